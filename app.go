@@ -1,0 +1,49 @@
+// The CDK app: it loads the settings of one environment and makes three stacks from them.
+//
+//	cdk synth --all            templates of the environment that cdk.json names
+//	cdk synth --all -c env=prod
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+	"payments-dr/stacks"
+)
+
+func main() {
+	err := synthesize()
+	jsii.Close()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func synthesize() error {
+	app := awscdk.NewApp(nil)
+	if err := build(app, os.Getenv("CDK_DEFAULT_ACCOUNT")); err != nil {
+		return err
+	}
+	app.Synth(nil)
+	return nil
+}
+
+// build checks the settings in the app's context and makes the stacks. ambientAccount is the account of the credentials at
+// hand, empty if there are none.
+func build(app awscdk.App, ambientAccount string) error {
+	context, ok := app.Node().GetAllContext(nil).(map[string]any)
+	if !ok {
+		return fmt.Errorf("read the app's context: it is no object")
+	}
+	s, err := settings.Load(context, ambientAccount)
+	if err != nil {
+		return err
+	}
+	stacks.Build(app, s)
+	return nil
+}

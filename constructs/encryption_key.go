@@ -1,0 +1,44 @@
+package constructs
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+)
+
+// NewEncryptionKey makes the customer key of one Region: for the database's storage and for the logs. Each Region has a key
+// of its own, because a Region must be able to decrypt while the other is gone.
+func NewEncryptionKey(scope constructs.Construct, id string, s *settings.Settings) awskms.Key {
+	stack := awscdk.Stack_Of(scope)
+	key := awskms.NewKey(scope, text(id), &awskms.KeyProps{
+		Alias:             text("payment-" + s.Environment),
+		Description:       text("Payments platform, " + s.Environment + ": database and logs of this Region"),
+		EnableKeyRotation: jsii.Bool(true),
+		RemovalPolicy:     removalPolicy(s),
+	})
+	// CloudWatch Logs takes a key only if the key's own policy names the service ("Encrypt log data in CloudWatch Logs using
+	// AWS KMS", CloudWatch Logs User Guide). The condition keeps the permission to log groups of this account and Region.
+	key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(text("logs."+*stack.Region()+".amazonaws.com"), nil)},
+		Actions:    texts("kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"),
+		Resources:  texts("*"), // in a key's policy: this key
+		Conditions: &map[string]any{"ArnLike": map[string]any{
+			"kms:EncryptionContext:aws:logs:arn": stack.FormatArn(&awscdk.ArnComponents{
+				Service: text("logs"), Resource: text("log-group"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME, ResourceName: text("*"),
+			}),
+		}},
+	}), jsii.Bool(true))
+	return key
+}
+
+// removalPolicy is what happens to data when its stack goes: in production it stays.
+func removalPolicy(s *settings.Settings) awscdk.RemovalPolicy {
+	if s.Production {
+		return awscdk.RemovalPolicy_RETAIN
+	}
+	return awscdk.RemovalPolicy_DESTROY
+}

@@ -1,0 +1,129 @@
+package constructs
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	lambdago "github.com/aws/aws-cdk-go/awscdklambdagoalpha/v2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+)
+
+// FunctionMemory is what every function has, in MB. Processing power comes with it.
+const FunctionMemory = 1024
+
+// BuildFlags are the flags that every function is built with, here and by whatever else runs the functions: no symbol tables,
+// no paths of the machine that built it (so that the same source gives the same asset everywhere), no net/rpc (the runtime
+// of provided.al2023 does not use it).
+var BuildFlags = []string{"-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w -buildid="}
+
+// FunctionProps is what makes one function different from another.
+type FunctionProps struct {
+	Settings *settings.Settings
+	// Name is the function's folder below functions/.
+	Name        string
+	Description string
+	Timeout     time.Duration
+	Environment map[string]string
+	// Network puts the function into the private subnets; nil leaves it outside.
+	Network *Network
+	Key     awskms.IKey
+}
+
+// FunctionName is a function's physical name, the same in both Regions.
+func FunctionName(s *settings.Settings, name string) string {
+	return "payment-" + s.Environment + "-" + name
+}
+
+// NewFunction makes one function: arm64, provided.al2023, a role and a log group of its own.
+//
+// The role is written out rather than taken from AWS's managed policies, which allow every log group of the account.
+func NewFunction(scope constructs.Construct, id string, props FunctionProps) awslambda.Function {
+	scope = constructs.NewConstruct(scope, text(id))
+	s, name := props.Settings, FunctionName(props.Settings, props.Name)
+	logs := NewLogGroup(scope, "Logs", "/aws/lambda/"+name, s, props.Key)
+
+	statements := []awsiam.PolicyStatement{
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:   texts("logs:CreateLogStream", "logs:PutLogEvents"),
+			Resources: &[]*string{logs.LogGroupArn()},
+		}),
+		// X-Ray has no resources to name ("Actions, resources, and condition keys for AWS X-Ray", Service Authorization
+		// Reference).
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions: texts("xray:PutTraceSegments", "xray:PutTelemetryRecords"), Resources: texts("*"),
+		}),
+	}
+	if props.Network != nil {
+		// Lambda itself makes the network interfaces, with the function's role, and checks for exactly this at creation. The
+		// second statement takes the permission away from the function's own code ("Giving Lambda functions access to
+		// resources in an Amazon VPC", AWS Lambda Developer Guide).
+		interfaces := texts("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+			"ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses")
+		own := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+			Service: text("lambda"), Resource: text("function"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME, ResourceName: text(name),
+		})
+		statements = append(statements,
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: interfaces, Resources: texts("*")}),
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Effect: awsiam.Effect_DENY, Actions: interfaces, Resources: texts("*"),
+				Conditions: &map[string]any{"ArnEquals": map[string]any{"lambda:SourceFunctionArn": own}},
+			}))
+	}
+	role := awsiam.NewRole(scope, text("Role"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(text("lambda.amazonaws.com"), nil),
+		Description: text("Function " + name),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			"Runtime": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements}),
+		},
+	})
+
+	environment := map[string]*string{}
+	for _, key := range slices.Sorted(maps.Keys(props.Environment)) {
+		environment[key] = text(props.Environment[key])
+	}
+	function := &lambdago.GoFunctionProps{
+		FunctionName: text(name),
+		Description:  text(props.Description),
+		Entry:        text("functions/" + props.Name),
+		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture: awslambda.Architecture_ARM_64(),
+		MemorySize:   jsii.Number(FunctionMemory),
+		Timeout:      awscdk.Duration_Seconds(jsii.Number(props.Timeout.Seconds())),
+		Environment:  &environment,
+		Role:         role,
+		LogGroup:     logs,
+		// Lambda's own lines as JSON; the function's are JSON already.
+		LoggingFormat: awslambda.LoggingFormat_JSON,
+		Tracing:       awslambda.Tracing_ACTIVE,
+		Bundling: &lambdago.BundlingOptions{
+			GoBuildFlags: jsii.Strings(quoted(BuildFlags)...),
+			Environment:  &map[string]*string{"CGO_ENABLED": text("0")},
+		},
+	}
+	if props.Network != nil {
+		function.Vpc = props.Network.VPC
+		function.VpcSubnets = props.Network.FunctionSubnets
+		function.SecurityGroups = &[]awsec2.ISecurityGroup{props.Network.Functions}
+	}
+	awscdk.Annotations_Of(scope).AcknowledgeWarning(text("@aws-cdk/aws-lambda-go-alpha:goBuildFlagsSecurityWarning"),
+		text("the flags are BuildFlags, constants of this file"))
+	return lambdago.NewGoFunction(scope, text("Function"), function)
+}
+
+// quoted is the flags as a shell reads them: the bundling hands them to one.
+func quoted(flags []string) []string {
+	var all []string
+	for _, flag := range flags {
+		all = append(all, "'"+flag+"'")
+	}
+	return all
+}

@@ -1,0 +1,85 @@
+package constructs
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
+	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+)
+
+// The names below /payment/<env>/db/. "Primary" and "secondary" are the Regions of the settings; which of them is the
+// writer at the moment is RDS's to say.
+const (
+	ParameterPrimaryEndpoint   = "primary-endpoint"
+	ParameterSecondaryEndpoint = "secondary-endpoint"
+	ParameterTableName         = "table-name"
+)
+
+// DatabaseParameterName is the full name of a parameter.
+func DatabaseParameterName(s *settings.Settings, name string) string {
+	return "/payment/" + s.Environment + "/db/" + name
+}
+
+// NewDatabaseParameters writes parameters for a Region's operators and tools. Both Regions hold the same names, so that
+// either can be asked when the other is gone. No function reads them in the way of a payment.
+//
+// They are of type String. CloudFormation cannot make a SecureString ("AWS::SSM::Parameter", CloudFormation Template
+// Reference), and nothing in them is secret: the endpoints answer inside the networks alone, and only to those who
+// authenticate. The one secret, the master password, is in Secrets Manager under MasterSecretName.
+//
+// They are for the stack's own Region; for another Region the values are written by a custom resource, which is how the
+// global stack reaches a primary Region that is not its own.
+func NewDatabaseParameters(scope constructs.Construct, id string, s *settings.Settings, region settings.Region, values map[string]*string) {
+	scope = constructs.NewConstruct(scope, text(id))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if *awscdk.Stack_Of(scope).Region() == region.Name {
+			awsssm.NewStringParameter(scope, text(name), &awsssm.StringParameterProps{
+				ParameterName: text(DatabaseParameterName(s, name)),
+				StringValue:   values[name],
+				Description:   text(parameterDescriptions[name]),
+			})
+			continue
+		}
+		newParameterElsewhere(scope, name, s, region, values[name])
+	}
+}
+
+var parameterDescriptions = map[string]string{
+	ParameterPrimaryEndpoint:   "Aurora cluster endpoint of the Region that the settings call primary",
+	ParameterSecondaryEndpoint: "Aurora cluster endpoint of the Region that the settings call secondary",
+	ParameterTableName:         "Session table, the same name in both Regions",
+}
+
+func newParameterElsewhere(scope constructs.Construct, name string, s *settings.Settings, region settings.Region, value *string) {
+	fullName := DatabaseParameterName(s, name)
+	call := func(action string, parameters map[string]any) *customresources.AwsSdkCall {
+		return &customresources.AwsSdkCall{
+			Service: text("ssm"), Action: text(action), Region: text(region.Name), Parameters: parameters,
+			PhysicalResourceId: customresources.PhysicalResourceId_Of(text(region.Name + fullName)),
+		}
+	}
+	put := call("PutParameter", map[string]any{
+		"Name": fullName, "Value": value, "Type": "String", "Overwrite": true, "Description": parameterDescriptions[name],
+	})
+	customresources.NewAwsCustomResource(scope, text(name), &customresources.AwsCustomResourceProps{
+		OnCreate: put, OnUpdate: put, OnDelete: call("DeleteParameter", map[string]any{"Name": fullName}),
+		InstallLatestAwsSdk: jsii.Bool(false),
+		LogGroup:            awslogs.NewLogGroup(scope, text(name+"-logs"), &awslogs.LogGroupProps{RemovalPolicy: removalPolicy(s)}),
+		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Actions: texts("ssm:PutParameter", "ssm:DeleteParameter"),
+				Resources: &[]*string{awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+					Service: text("ssm"), Region: text(region.Name), Resource: text("parameter"), ResourceName: text(fullName[1:]),
+				})},
+			}),
+		}),
+	})
+}

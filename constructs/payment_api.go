@@ -1,0 +1,173 @@
+package constructs
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+	"payments-dr/internal/telemetry"
+)
+
+// PaymentAPI is one Region's way in: a regional REST API before the processor.
+//
+// A REST API, because clients sign with SigV4a, whose one signature is good in both Regions, and HTTP APIs do not verify it
+// ("Compare REST APIs and HTTP APIs", Amazon API Gateway Developer Guide). Not a function URL either: neither takes a custom
+// domain of the same name in two Regions.
+type PaymentAPI struct {
+	API       awsapigateway.RestApi
+	Processor awslambda.Function
+}
+
+// PaymentAPIProps is what the API needs of its Region.
+type PaymentAPIProps struct {
+	Settings *settings.Settings
+	Region   settings.Region
+	Network  *Network
+	Key      awskms.IKey
+	// Table is the session table's replica in this Region.
+	Table awsdynamodb.ITableV2
+}
+
+const (
+	// StageName is the API's only stage.
+	StageName = "live"
+	// HealthPath is what health checks ask for, below the stage. It is the one path that needs no signature.
+	HealthPath = "/health"
+	// processorTimeout is the function's own limit. API Gateway gives up a second earlier, at 29 s ("Quotas for REST APIs",
+	// Amazon API Gateway Developer Guide); the handler's own deadlines are far below both.
+	processorTimeout = 30 * time.Second
+)
+
+// NewPaymentAPI makes the payment API of one Region.
+func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps) *PaymentAPI {
+	scope = constructs.NewConstruct(scope, text(id))
+	s := props.Settings
+	processor := NewFunction(scope, "Processor", FunctionProps{
+		Settings:    s,
+		Name:        "processor",
+		Description: "Takes payments: validates, and accepts each with one conditional write",
+		Timeout:     processorTimeout,
+		Network:     props.Network,
+		Key:         props.Key,
+		Environment: map[string]string{
+			"TABLE_NAME":                SessionTableName(s),
+			telemetry.NamespaceVariable: MetricsNamespace(s),
+		},
+	})
+	// What the handler calls, no more: it neither updates nor deletes.
+	props.Table.Grant(processor, text("dynamodb:PutItem"), text("dynamodb:GetItem"), text("dynamodb:Query"))
+
+	accessLogs := NewLogGroup(scope, "AccessLogs", "/payment/"+s.Environment+"/api/access", s, props.Key)
+	api := awsapigateway.NewRestApi(scope, text("Api"), &awsapigateway.RestApiProps{
+		RestApiName:   text("payment-" + s.Environment),
+		Description:   text("Payment API, " + s.Environment + ", " + props.Region.Name),
+		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		// Logs need a role that is one for the whole account and Region. It stays when the stack goes, because other APIs of
+		// the account may write with it.
+		CloudWatchRole:              jsii.Bool(true),
+		CloudWatchRoleRemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		DefaultMethodOptions:        &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_IAM},
+		DeployOptions: &awsapigateway.StageOptions{
+			StageName:            text(StageName),
+			ThrottlingRateLimit:  jsii.Number(s.API.ThrottlingRateLimit),
+			ThrottlingBurstLimit: jsii.Number(s.API.ThrottlingBurstLimit),
+			MetricsEnabled:       jsii.Bool(true),
+			TracingEnabled:       jsii.Bool(true),
+			LoggingLevel:         awsapigateway.MethodLoggingLevel_ERROR,
+			DataTraceEnabled:     jsii.Bool(false), // bodies are payments
+			AccessLogDestination: awsapigateway.NewLogGroupLogDestination(accessLogs),
+			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(text(accessLogFormat())),
+		},
+	})
+	// API Gateway makes the group of its execution logs by itself, unencrypted and for ever; made here, before the stage.
+	executionLogs := NewLogGroup(scope, "ExecutionLogs", "API-Gateway-Execution-Logs_"+*api.RestApiId()+"/"+StageName, s, props.Key)
+	api.DeploymentStage().Node().AddDependency(executionLogs)
+
+	// Any method on every path: API Gateway would answer an unknown path or a wrong method with 403, the contract says 404 and
+	// 405, and the processor knows the contract.
+	integration := awsapigateway.NewLambdaIntegration(processor, &awsapigateway.LambdaIntegrationOptions{AllowTestInvoke: jsii.Bool(false)})
+	anyMethod := text("ANY")
+	root := api.Root()
+	root.AddMethod(anyMethod, integration, nil)
+	payments := root.AddResource(text("payments"), nil)
+	payments.AddMethod(anyMethod, integration, nil)
+	session := payments.AddResource(text("{session_id}"), nil)
+	session.AddMethod(anyMethod, integration, nil)
+	session.AddResource(text("{transaction_id}"), nil).AddMethod(anyMethod, integration, nil)
+	health := root.AddResource(text(HealthPath[1:]), nil)
+	health.AddMethod(text("GET"), integration, &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_NONE})
+	health.AddMethod(anyMethod, integration, nil)
+	root.AddResource(text("{proxy+}"), nil).AddMethod(anyMethod, integration, nil)
+
+	addGatewayResponses(api, props.Region)
+	NewWebACL(scope, "Firewall", s, props.Region, props.Key, api.DeploymentStage().StageArn())
+	return &PaymentAPI{API: api, Processor: processor}
+}
+
+// MetricsNamespace is where the functions' own metrics go.
+func MetricsNamespace(s *settings.Settings) string { return "Payment/" + s.Environment }
+
+// accessLogFormat has no path and no query: ids of payments are the client's, and may be more than they should.
+func accessLogFormat() string {
+	format, err := json.Marshal(map[string]string{
+		"requestId":          "$context.requestId",
+		"extendedRequestId":  "$context.extendedRequestId",
+		"requestTime":        "$context.requestTime",
+		"sourceIp":           "$context.identity.sourceIp",
+		"userArn":            "$context.identity.userArn",
+		"httpMethod":         "$context.httpMethod",
+		"resourcePath":       "$context.resourcePath",
+		"status":             "$context.status",
+		"responseType":       "$context.error.responseType",
+		"responseLatency":    "$context.responseLatency",
+		"integrationLatency": "$context.integration.latency",
+		"integrationStatus":  "$context.integration.status",
+		"responseLength":     "$context.responseLength",
+		"wafStatus":          "$context.waf.status",
+		"xrayTraceId":        "$context.xrayTraceId",
+	})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(format)
+}
+
+// addGatewayResponses gives the answers that API Gateway makes by itself the form of the contract. What is not named here
+// keeps its status and takes the form of the two defaults.
+func addGatewayResponses(api awsapigateway.RestApi, region settings.Region) {
+	responses := []struct {
+		id, message, status, retryAfter string
+		kind                            awsapigateway.ResponseType
+	}{
+		{id: "Default4xx", kind: awsapigateway.ResponseType_DEFAULT_4XX(), message: "$context.error.messageString"},
+		{id: "Default5xx", kind: awsapigateway.ResponseType_DEFAULT_5XX(), message: `"internal error"`},
+		// The service's own message names the caller's ARN and the API's.
+		{id: "AccessDenied", kind: awsapigateway.ResponseType_ACCESS_DENIED(), message: `"not authorized"`},
+		{id: "Throttled", kind: awsapigateway.ResponseType_THROTTLED(), message: `"too many requests"`, retryAfter: "1"},
+		{id: "IntegrationFailure", kind: awsapigateway.ResponseType_INTEGRATION_FAILURE(), message: `"temporarily unavailable"`, status: "503", retryAfter: "1"},
+		{id: "IntegrationTimeout", kind: awsapigateway.ResponseType_INTEGRATION_TIMEOUT(), message: `"temporarily unavailable"`, status: "503", retryAfter: "1"},
+	}
+	for _, r := range responses {
+		headers := map[string]*string{"X-Region": text("'" + region.Name + "'")}
+		if r.retryAfter != "" {
+			headers["Retry-After"] = text("'" + r.retryAfter + "'")
+		}
+		options := &awsapigateway.GatewayResponseOptions{
+			Type:            r.kind,
+			ResponseHeaders: &headers,
+			Templates:       &map[string]*string{"application/json": text(`{"error":` + r.message + `,"region":"` + region.Name + `"}`)},
+		}
+		if r.status != "" {
+			options.StatusCode = text(r.status)
+		}
+		api.AddGatewayResponse(text(r.id), options)
+	}
+}

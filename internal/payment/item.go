@@ -1,0 +1,4 @@
+package payment
+
+const AttributeSessionID = "session_id"
+const AttributeTransactionID = "transaction_id"

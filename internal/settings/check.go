@@ -1,0 +1,147 @@
+package settings
+
+import (
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	accountNumber   = regexp.MustCompile(`^\d{12}$`)
+	environmentName = regexp.MustCompile(`^[a-z][a-z0-9]{0,9}$`)
+	regionCode      = regexp.MustCompile(`^(af|ap|ca|eu|il|me|mx|sa|us)(-[a-z]+)+-\d$`)
+	zoneName        = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	hostedZoneID    = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
+	engineVersion   = regexp.MustCompile(`^8\.0\.mysql_aurora\.3\.\d+\.\d+$`)
+	instanceClass   = regexp.MustCompile(`^db\.([a-z0-9]+)\.(large|\d*xlarge)$`)
+)
+
+// check records every value that decoded but cannot stand.
+func (s *Settings) check(prefix string, faults *Faults) {
+	fault := func(key string, value any, allowed string, more ...any) {
+		faults.add(prefix+key, value, fmt.Sprintf(allowed, more...))
+	}
+	within := func(key string, value, least, most int, why string) {
+		if value < least || value > most {
+			fault(key, value, "%d to %d%s", least, most, why)
+		}
+	}
+
+	if !environmentName.MatchString(s.Environment) {
+		faults.add("env", s.Environment, "a lower-case letter, then up to nine lower-case letters or digits")
+	}
+	s.checkRegions(fault)
+	s.checkSession(fault)
+
+	if !zoneName.MatchString(s.DNS.ZoneName) || len(s.APIName()) > 253 || strings.HasPrefix(s.DNS.ZoneName, "api.") {
+		fault("dns.zoneName", s.DNS.ZoneName, "a domain name in lower case, without a dot at its end and without the \"api.\" that is put before it")
+	}
+	if id := s.DNS.HostedZoneID; id != "" && !hostedZoneID.MatchString(id) {
+		fault("dns.hostedZoneId", id, "a public hosted zone's id, Z and up to 31 capital letters or digits, or nothing to have the zone made")
+	}
+	within("network.natGatewaysPerRegion", s.Network.NATGatewaysPerRegion, 0, 3, ", one an Availability Zone at the most")
+
+	if !engineVersion.MatchString(s.Database.EngineVersion) {
+		fault("database.engineVersion", s.Database.EngineVersion, "an exact version of Aurora MySQL 3, such as 8.0.mysql_aurora.3.10.4: a recovery refuses members whose patch levels differ")
+	}
+	if class := instanceClass.FindStringSubmatch(s.Database.InstanceClass); class == nil || !slices.Contains(InstanceClassFamilies, class[1]) {
+		fault("database.instanceClass", s.Database.InstanceClass, "a class that a global database takes, such as db.r5.large, of the families %s", strings.Join(InstanceClassFamilies, ", "))
+	}
+	within("database.instancesPerRegion", s.Database.InstancesPerRegion, 1, 15, ": a secondary Region without an instance could not take over")
+	within("database.backupRetentionDays", s.Database.BackupRetentionDays, RewindHours/24, 35,
+		fmt.Sprintf(", the %d-hour rewind to Aurora's limit", RewindHours))
+
+	within("api.throttlingRateLimit", s.API.ThrottlingRateLimit, 1, 10_000, " requests a second")
+	within("api.throttlingBurstLimit", s.API.ThrottlingBurstLimit, 1, 5_000, " requests at once")
+	within("api.requestsPerAddress", s.API.RequestsPerAddress, 100, 2_000_000_000, " requests in five minutes")
+
+	for i, address := range s.Alerts.EmailAddresses {
+		parsed, err := mail.ParseAddress(address)
+		if err != nil || parsed.Address != address || !zoneName.MatchString(strings.ToLower(address[strings.LastIndex(address, "@")+1:])) {
+			fault(fmt.Sprintf("alerts.emailAddresses[%d]", i), address, "an e-mail address, such as oncall@payments.example.com")
+		}
+	}
+	within("objectives.rpoMinutes", s.Objectives.RPOMinutes, 1, 5, " minutes, the platform's promise")
+	within("objectives.rtoMinutes", s.Objectives.RTOMinutes, 1, 15, " minutes, the platform's promise")
+	within("backup.retentionDays", s.Backup.RetentionDays, RewindHours/24, 365, " days")
+	if !slices.Contains(LogRetentionDays, s.Logs.RetentionDays) {
+		fault("logs.retentionDays", s.Logs.RetentionDays, "one of %v, as CloudWatch Logs takes", LogRetentionDays)
+	}
+	if len(s.Tags) > 40 {
+		fault("tags", len(s.Tags), "40 tags at the most: AWS takes 50, and some are its own")
+	}
+	for key, value := range s.Tags {
+		if key == "" || len(key) > 128 || len(value) > 256 || strings.HasPrefix(strings.ToLower(key), "aws:") {
+			fault("tags."+key, value, "a key of 1 to 128 characters that does not start with \"aws:\", and a value of up to 256")
+		}
+	}
+	if s.Production {
+		if !s.Database.DeletionProtection {
+			fault("database.deletionProtection", false, "true in production")
+		}
+		if len(s.Alerts.EmailAddresses) == 0 {
+			fault("alerts.emailAddresses", []string{}, "at least one address in production: an alarm that nobody gets is none")
+		}
+	}
+}
+
+func (s *Settings) checkRegions(fault func(key string, value any, allowed string, more ...any)) {
+	regions := []struct {
+		key string
+		Region
+	}{{"regions.primary.", s.Regions.Primary}, {"regions.secondary.", s.Regions.Secondary}}
+	var ranges []netip.Prefix
+	for _, region := range regions {
+		if !regionCode.MatchString(region.Name) {
+			fault(region.key+"name", region.Name, "the code of a commercial AWS Region, such as us-east-1")
+		}
+		network, err := netip.ParsePrefix(region.CIDR)
+		switch {
+		case err != nil, network != network.Masked(), !network.Addr().Is4(), !network.Addr().IsPrivate(), network.Bits() < 16, network.Bits() > 20:
+			fault(region.key+"cidr", region.CIDR, "a private IPv4 range of /16 to /20 by its first address, such as 10.10.0.0/16")
+		default:
+			ranges = append(ranges, network)
+		}
+		if zones := region.AvailabilityZones; len(zones) != 3 {
+			fault(region.key+"availabilityZones", zones, "three names of Availability Zones")
+		}
+		seen := map[string]bool{}
+		for i, zone := range region.AvailabilityZones {
+			letter, ok := strings.CutPrefix(zone, region.Name)
+			if !ok || len(letter) != 1 || letter[0] < 'a' || letter[0] > 'z' || seen[zone] {
+				fault(fmt.Sprintf("%savailabilityZones[%d]", region.key, i), zone, "a zone of the Region, each once: %s and a letter", region.Name)
+			}
+			seen[zone] = true
+		}
+	}
+	if s.Regions.Primary.Name != "" && s.Regions.Primary.Name == s.Regions.Secondary.Name {
+		fault("regions.secondary.name", s.Regions.Secondary.Name, "another Region than the primary")
+	}
+	if len(ranges) == 2 && ranges[0].Overlaps(ranges[1]) {
+		fault("regions.secondary.cidr", s.Regions.Secondary.CIDR, "a range that does not overlap the primary's %s", s.Regions.Primary.CIDR)
+	}
+}
+
+func (s *Settings) checkSession(fault func(key string, value any, allowed string, more ...any)) {
+	switch s.Session.Consistency {
+	case ConsistencyEventual:
+		if s.Session.WitnessRegion != "" {
+			fault("session.witnessRegion", s.Session.WitnessRegion, "nothing: an eventually consistent table has no witness")
+		}
+	case ConsistencyStrong:
+		primary, secondary := s.Regions.Primary.Name, s.Regions.Secondary.Name
+		set := strongRegionSet(primary)
+		if set == nil || !slices.Contains(set, secondary) {
+			fault("session.consistency", s.Session.Consistency, "eventual for the Regions %s and %s: strong is for two Regions of one set of %v", primary, secondary, strongRegionSets)
+			return
+		}
+		if w := s.Session.WitnessRegion; !slices.Contains(set, w) || w == primary || w == secondary {
+			fault("session.witnessRegion", w, "another Region of %v than the two that take payments", set)
+		}
+	default:
+		fault("session.consistency", s.Session.Consistency, "%s or %s", ConsistencyStrong, ConsistencyEventual)
+	}
+}

@@ -1,0 +1,225 @@
+// Package settings holds everything that a deployment of the payments platform may choose, reads it from the context of the
+// CDK app (cdk.json and -c), and checks all of it before anything is built.
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PlaceholderAccount stands for the AWS account while none is known, so that synthesis needs no credentials. AWS gives no
+// account this number; a template that carries it can be reviewed but not deployed.
+const PlaceholderAccount = "000000000000"
+
+// GlobalRegion is where the global stack lives: Route 53 publishes the metrics of its health checks in us-east-1 and
+// nowhere else ("Monitoring health checks using CloudWatch", Amazon Route 53 Developer Guide).
+const GlobalRegion = "us-east-1"
+
+// RewindHours is how far back the platform promises to bring its data, on any day.
+const RewindHours = 72
+
+// Settings is one environment, whole. Every value has passed the checks of Load.
+type Settings struct {
+	// Environment is the environment's name, a key of "environments": a lower-case letter, then up to nine lower-case
+	// letters or digits, because it becomes part of physical names.
+	Environment string `json:"environment"`
+	// Account is the AWS account's 12 digits. Empty in the context means: the account of the ambient credentials, which
+	// the CDK CLI hands over, or PlaceholderAccount.
+	Account string `json:"account" settings:"optional"`
+	// Production switches on what protects live payments from a slip: termination protection of the stacks, retained data,
+	// deletion protection of the database (required), and at least one alert address (required).
+	Production bool `json:"production"`
+	// Regions are the two Regions that take payments.
+	Regions Regions `json:"regions"`
+	// DNS is where the platform's public name lives.
+	DNS DNS `json:"dns"`
+	// Network is what both Regions' networks have in common.
+	Network Network `json:"network"`
+	// Database is the Aurora MySQL global database.
+	Database Database `json:"database"`
+	// Session is the DynamoDB global table that accepts payments.
+	Session Session `json:"session"`
+	// API is the payment API.
+	API API `json:"api"`
+	// Alerts is who is told.
+	Alerts Alerts `json:"alerts"`
+	// Objectives are the recovery objectives that the platform is measured against.
+	Objectives Objectives `json:"objectives"`
+	// Recovery is how a recovery starts.
+	Recovery Recovery `json:"recovery"`
+	// Backup is the AWS Backup plan.
+	Backup Backup `json:"backup"`
+	// Logs is how long logs are kept.
+	Logs Logs `json:"logs"`
+	// Tags are put on every resource of the three stacks. Up to 40; keys of up to 128 characters that do not start with
+	// "aws:", values of up to 256.
+	Tags map[string]string `json:"tags" settings:"optional"`
+}
+
+// Regions names the two Regions. Primary and secondary say where the database starts and which of the failover records is
+// preferred; after a recovery the roles are swapped, the names are not.
+type Regions struct {
+	Primary   Region `json:"primary"`
+	Secondary Region `json:"secondary"`
+}
+
+// Region is one of the two Regions.
+type Region struct {
+	// Name is the Region's code, such as us-east-1.
+	Name string `json:"name"`
+	// CIDR is the network's IPv4 range, private, /16 to /20: nine subnets are cut from it. The two Regions' ranges do not
+	// overlap, so that the networks can be peered.
+	CIDR string `json:"cidr"`
+	// AvailabilityZones are three zones of the Region, by name, so that synthesis asks AWS for nothing.
+	AvailabilityZones []string `json:"availabilityZones"`
+}
+
+// DNS is the public name.
+type DNS struct {
+	// ZoneName is the hosted zone's name; payments go to api.<ZoneName>.
+	ZoneName string `json:"zoneName"`
+	// HostedZoneID is an existing public hosted zone's id. Empty: the app makes the zone.
+	HostedZoneID string `json:"hostedZoneId" settings:"optional"`
+}
+
+// Network is what both Regions' networks have in common.
+type Network struct {
+	// NATGatewaysPerRegion is 0 to 3. One gateway is a single Availability Zone's risk, three are none. With 0 the functions
+	// have no way to the internet; the platform's own need none.
+	NATGatewaysPerRegion int `json:"natGatewaysPerRegion"`
+}
+
+// Database is the Aurora MySQL global database.
+type Database struct {
+	// EngineVersion is exact, such as 8.0.mysql_aurora.3.10.4: managed switchover and failover refuse members whose patch
+	// levels differ ("Managed cross-Region database switchover", Amazon Aurora User Guide).
+	EngineVersion string `json:"engineVersion"`
+	// InstanceClass is a class that a global database takes; see InstanceClassFamilies.
+	InstanceClass string `json:"instanceClass"`
+	// InstancesPerRegion is 1 to 15, the writer among them. A secondary Region always has a real instance: a cluster
+	// without one would have to make it in the middle of a recovery.
+	InstancesPerRegion int `json:"instancesPerRegion"`
+	// BackupRetentionDays is the window of point-in-time recovery, 3 (the 72-hour rewind) to 35 (Aurora's limit).
+	BackupRetentionDays int `json:"backupRetentionDays"`
+	// DeletionProtection refuses the deletion of clusters and table. Required in production.
+	DeletionProtection bool `json:"deletionProtection"`
+}
+
+// Consistency is how the session table's replicas agree.
+type Consistency string
+
+const (
+	// ConsistencyStrong acknowledges a write when it is in two Regions: an acknowledged payment is never lost, and the
+	// same payment sent to both Regions is accepted once.
+	ConsistencyStrong Consistency = "strong"
+	// ConsistencyEventual acknowledges a write in one Region and copies it to the other, usually within a second or two.
+	// The loss of a Region can take its last acknowledged payments along.
+	ConsistencyEventual Consistency = "eventual"
+)
+
+// Session is the session table.
+type Session struct {
+	// Consistency is ConsistencyStrong or ConsistencyEventual. A table keeps the mode it was made with.
+	Consistency Consistency `json:"consistency"`
+	// WitnessRegion is the third Region of a strong table. It holds no readable data. Empty when eventual.
+	WitnessRegion string `json:"witnessRegion" settings:"optional"`
+}
+
+// API is the payment API of each Region.
+type API struct {
+	// ThrottlingRateLimit is requests a second, over all clients, 1 to 10,000 (the account's default quota in a Region).
+	ThrottlingRateLimit int `json:"throttlingRateLimit"`
+	// ThrottlingBurstLimit is how many requests may come at once, 1 to 5,000 (the account's default quota in a Region).
+	ThrottlingBurstLimit int `json:"throttlingBurstLimit"`
+	// RequestsPerAddress is how many requests one IP address may send in five minutes before the Web ACL blocks it, 100
+	// to 2,000,000,000.
+	RequestsPerAddress int `json:"requestsPerAddress"`
+}
+
+// Alerts is who is told.
+type Alerts struct {
+	// EmailAddresses get every alarm, each after its owner has confirmed the subscription.
+	EmailAddresses []string `json:"emailAddresses"`
+}
+
+// Objectives are the recovery objectives, in minutes.
+type Objectives struct {
+	// RPOMinutes is how many minutes of payments a lost Region may take along, 1 to 5.
+	RPOMinutes int `json:"rpoMinutes"`
+	// RTOMinutes is how long payments or the ledger may be away, 1 to 15.
+	RTOMinutes int `json:"rtoMinutes"`
+}
+
+// Recovery is how the ledger's recovery starts. Payments move by DNS, always without anybody.
+type Recovery struct {
+	// Automatic lets an alarm start the recovery plan. Otherwise one person does.
+	Automatic bool `json:"automatic"`
+}
+
+// Backup is the AWS Backup plan.
+type Backup struct {
+	// RetentionDays is how long each recovery point and its copy in the other Region are kept, 3 to 365.
+	RetentionDays int `json:"retentionDays"`
+}
+
+// Logs is how long logs are kept.
+type Logs struct {
+	// RetentionDays is one of the retentions that CloudWatch Logs takes; see LogRetentionDays.
+	RetentionDays int `json:"retentionDays"`
+}
+
+// APIName is the public name that clients pay at.
+func (s *Settings) APIName() string { return "api." + s.DNS.ZoneName }
+
+// StackName is the name of one of the environment's stacks; role is "primary", "secondary" or "global".
+func (s *Settings) StackName(role string) string {
+	return fmt.Sprintf("payment-%s-%s", s.Environment, role)
+}
+
+// Both are the two Regions, primary first.
+func (s *Settings) Both() []Region { return []Region{s.Regions.Primary, s.Regions.Secondary} }
+
+// InstanceClassFamilies are the families of database instances that an Aurora MySQL global database takes on version 3 of
+// the engine: memory-optimised from db.r5 up. It takes no burstable class (db.t3, db.t4g) and no older one (db.r3, db.r4)
+// ("Configuration requirements of an Amazon Aurora global database", Amazon Aurora User Guide).
+var InstanceClassFamilies = []string{"r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g"}
+
+// LogRetentionDays are the retentions that CloudWatch Logs takes ("PutRetentionPolicy", CloudWatch Logs API Reference),
+// from three days, the rewind, up.
+var LogRetentionDays = []int{3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// strongRegionSets are the sets within which a table can be strongly consistent over Regions ("Multi-Region strong
+// consistency", Amazon DynamoDB Developer Guide): replicas and witness all come from one set.
+var strongRegionSets = [][]string{
+	{"us-east-1", "us-east-2", "us-west-2"},
+	{"eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1"},
+	{"ap-northeast-1", "ap-northeast-2", "ap-northeast-3"},
+}
+
+func strongRegionSet(region string) []string {
+	for _, set := range strongRegionSets {
+		if slices.Contains(set, region) {
+			return set
+		}
+	}
+	return nil
+}
+
+// ReservedName reports whether no such name can ever be delegated on the internet (RFC 2606, RFC 6761, RFC 6762, RFC 8375,
+// RFC 9476 and ICANN's "internal"), so that a certificate for it would wait for its validation for ever.
+func ReservedName(name string) bool {
+	labels := strings.Split(strings.TrimSuffix(strings.ToLower(name), "."), ".")
+	switch labels[len(labels)-1] {
+	case "test", "example", "invalid", "localhost", "local", "internal", "arpa", "onion", "alt":
+		return true
+	}
+	if len(labels) < 2 {
+		return true
+	}
+	switch strings.Join(labels[len(labels)-2:], ".") {
+	case "example.com", "example.net", "example.org":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,238 @@
+package settings_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"payments-dr/internal/settings"
+)
+
+// context reads the app's own context, so that every test starts from what is shipped.
+func context(t *testing.T) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile("../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Context map[string]any `json:"context"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Context
+}
+
+// set puts a value at a dotted path below environments.dev; removed takes the key out.
+func set(t *testing.T, context map[string]any, path string, value any) {
+	t.Helper()
+	object := context["environments"].(map[string]any)["dev"].(map[string]any)
+	parts := strings.Split(path, ".")
+	for _, part := range parts[:len(parts)-1] {
+		object = object[part].(map[string]any)
+	}
+	if value == (removed{}) {
+		delete(object, parts[len(parts)-1])
+		return
+	}
+	object[parts[len(parts)-1]] = value
+}
+
+type removed struct{}
+
+func TestShippedEnvironmentsAreValid(t *testing.T) {
+	for _, name := range []string{"dev", "prod"} {
+		t.Run(name, func(t *testing.T) {
+			c := context(t)
+			c["env"] = name
+			s, err := settings.Load(c, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Environment != name || s.Production != (name == "prod") {
+				t.Errorf("environment %q, production %v", s.Environment, s.Production)
+			}
+			if s.Account != settings.PlaceholderAccount {
+				t.Errorf("account %q, want the placeholder", s.Account)
+			}
+			if got, want := s.StackName("primary"), "payment-"+name+"-primary"; got != want {
+				t.Errorf("stack %q, want %q", got, want)
+			}
+			if s.Database.InstanceClass != "db.r5.large" || s.Objectives != (settings.Objectives{RPOMinutes: 5, RTOMinutes: 15}) {
+				t.Errorf("database %+v, objectives %+v", s.Database, s.Objectives)
+			}
+		})
+	}
+}
+
+func TestAccountComesFromContextThenCredentialsThenPlaceholder(t *testing.T) {
+	for _, tt := range []struct{ given, ambient, want string }{
+		{"111122223333", "444455556666", "111122223333"},
+		{"", "444455556666", "444455556666"},
+		{"", "", settings.PlaceholderAccount},
+	} {
+		c := context(t)
+		set(t, c, "account", tt.given)
+		s, err := settings.Load(c, tt.ambient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Account != tt.want {
+			t.Errorf("given %q, ambient %q: account %q, want %q", tt.given, tt.ambient, s.Account, tt.want)
+		}
+	}
+}
+
+func TestEachFaultIsNamed(t *testing.T) {
+	zones := func(names ...any) []any { return names }
+	for _, tt := range []struct {
+		name, path string
+		value      any
+		want       string
+	}{
+		{"same Region twice", "regions.secondary.name", "us-east-1", `environments.dev.regions.secondary.name = "us-east-1"; allowed: another Region than the primary`},
+		{"overlapping ranges", "regions.secondary.cidr", "10.10.128.0/17", `environments.dev.regions.secondary.cidr = "10.10.128.0/17"; allowed: a range that does not overlap the primary's 10.10.0.0/16`},
+		{"no range", "regions.primary.cidr", "10.10.0.0", `regions.primary.cidr = "10.10.0.0"; allowed: a private IPv4 range`},
+		{"range not by its first address", "regions.primary.cidr", "10.10.1.0/16", `regions.primary.cidr = "10.10.1.0/16"; allowed: `},
+		{"public range", "regions.primary.cidr", "8.8.0.0/16", `regions.primary.cidr = "8.8.0.0/16"; allowed: `},
+		{"range too small", "regions.primary.cidr", "10.10.0.0/24", `regions.primary.cidr = "10.10.0.0/24"; allowed: `},
+		{"zone of another Region", "regions.primary.availabilityZones", zones("us-east-1a", "us-east-1b", "us-west-2c"), `regions.primary.availabilityZones[2] = "us-west-2c"; allowed: a zone of the Region, each once: us-east-1 and a letter`},
+		{"zone twice", "regions.primary.availabilityZones", zones("us-east-1a", "us-east-1a", "us-east-1c"), `availabilityZones[1] = "us-east-1a"`},
+		{"two zones", "regions.primary.availabilityZones", zones("us-east-1a", "us-east-1b"), `availabilityZones = ["us-east-1a","us-east-1b"]; allowed: three`},
+		{"unknown key", "database.instanceClas", "db.r5.large", `environments.dev.database.instanceClas = "db.r5.large"; allowed: the keys engineVersion, instanceClass,`},
+		{"unknown group", "databse", map[string]any{}, `environments.dev.databse = {}; allowed: the keys`},
+		{"reserved key", "environment", "dev", `environments.dev.environment = "dev"; allowed: the keys`},
+		{"missing key", "database.instanceClass", removed{}, `database.instanceClass = (missing); allowed: a string`},
+		{"missing group", "objectives", removed{}, `objectives = (missing); allowed: an object`},
+		{"wrong type", "database.backupRetentionDays", "seven", `database.backupRetentionDays = "seven"; allowed: a whole number`},
+		{"not whole", "database.backupRetentionDays", 7.5, `database.backupRetentionDays = 7.5; allowed: a whole number`},
+		{"wrong type in a list", "alerts.emailAddresses", zones(float64(3)), `alerts.emailAddresses[0] = 3; allowed: a string`},
+		{"value for an object", "dns", "example.com", `dns = "example.com"; allowed: an object`},
+		{"string for a boolean", "production", "yes", `production = "yes"; allowed: true or false`},
+		{"retention under the rewind", "database.backupRetentionDays", float64(2), `database.backupRetentionDays = 2; allowed: 3 to 35, the 72-hour rewind to Aurora's limit`},
+		{"burstable class", "database.instanceClass", "db.t4g.medium", `database.instanceClass = "db.t4g.medium"; allowed: a class that a global database takes, such as db.r5.large`},
+		{"old class", "database.instanceClass", "db.r4.large", `database.instanceClass = "db.r4.large"; allowed: `},
+		{"no class", "database.instanceClass", "r5.large", `database.instanceClass = "r5.large"; allowed: `},
+		{"inexact version", "database.engineVersion", "8.0", `database.engineVersion = "8.0"; allowed: an exact version`},
+		{"no instance", "database.instancesPerRegion", float64(0), `database.instancesPerRegion = 0; allowed: 1 to 15`},
+		{"no address", "alerts.emailAddresses", zones("oncall@payments.example.com", "on call"), `alerts.emailAddresses[1] = "on call"; allowed: an e-mail address`},
+		{"address with a name", "alerts.emailAddresses", zones("On Call <oncall@payments.example.com>"), `alerts.emailAddresses[0] = "On Call <oncall@payments.example.com>"; allowed: an e-mail address`},
+		{"zone with a dot", "dns.zoneName", "payments.example.com.", `dns.zoneName = "payments.example.com."; allowed: a domain name`},
+		{"zone in capitals", "dns.zoneName", "Payments.example.com", `dns.zoneName = "Payments.example.com"; allowed: `},
+		{"zone of one label", "dns.zoneName", "payments", `dns.zoneName = "payments"; allowed: `},
+		{"hosted zone id", "dns.hostedZoneId", "/hostedzone/Z1", `dns.hostedZoneId = "/hostedzone/Z1"; allowed: a public hosted zone's id`},
+		{"NAT gateways", "network.natGatewaysPerRegion", float64(4), `network.natGatewaysPerRegion = 4; allowed: 0 to 3`},
+		{"consistency", "session.consistency", "Strong", `session.consistency = "Strong"; allowed: strong or eventual`},
+		{"witness is a replica", "session.witnessRegion", "us-west-2", `session.witnessRegion = "us-west-2"; allowed: another Region of [us-east-1 us-east-2 us-west-2]`},
+		{"witness of another set", "session.witnessRegion", "eu-west-1", `session.witnessRegion = "eu-west-1"; allowed: `},
+		{"witness without need", "session.consistency", "eventual", `session.witnessRegion = "us-east-2"; allowed: nothing`},
+		{"rate", "api.throttlingRateLimit", float64(0), `api.throttlingRateLimit = 0; allowed: 1 to 10000 requests a second`},
+		{"burst", "api.throttlingBurstLimit", float64(5001), `api.throttlingBurstLimit = 5001; allowed: 1 to 5000`},
+		{"address limit", "api.requestsPerAddress", float64(10), `api.requestsPerAddress = 10; allowed: 100 to`},
+		{"RPO", "objectives.rpoMinutes", float64(6), `objectives.rpoMinutes = 6; allowed: 1 to 5`},
+		{"RTO", "objectives.rtoMinutes", float64(16), `objectives.rtoMinutes = 16; allowed: 1 to 15`},
+		{"backup", "backup.retentionDays", float64(1), `backup.retentionDays = 1; allowed: 3 to 365`},
+		{"log retention", "logs.retentionDays", float64(31), `logs.retentionDays = 31; allowed: one of [3 5 7 14 30`},
+		{"tag", "tags", map[string]any{"aws:owner": "me"}, `tags.aws:owner = "me"; allowed: a key of 1 to 128 characters that does not start with "aws:"`},
+		{"account", "account", "12345", `account = "12345"; allowed: the 12 digits`},
+		{"production without protection", "production", true, `database.deletionProtection = false; allowed: true in production`},
+		{"production without alerts", "production", true, `alerts.emailAddresses = []; allowed: at least one address in production`},
+		{"Region of another partition", "regions.primary.name", "cn-north-1", `regions.primary.name = "cn-north-1"; allowed: the code of a commercial AWS Region`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := context(t)
+			set(t, c, tt.path, tt.value)
+			_, err := settings.Load(c, "")
+			if err == nil {
+				t.Fatal("no fault was found")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got:\n%v\nwant in it:\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestStrongConsistencyNeedsOneRegionSet(t *testing.T) {
+	c := context(t)
+	set(t, c, "regions.secondary", map[string]any{
+		"name": "eu-west-1", "cidr": "10.11.0.0/16", "availabilityZones": []any{"eu-west-1a", "eu-west-1b", "eu-west-1c"},
+	})
+	_, err := settings.Load(c, "")
+	if err == nil || !strings.Contains(err.Error(), `session.consistency = "strong"; allowed: eventual for the Regions us-east-1 and eu-west-1`) {
+		t.Fatalf("got %v", err)
+	}
+	set(t, c, "session", map[string]any{"consistency": "eventual"})
+	if _, err := settings.Load(c, ""); err != nil {
+		t.Errorf("eventual over two sets: %v", err)
+	}
+}
+
+func TestAllFaultsComeAtOnceAndEachKeyOnce(t *testing.T) {
+	c := context(t)
+	set(t, c, "regions.secondary.name", "us-east-1")
+	set(t, c, "database.instanceClass", "db.t3.medium")
+	set(t, c, "database.backupRetentionDays", "2")
+	set(t, c, "database.colour", "blue")
+	set(t, c, "objectives.rtoMinutes", removed{})
+	set(t, c, "dns.zoneName", "no zone")
+	c["evn"] = "prod"
+	_, err := settings.Load(c, "12")
+	faults, ok := errors.AsType[settings.Faults](err)
+	if !ok {
+		t.Fatalf("error is %T", err)
+	}
+	keys := map[string]int{}
+	for _, fault := range faults {
+		keys[fault.Key]++
+	}
+	for _, key := range []string{
+		"evn", "environments.dev.account", "environments.dev.regions.secondary.name", "environments.dev.database.instanceClass",
+		"environments.dev.database.backupRetentionDays", "environments.dev.database.colour",
+		"environments.dev.objectives.rtoMinutes", "environments.dev.dns.zoneName",
+	} {
+		if keys[key] != 1 {
+			t.Errorf("%s is named %d times, want once", key, keys[key])
+		}
+	}
+	if !strings.Contains(err.Error(), "settings are wrong:\n  ") {
+		t.Errorf("message: %v", err)
+	}
+}
+
+func TestEnvironmentMustExist(t *testing.T) {
+	c := context(t)
+	c["env"] = "stage"
+	if _, err := settings.Load(c, ""); err == nil || !strings.Contains(err.Error(), `env = "stage"; allowed: the name of an environment: dev or prod`) {
+		t.Errorf("got %v", err)
+	}
+	delete(c, "env")
+	if _, err := settings.Load(c, ""); err == nil || !strings.Contains(err.Error(), `env = (missing)`) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := settings.Load(map[string]any{}, ""); err == nil || !strings.Contains(err.Error(), `environments = (missing)`) {
+		t.Errorf("got %v", err)
+	}
+	c = context(t)
+	environments := c["environments"].(map[string]any)
+	environments["Pre-Production"] = environments["dev"]
+	c["env"] = "Pre-Production"
+	if _, err := settings.Load(c, ""); err == nil || !strings.Contains(err.Error(), `env = "Pre-Production"; allowed: a lower-case letter`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReservedName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"payments.example.com": true, "example.org": true, "pay.test": true, "a.b.invalid": true, "host.local": true,
+		"bank.internal": true, "Pay.EXAMPLE.": true, "single": true,
+		"payments.acme-bank.com": false, "examples.com": false, "test.acme.io": false,
+	} {
+		if got := settings.ReservedName(name); got != want {
+			t.Errorf("ReservedName(%q) = %v, want %v", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/constructs"
+	"payments-dr/internal/settings"
+)
+
+// regional is a stack of one of the two Regions, with all that both have.
+type regional struct {
+	awscdk.Stack
+	region  settings.Region
+	key     awskms.Key
+	network *constructs.Network
+	// database is the Region's member of the global database, table the session table with its replica in each Region.
+	database *constructs.AuroraMember
+	table    *constructs.SessionTable
+	api      *constructs.PaymentAPI
+}
+
+// newRegional makes what everything else in a Region stands on.
+func newRegional(app awscdk.App, s *settings.Settings, role string, region settings.Region) *regional {
+	r := &regional{
+		Stack: newStack(app, s, role, region.Name,
+			"Payments platform, "+s.Environment+": "+region.Name+", the "+role+" Region of the settings"),
+		region: region,
+	}
+	r.key = constructs.NewEncryptionKey(r.Stack, "Key", s)
+	r.network = constructs.NewNetwork(r.Stack, "Network", s, region, r.key)
+	return r
+}
+
+// joinDatabase makes the Region's member. Given the global database, the member is created as its writer.
+func (r *regional) joinDatabase(s *settings.Settings, global *constructs.AuroraGlobalDatabase) {
+	r.database = constructs.NewAuroraMember(r.Stack, "Database", constructs.AuroraMemberProps{
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, GlobalDatabase: global,
+	})
+}
+
+// addPlatform adds the regional platform: the same in both Regions.
+func (r *regional) addPlatform(s *settings.Settings, table *constructs.SessionTable) {
+	r.table = table
+	r.api = constructs.NewPaymentAPI(r.Stack, "PaymentApi", constructs.PaymentAPIProps{
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table.In(r.region),
+	})
+	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
+		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
+	})
+	awscdk.NewCfnOutput(r.Stack, jsii.String("DatabaseEndpoint"), &awscdk.CfnOutputProps{
+		Value: r.database.Cluster.AttrEndpointAddress(), Description: jsii.String("This Region's Aurora cluster endpoint; inactive while the Region is not the writer"),
+	})
+	awscdk.NewCfnOutput(r.Stack, jsii.String("TableName"), &awscdk.CfnOutputProps{
+		Value: jsii.String(constructs.SessionTableName(s)), Description: jsii.String("Session table, the same name in both Regions"),
+	})
+}
