@@ -14,16 +14,12 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/settings"
 )
 
 // FunctionMemory is what every function has, in MB. Processing power comes with it.
 const FunctionMemory = 1024
-
-// BuildFlags are the flags that every function is built with, here and by whatever else runs the functions: no symbol tables,
-// no paths of the machine that built it (so that the same source gives the same asset everywhere), no net/rpc (the runtime
-// of provided.al2023 does not use it).
-var BuildFlags = []string{"-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w -buildid="}
 
 // FunctionProps is what makes one function different from another.
 type FunctionProps struct {
@@ -45,7 +41,9 @@ func FunctionName(s *settings.Settings, name string) string {
 
 // NewFunction makes one function: arm64, provided.al2023, a role and a log group of its own.
 //
-// The role is written out rather than taken from AWS's managed policies, which allow every log group of the account.
+// The role is written out rather than taken from AWS's managed policies, which allow every log group of the account. The
+// library adds the two X-Ray actions, which know no resources ("Actions, resources, and condition keys for AWS X-Ray",
+// Service Authorization Reference).
 func NewFunction(scope constructs.Construct, id string, props FunctionProps) awslambda.Function {
 	scope = constructs.NewConstruct(scope, text(id))
 	s, name := props.Settings, FunctionName(props.Settings, props.Name)
@@ -55,11 +53,6 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Actions:   texts("logs:CreateLogStream", "logs:PutLogEvents"),
 			Resources: &[]*string{logs.LogGroupArn()},
-		}),
-		// X-Ray has no resources to name ("Actions, resources, and condition keys for AWS X-Ray", Service Authorization
-		// Reference).
-		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions: texts("xray:PutTraceSegments", "xray:PutTelemetryRecords"), Resources: texts("*"),
 		}),
 	}
 	if props.Network != nil {
@@ -105,7 +98,7 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		LoggingFormat: awslambda.LoggingFormat_JSON,
 		Tracing:       awslambda.Tracing_ACTIVE,
 		Bundling: &lambdago.BundlingOptions{
-			GoBuildFlags: jsii.Strings(quoted(BuildFlags)...),
+			GoBuildFlags: jsii.Strings(quoted(lambdaruntime.BuildFlags)...),
 			Environment:  &map[string]*string{"CGO_ENABLED": text("0")},
 		},
 	}
@@ -114,8 +107,10 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		function.VpcSubnets = props.Network.FunctionSubnets
 		function.SecurityGroups = &[]awsec2.ISecurityGroup{props.Network.Functions}
 	}
-	awscdk.Annotations_Of(scope).AcknowledgeWarning(text("@aws-cdk/aws-lambda-go-alpha:goBuildFlagsSecurityWarning"),
-		text("the flags are BuildFlags, constants of this file"))
+	awscdk.Validations_Of(scope).Acknowledge(&awscdk.Acknowledgment{
+		Id:     text("Annotation::@aws-cdk/aws-lambda-go-alpha:goBuildFlagsSecurityWarning"),
+		Reason: text("the flags are lambdaruntime.BuildFlags, constants"),
+	})
 	return lambdago.NewGoFunction(scope, text("Function"), function)
 }
 

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"payments-dr/internal/payment"
+	"payments-dr/internal/telemetry"
+)
+
+const (
+	// maxBodyBytes is the longest body of a payment.
+	maxBodyBytes = 16 << 10
+	// tableDeadline ends a request whose table does not answer, long before API Gateway would, so that the client can try
+	// again while its own patience lasts.
+	tableDeadline = 5 * time.Second
+	// healthDeadline answers before a health checker gives up: it waits 2 s for a status after it has connected ("How
+	// Route 53 determines whether a health check is healthy", Amazon Route 53 Developer Guide).
+	healthDeadline = 1500 * time.Millisecond
+	// retryAfter is the Retry-After of a 503, in seconds.
+	retryAfter = "1"
+	// defaultPageSize and maxPageSize bound the payments of one answer.
+	defaultPageSize, maxPageSize = 100, 1000
+)
+
+// The resources of the API, as API Gateway names them.
+const (
+	resourcePayments = "/payments"
+	resourceSession  = "/payments/{session_id}"
+	resourcePayment  = "/payments/{session_id}/{transaction_id}"
+	resourceHealth   = "/health"
+)
+
+// table is what the handler needs of the session table.
+type table interface {
+	Accept(context.Context, payment.Payment) (accepted payment.Payment, replayed bool, err error)
+	Get(context.Context, payment.Identity) (payment.Payment, error)
+	List(ctx context.Context, sessionID, after string, limit int) (payments []payment.Payment, more bool, err error)
+	Probe(ctx context.Context, region string, at time.Time) error
+}
+
+// handler serves the payment API of one Region.
+type handler struct {
+	table     table
+	region    string
+	namespace string
+	logger    *slog.Logger
+	now       func() time.Time
+}
+
+// answer is a response before it is written out.
+type answer struct {
+	status  int
+	body    any
+	headers map[string]string
+	metrics []string
+	// err is the cause of an answer that is none of success, for the log alone.
+	err error
+}
+
+// handle answers every request, so that its error is always nil: an error here would be a 502 without the contract's form.
+func (h *handler) handle(ctx context.Context, request events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+	started := h.now()
+	a := h.serve(ctx, request)
+	h.log(ctx, request, a, started)
+	return h.write(a), nil
+}
+
+func (h *handler) serve(ctx context.Context, request events.APIGatewayProxyRequest) (a answer) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a = h.fail(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		}
+	}()
+	switch request.Resource {
+	case resourcePayments:
+		if request.HTTPMethod != http.MethodPost {
+			return methodNotAllowed(http.MethodPost)
+		}
+		return h.pay(ctx, request)
+	case resourceSession, resourcePayment:
+		if request.HTTPMethod != http.MethodGet {
+			return methodNotAllowed(http.MethodGet)
+		}
+		return h.read(ctx, request)
+	case resourceHealth:
+		if request.HTTPMethod != http.MethodGet {
+			return methodNotAllowed(http.MethodGet)
+		}
+		return h.health(ctx)
+	}
+	return problem(http.StatusNotFound, "no such path")
+}
+
+// paymentBody is how an accepted payment is told.
+type paymentBody struct {
+	Message       string          `json:"message,omitempty"`
+	TransactionID string          `json:"transaction_id"`
+	Amount        json.RawMessage `json:"amount"`
+	Currency      string          `json:"currency"`
+	Region        string          `json:"region"`
+	SessionID     string          `json:"session_id"`
+	Timestamp     string          `json:"timestamp,omitempty"`
+	Status        string          `json:"status,omitempty"`
+}
+
+func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest) answer {
+	if contentType := header(request, "Content-Type"); contentType != "" {
+		if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "application/json" {
+			return problem(http.StatusUnsupportedMediaType, "the content type is not application/json", telemetry.MetricRequestsInvalid)
+		}
+	}
+	body := []byte(request.Body)
+	if request.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(request.Body); err != nil {
+			return h.fail(fmt.Errorf("decode body: %w", err))
+		}
+	}
+	if len(body) > maxBodyBytes {
+		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxBodyBytes), telemetry.MetricRequestsInvalid)
+	}
+	asked, err := payment.ParseRequest(body)
+	if err != nil {
+		return h.fail(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
+	defer cancel()
+	accepted, replayed, err := h.table.Accept(ctx, payment.Payment{
+		Identity:  asked.Identity,
+		Amount:    asked.Amount,
+		Region:    h.region,
+		Timestamp: h.now().UTC().Truncate(time.Microsecond),
+		Status:    payment.StatusProcessed,
+	})
+	if err != nil {
+		return h.fail(err)
+	}
+	a := answer{status: http.StatusOK, metrics: []string{telemetry.MetricPaymentsAccepted}, body: paymentBody{
+		Message:       "Payment processed",
+		TransactionID: accepted.TransactionID,
+		Amount:        accepted.AmountJSON(),
+		Currency:      accepted.Amount.CurrencyCode(),
+		Region:        accepted.Region,
+		SessionID:     accepted.SessionID,
+	}}
+	if replayed {
+		a.headers = map[string]string{"Idempotent-Replayed": "true"}
+		a.metrics = []string{telemetry.MetricPaymentsReplayed}
+	}
+	return a
+}
+
+// sessionBody is how the payments of a session are told.
+type sessionBody struct {
+	SessionID string        `json:"session_id"`
+	Payments  []paymentBody `json:"payments"`
+	// Next is the "after" of the next page; absent on the last.
+	Next string `json:"next,omitempty"`
+}
+
+func (h *handler) read(ctx context.Context, request events.APIGatewayProxyRequest) answer {
+	sessionID, err := pathID(request, payment.AttributeSessionID)
+	if err != nil {
+		return h.fail(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
+	defer cancel()
+	if request.Resource == resourcePayment {
+		transactionID, err := pathID(request, payment.AttributeTransactionID)
+		if err != nil {
+			return h.fail(err)
+		}
+		p, err := h.table.Get(ctx, payment.Identity{SessionID: sessionID, TransactionID: transactionID})
+		if err != nil {
+			return h.fail(err)
+		}
+		return answer{status: http.StatusOK, body: told(p)}
+	}
+
+	after, limit := request.QueryStringParameters["after"], defaultPageSize
+	if after != "" {
+		if err := payment.CheckID("after", after); err != nil {
+			return h.fail(err)
+		}
+	}
+	if given, ok := request.QueryStringParameters["limit"]; ok {
+		if limit, err = strconv.Atoi(given); err != nil || limit < 1 || limit > maxPageSize {
+			return problem(http.StatusBadRequest, fmt.Sprintf("limit is not a whole number from 1 to %d", maxPageSize))
+		}
+	}
+	payments, more, err := h.table.List(ctx, sessionID, after, limit)
+	if err != nil {
+		return h.fail(err)
+	}
+	page := sessionBody{SessionID: sessionID, Payments: make([]paymentBody, len(payments))}
+	for i, p := range payments {
+		page.Payments[i] = told(p)
+	}
+	if more {
+		page.Next = payments[len(payments)-1].TransactionID
+	}
+	return answer{status: http.StatusOK, body: page}
+}
+
+func told(p payment.Payment) paymentBody {
+	return paymentBody{
+		TransactionID: p.TransactionID, Amount: p.AmountJSON(), Currency: p.Amount.CurrencyCode(), Region: p.Region,
+		SessionID: p.SessionID, Timestamp: p.Timestamp.Format(payment.TimestampLayout), Status: p.Status,
+	}
+}
+
+// health is deep: it says that payments can be taken here, because it just wrote to the table and read from it.
+func (h *handler) health(ctx context.Context) answer {
+	ctx, cancel := context.WithTimeout(ctx, healthDeadline)
+	defer cancel()
+	if err := h.table.Probe(ctx, h.region, h.now()); err != nil {
+		return h.fail(err)
+	}
+	return answer{status: http.StatusOK, body: map[string]string{"status": "healthy", "region": h.region}}
+}
+
+// statuses maps what the domain says to what HTTP says.
+var statuses = map[payment.Code]int{
+	payment.CodeInvalid:     http.StatusBadRequest,
+	payment.CodeNotFound:    http.StatusNotFound,
+	payment.CodeConflict:    http.StatusUnprocessableEntity,
+	payment.CodeUnavailable: http.StatusServiceUnavailable,
+}
+
+var codeMetrics = map[payment.Code]string{
+	payment.CodeInvalid:     telemetry.MetricRequestsInvalid,
+	payment.CodeConflict:    telemetry.MetricPaymentsConflicting,
+	payment.CodeUnavailable: telemetry.MetricTableUnavailable,
+}
+
+// fail is the answer to an error: the domain's own with its message, any other without a word.
+func (h *handler) fail(err error) answer {
+	known, ok := errors.AsType[*payment.Error](err)
+	if !ok {
+		a := problem(http.StatusInternalServerError, "internal error", telemetry.MetricInternalErrors)
+		a.err = err
+		return a
+	}
+	a := problem(statuses[known.Code], known.Message)
+	a.err = known.Err
+	if metric, ok := codeMetrics[known.Code]; ok {
+		a.metrics = []string{metric}
+	}
+	if known.Code == payment.CodeUnavailable {
+		a.headers = map[string]string{"Retry-After": retryAfter}
+	}
+	return a
+}
+
+type problemBody struct {
+	Error  string `json:"error"`
+	Region string `json:"region"`
+}
+
+func problem(status int, message string, metrics ...string) answer {
+	return answer{status: status, body: problemBody{Error: message}, metrics: metrics}
+}
+
+func methodNotAllowed(allowed string) answer {
+	a := problem(http.StatusMethodNotAllowed, "the method is not allowed here; use "+allowed)
+	a.headers = map[string]string{"Allow": allowed}
+	return a
+}
+
+func (h *handler) write(a answer) events.APIGatewayProxyResponse {
+	if p, ok := a.body.(problemBody); ok {
+		p.Region = h.region
+		a.body = p
+	}
+	body, err := json.Marshal(a.body)
+	if err != nil { // no body above can fail to marshal
+		a.status, body = http.StatusInternalServerError, []byte(`{"error":"internal error","region":"`+h.region+`"}`)
+	}
+	headers := map[string]string{"Content-Type": "application/json", "X-Region": h.region, "Cache-Control": "no-store"}
+	for name, value := range a.headers {
+		headers[name] = value
+	}
+	return events.APIGatewayProxyResponse{StatusCode: a.status, Headers: headers, Body: string(body)}
+}
+
+// log writes one line about a request. It has no ids and no body: they are the client's, and may hold what no log should.
+func (h *handler) log(ctx context.Context, request events.APIGatewayProxyRequest, a answer, started time.Time) {
+	now := h.now()
+	attributes := []slog.Attr{
+		slog.String("apiRequestId", request.RequestContext.RequestID),
+		slog.String("method", request.HTTPMethod),
+		slog.String("resource", request.Resource),
+		slog.Int("status", a.status),
+		slog.Float64("durationMs", float64(now.Sub(started).Microseconds())/1000),
+	}
+	level := slog.LevelInfo
+	if a.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	if a.err != nil {
+		attributes = append(attributes, slog.String("error", a.err.Error()))
+	}
+	if len(a.metrics) > 0 {
+		attributes = append(attributes, telemetry.Counts(h.namespace, "processor", now, a.metrics...)...)
+	}
+	h.logger.LogAttrs(ctx, level, "request", attributes...)
+}
+
+// header is a header's first value; names have no case.
+func header(request events.APIGatewayProxyRequest, name string) string {
+	for key, value := range request.Headers {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}
+
+// pathID is an id from the path. A REST API hands path parameters on as they stand in the URL, encoded.
+func pathID(request events.APIGatewayProxyRequest, name string) (string, error) {
+	id, err := url.PathUnescape(request.PathParameters[name])
+	if err != nil {
+		return "", &payment.Error{Code: payment.CodeInvalid, Message: name + " is not percent-encoded as a path is"}
+	}
+	return id, payment.CheckID(name, id)
+}

@@ -1,0 +1,27 @@
+package lambdaruntime
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// BuildFlags are the flags that every function is built with, for the deployment and here: no symbol tables, no paths of the
+// machine that built it (so that the same source gives the same asset everywhere), no net/rpc (the runtime of
+// provided.al2023 does not use it).
+var BuildFlags = []string{"-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w -buildid="}
+
+// Build compiles a function of this module for this machine, with the flags of the deployment. moduleDir is the module's
+// folder, name the function's below functions/, and the executable is put into dir.
+func Build(moduleDir, name, dir string) (string, error) {
+	binary := filepath.Join(dir, name)
+	arguments := append([]string{"build", "-o", binary}, BuildFlags...)
+	command := exec.Command("go", append(arguments, "./functions/"+name)...)
+	command.Dir = moduleDir
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build function %s: %w\n%s", name, err, out)
+	}
+	return binary, nil
+}

@@ -1,0 +1,120 @@
+// Package localdynamodb starts a real DynamoDB API on this machine, for tests: dynalite, from the project's own
+// package.json. It keeps one Region's items in memory. It has no streams and no replication, and a refused condition does
+// not carry the item.
+package localdynamodb
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Server is a running DynamoDB API.
+type Server struct {
+	// Endpoint is its address, for AWS_ENDPOINT_URL_DYNAMODB.
+	Endpoint string
+	command  *exec.Cmd
+}
+
+// Start starts a server. moduleDir is the project's folder, where "npm ci" has put node_modules.
+func Start(moduleDir string) (*Server, error) {
+	script := filepath.Join(moduleDir, "node_modules", "dynalite", "cli.js")
+	if _, err := os.Stat(script); err != nil {
+		return nil, fmt.Errorf("find dynalite, which \"npm ci\" installs (or run \"make test\"): %w", err)
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command("node", script, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--createTableMs", "0")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("open dynalite's output: %w", err)
+	}
+	var complaints strings.Builder
+	command.Stderr = &complaints
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start dynalite: %w", err)
+	}
+	s := &Server{Endpoint: "http://127.0.0.1:" + strconv.Itoa(port), command: command}
+	listening := make(chan bool, 1)
+	go func() {
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		listening <- strings.Contains(line, "listening")
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	select {
+	case ok := <-listening:
+		if !ok {
+			s.Close()
+			return nil, fmt.Errorf("start dynalite: %s", complaints.String())
+		}
+	case <-time.After(30 * time.Second):
+		s.Close()
+		return nil, errors.New("start dynalite: no word for 30 s")
+	}
+	return s, nil
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Close ends the server; its items are gone.
+func (s *Server) Close() {
+	_ = s.command.Process.Kill()
+	_ = s.command.Wait()
+}
+
+// Config is an AWS configuration for the server.
+func (s *Server) Config(region string) aws.Config {
+	return aws.Config{
+		Region:       region,
+		BaseEndpoint: aws.String(s.Endpoint),
+		Credentials:  credentials.NewStaticCredentialsProvider("simulated", "simulated", ""),
+	}
+}
+
+// CreateTable makes a table of two string keys.
+func (s *Server) CreateTable(ctx context.Context, region, name, partitionKey, sortKey string) (*dynamodb.Client, error) {
+	client := dynamodb.NewFromConfig(s.Config(region))
+	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName:   &name,
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: &partitionKey, AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: &sortKey, AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: &partitionKey, KeyType: types.KeyTypeHash},
+			{AttributeName: &sortKey, KeyType: types.KeyTypeRange},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create table %s: %w", name, err)
+	}
+	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 10 * time.Millisecond })
+	if err := waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute); err != nil {
+		return nil, fmt.Errorf("wait for table %s: %w", name, err)
+	}
+	return client, nil
+}

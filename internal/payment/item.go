@@ -1,4 +1,0 @@
-package payment
-
-const AttributeSessionID = "session_id"
-const AttributeTransactionID = "transaction_id"

@@ -1,0 +1,121 @@
+// Package payment is the domain: what a payment is, what makes two requests the same payment, and which requests are none.
+// It knows no AWS service.
+package payment
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bojanz/currency"
+)
+
+// The attributes of a payment's item in the session table, its stream and its events.
+const (
+	AttributeSessionID     = "session_id" // partition key
+	AttributeTransactionID = "transaction_id"
+	AttributeAmount        = "amount"
+	AttributeCurrency      = "currency"
+	AttributeTimestamp     = "timestamp"
+	AttributeRegion        = "region"
+	AttributeStatus        = "status"
+)
+
+// StatusProcessed is the status of an accepted payment.
+const StatusProcessed = "processed"
+
+// TimestampLayout is RFC 3339 in UTC with microseconds, always as many, so that timestamps sort as text. Microseconds are
+// what the ledger's DATETIME(6) holds.
+const TimestampLayout = "2006-01-02T15:04:05.000000Z"
+
+// Identity is what makes a payment the same payment wherever and however often it is sent.
+type Identity struct {
+	SessionID     string
+	TransactionID string
+}
+
+// Payment is an accepted payment. A payment never changes after it was accepted.
+type Payment struct {
+	Identity
+	// Amount is positive and has exactly the decimals of its currency (ISO 4217).
+	Amount currency.Amount
+	// Region is where the payment was accepted.
+	Region string
+	// Timestamp is when, in UTC, to the microsecond.
+	Timestamp time.Time
+	Status    string
+}
+
+// SameMoney reports whether two payments are over the same amount of the same currency.
+func (p Payment) SameMoney(other Payment) bool { return p.Amount.Equal(other.Amount) }
+
+// Equal reports whether two payments are the same acceptance, in every field.
+func (p Payment) Equal(other Payment) bool {
+	return p.Identity == other.Identity && p.SameMoney(other) && p.Region == other.Region &&
+		p.Timestamp.Equal(other.Timestamp) && p.Status == other.Status
+}
+
+// AmountJSON is the amount as a JSON number, exact.
+func (p Payment) AmountJSON() json.RawMessage { return json.RawMessage(p.Amount.Number()) }
+
+// MaxIDBytes is the longest id, in bytes of UTF-8. DynamoDB takes sort keys of up to 1,024 bytes; the ledger's index is the
+// narrower place.
+const MaxIDBytes = 255
+
+// CheckID returns an *Error that names the field if an id is empty, longer than MaxIDBytes, has control characters, or is
+// not Unicode. The last includes U+FFFD, which stands for what could not be read, so that two ids would become one.
+func CheckID(field, id string) error {
+	switch {
+	case id == "":
+		return invalid(field, "is empty; allowed are 1 to %d bytes", MaxIDBytes)
+	case len(id) > MaxIDBytes:
+		return invalid(field, "has %d bytes; allowed are 1 to %d", len(id), MaxIDBytes)
+	}
+	for _, r := range id {
+		if r == utf8.RuneError {
+			return invalid(field, "is not valid Unicode")
+		}
+		if unicode.IsControl(r) {
+			return invalid(field, "contains the control character U+%04X", r)
+		}
+	}
+	return nil
+}
+
+// Code says what kind of error an Error is. The payment API maps each to one HTTP status.
+type Code string
+
+const (
+	// CodeInvalid is a request that can never become a payment.
+	CodeInvalid Code = "invalid"
+	// CodeNotFound is an identity that no payment has.
+	CodeNotFound Code = "not_found"
+	// CodeConflict is an identity that a payment of another amount or currency has.
+	CodeConflict Code = "conflict"
+	// CodeUnavailable is a table that cannot be reached or written at the moment. Whether the payment was accepted is not
+	// known; sending it again with the same identity is safe and finds out.
+	CodeUnavailable Code = "unavailable"
+)
+
+// Error is an error that a client may see: its Message is for them, the wrapped error is not.
+type Error struct {
+	Code    Code
+	Message string
+	// Err is the cause, if there is one.
+	Err error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func invalid(field, format string, args ...any) error {
+	return &Error{Code: CodeInvalid, Message: field + " " + fmt.Sprintf(format, args...)}
+}

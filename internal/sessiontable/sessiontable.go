@@ -1,0 +1,241 @@
+// Package sessiontable is the DynamoDB table that accepts payments: one conditional write is the acceptance.
+package sessiontable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+	"github.com/bojanz/currency"
+
+	"payments-dr/internal/payment"
+)
+
+const (
+	// attemptTimeout bounds one attempt, connecting included. A strongly consistent write waits for a second Region and is
+	// done in some 100 ms; a table that says nothing for a second is not going to.
+	attemptTimeout = time.Second
+	// maxAttempts bounds the attempts of one call.
+	maxAttempts = 4
+	maxBackoff  = 200 * time.Millisecond
+)
+
+// API is what the table needs of the DynamoDB client.
+type API interface {
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+}
+
+var _ API = (*dynamodb.Client)(nil)
+
+// Table is one Region's replica of the session table. Its methods return *payment.Error for all that a client may be told;
+// any other error is a fault of ours. It may be used concurrently.
+type Table struct {
+	client API
+	name   string
+}
+
+// New is the table of a name behind a client.
+func New(client API, name string) *Table { return &Table{client: client, name: name} }
+
+// NewClient makes a client whose calls end in seconds, whatever the table does.
+func NewClient(config aws.Config) *dynamodb.Client {
+	return dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.Retryer = retry.AddWithErrorCodes(retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts = maxAttempts
+			s.MaxBackoff = maxBackoff
+		}),
+			// The item is being written in another Region at this moment: "can be retried" ("How DynamoDB global tables work",
+			// Amazon DynamoDB Developer Guide). The SDK does not do it by itself.
+			(*types.ReplicatedWriteConflictException)(nil).ErrorCode())
+	})
+}
+
+// Accept writes a payment if no payment has its identity, and returns the payment as it stands in the table. replayed tells
+// that the same payment was there before. A payment of another amount or currency under the same identity is an error of
+// payment.CodeConflict; a table that cannot be written is one of payment.CodeUnavailable.
+func (t *Table) Accept(ctx context.Context, p payment.Payment) (accepted payment.Payment, replayed bool, err error) {
+	_, err = t.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                           &t.name,
+		Item:                                marshal(p),
+		ConditionExpression:                 aws.String("attribute_not_exists(" + payment.AttributeSessionID + ")"),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if err == nil {
+		return p, false, nil
+	}
+	taken, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
+		return payment.Payment{}, false, classify("write payment", err)
+	}
+	existing, err := t.existing(ctx, taken, p.Identity)
+	if err != nil {
+		return payment.Payment{}, false, err
+	}
+	if !existing.SameMoney(p) {
+		return payment.Payment{}, false, &payment.Error{
+			Code: payment.CodeConflict, Message: "a payment with this session_id and transaction_id has another amount or currency",
+		}
+	}
+	// The very acceptance that this call asked for: an attempt had succeeded and only its answer was lost.
+	return existing, !existing.Equal(p), nil
+}
+
+// existing is the payment whose presence refused a write. The refusal carries it; not every implementation of the API does
+// that, so that it is read otherwise.
+func (t *Table) existing(ctx context.Context, taken *types.ConditionalCheckFailedException, id payment.Identity) (payment.Payment, error) {
+	if len(taken.Item) > 0 {
+		return unmarshal(taken.Item)
+	}
+	p, err := t.Get(ctx, id)
+	if known, ok := errors.AsType[*payment.Error](err); ok && known.Code == payment.CodeNotFound {
+		return p, unavailable(errors.New("read the payment that is there: it is gone"))
+	}
+	return p, err
+}
+
+// Get reads one payment, strongly consistent. An identity that no payment has is an error of payment.CodeNotFound.
+func (t *Table) Get(ctx context.Context, id payment.Identity) (payment.Payment, error) {
+	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &t.name, Key: key(id.SessionID, id.TransactionID), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return payment.Payment{}, classify("read payment", err)
+	}
+	if len(out.Item) == 0 {
+		return payment.Payment{}, &payment.Error{Code: payment.CodeNotFound, Message: "no such payment"}
+	}
+	return unmarshal(out.Item)
+}
+
+// List reads up to limit payments of a session in the order of their transaction ids, strongly consistent, starting behind
+// the transaction id after (empty: at the beginning). more tells that there are others behind the last. A session without a
+// payment is an error of payment.CodeNotFound.
+func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (payments []payment.Payment, more bool, err error) {
+	in := &dynamodb.QueryInput{
+		TableName:                 &t.name,
+		KeyConditionExpression:    aws.String(payment.AttributeSessionID + " = :session"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":session": text(sessionID)},
+		ConsistentRead:            aws.Bool(true),
+		Limit:                     aws.Int32(int32(limit)),
+	}
+	if after != "" {
+		in.ExclusiveStartKey = key(sessionID, after)
+	}
+	out, err := t.client.Query(ctx, in)
+	if err != nil {
+		return nil, false, classify("read session", err)
+	}
+	for _, item := range out.Items {
+		p, err := unmarshal(item)
+		if err != nil {
+			return nil, false, err
+		}
+		payments = append(payments, p)
+	}
+	if len(payments) == 0 && after == "" {
+		return nil, false, &payment.Error{Code: payment.CodeNotFound, Message: "no such session"}
+	}
+	return payments, len(out.LastEvaluatedKey) > 0, nil
+}
+
+// probeSession is the partition of the health probes. No payment can be there: its id is a control character.
+const probeSession = "\x01"
+
+// attributeProbe is the one attribute of a probe's item. It has no status, so nothing takes it for a payment.
+const attributeProbe = "probe"
+
+// Probe writes an item of its own in the table and reads it back: the table takes payments in this Region.
+func (t *Table) Probe(ctx context.Context, region string, at time.Time) error {
+	item := key(probeSession, region)
+	item[attributeProbe] = &types.AttributeValueMemberN{Value: strconv.FormatInt(at.UnixNano(), 10)}
+	if _, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &t.name, Item: item}); err != nil {
+		return classify("write probe", err)
+	}
+	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &t.name, Key: key(probeSession, region), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return classify("read probe", err)
+	}
+	if _, ok := out.Item[attributeProbe]; !ok {
+		return unavailable(errors.New("read probe: it is not there"))
+	}
+	return nil
+}
+
+func key(sessionID, transactionID string) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{
+		payment.AttributeSessionID:     text(sessionID),
+		payment.AttributeTransactionID: text(transactionID),
+	}
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func marshal(p payment.Payment) map[string]types.AttributeValue {
+	item := key(p.SessionID, p.TransactionID)
+	item[payment.AttributeAmount] = text(p.Amount.Number())
+	item[payment.AttributeCurrency] = text(p.Amount.CurrencyCode())
+	item[payment.AttributeTimestamp] = text(p.Timestamp.UTC().Format(payment.TimestampLayout))
+	item[payment.AttributeRegion] = text(p.Region)
+	item[payment.AttributeStatus] = text(p.Status)
+	return item
+}
+
+// unmarshal reads an item back. Only payments that Accept wrote are expected, so a fault here is one of ours.
+func unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
+	var missing error
+	get := func(name string) string {
+		value, ok := item[name].(*types.AttributeValueMemberS)
+		if !ok {
+			missing = errors.Join(missing, fmt.Errorf("attribute %s is no string", name))
+			return ""
+		}
+		return value.Value
+	}
+	p := payment.Payment{
+		Identity: payment.Identity{SessionID: get(payment.AttributeSessionID), TransactionID: get(payment.AttributeTransactionID)},
+		Region:   get(payment.AttributeRegion),
+		Status:   get(payment.AttributeStatus),
+	}
+	number, code, timestamp := get(payment.AttributeAmount), get(payment.AttributeCurrency), get(payment.AttributeTimestamp)
+	if missing != nil {
+		return payment.Payment{}, fmt.Errorf("read item: %w", missing)
+	}
+	var err error
+	if p.Amount, err = currency.NewAmount(number, code); err != nil {
+		return payment.Payment{}, fmt.Errorf("read item's amount: %w", err)
+	}
+	if p.Timestamp, err = time.Parse(payment.TimestampLayout, timestamp); err != nil {
+		return payment.Payment{}, fmt.Errorf("read item's timestamp: %w", err)
+	}
+	return p, nil
+}
+
+// classify tells a table that cannot serve at the moment, which is everything from a refused connection to a missing
+// permission, from a request that no table would take, which is a fault of ours.
+func classify(operation string, err error) error {
+	err = fmt.Errorf("%s: %w", operation, err)
+	if refused, ok := errors.AsType[smithy.APIError](err); ok {
+		switch refused.ErrorCode() {
+		case "ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException":
+			return err
+		}
+	}
+	return unavailable(err)
+}
+
+func unavailable(err error) error {
+	return &payment.Error{Code: payment.CodeUnavailable, Message: "payments cannot be taken at the moment; send the same request again", Err: err}
+}

@@ -1,3 +1,0 @@
-package telemetry
-
-const NamespaceVariable = "METRICS_NAMESPACE"
