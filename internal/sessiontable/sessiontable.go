@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
-	"github.com/bojanz/currency"
 
 	"payments-dr/internal/payment"
 )
@@ -204,21 +203,16 @@ func unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
 		}
 		return value.Value
 	}
-	p := payment.Payment{
-		Identity: payment.Identity{SessionID: get(payment.AttributeSessionID), TransactionID: get(payment.AttributeTransactionID)},
-		Region:   get(payment.AttributeRegion),
-		Status:   get(payment.AttributeStatus),
-	}
-	number, code, timestamp := get(payment.AttributeAmount), get(payment.AttributeCurrency), get(payment.AttributeTimestamp)
+	sessionID, transactionID := get(payment.AttributeSessionID), get(payment.AttributeTransactionID)
+	amount, code := get(payment.AttributeAmount), get(payment.AttributeCurrency)
+	region, timestamp, status := get(payment.AttributeRegion), get(payment.AttributeTimestamp), get(payment.AttributeStatus)
 	if missing != nil {
 		return payment.Payment{}, fmt.Errorf("read item: %w", missing)
 	}
-	var err error
-	if p.Amount, err = currency.NewAmount(number, code); err != nil {
-		return payment.Payment{}, fmt.Errorf("read item's amount: %w", err)
-	}
-	if p.Timestamp, err = time.Parse(payment.TimestampLayout, timestamp); err != nil {
-		return payment.Payment{}, fmt.Errorf("read item's timestamp: %w", err)
+	p, err := payment.New(sessionID, transactionID, amount, code, region, timestamp, status)
+	if err != nil {
+		// Not the client's fault, so none of the domain's errors, which a client is shown.
+		return payment.Payment{}, fmt.Errorf("read item: %v", err)
 	}
 	return p, nil
 }
