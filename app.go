@@ -9,22 +9,29 @@ import (
 	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
 
 func main() {
-	err := synthesize()
-	jsii.Close()
-	if err != nil {
+	if err := synthesize(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 func synthesize() error {
+	// The library's other process ends with this one. jsii.Close would end it too, but waits for it in two places at once and
+	// then complains of an abnormal exit, now and then; what it is for is the removal of that process's files.
+	files, err := os.MkdirTemp("", "payments-app-")
+	if err != nil {
+		return fmt.Errorf("make temporary folder: %w", err)
+	}
+	defer os.RemoveAll(files)
+	if err := os.Setenv("TMPDIR", files); err != nil {
+		return fmt.Errorf("set temporary folder: %w", err)
+	}
 	app := awscdk.NewApp(nil)
 	if err := build(app, os.Getenv("CDK_DEFAULT_ACCOUNT")); err != nil {
 		return err

@@ -9,26 +9,16 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// SessionTable is the global table that accepts payments: one write there is the acceptance.
-type SessionTable struct {
-	byRegion map[string]awsdynamodb.ITableV2
-}
-
 // SessionTableName is the same in both Regions: a global table's replicas share their name.
 func SessionTableName(s *settings.Settings) string { return "payment-" + s.Environment + "-sessions" }
 
-// In is the table's replica in a Region. A function is granted its own Region's replica and no other.
-func (t *SessionTable) In(region settings.Region) awsdynamodb.ITableV2 {
-	return t.byRegion[region.Name]
-}
-
-// NewSessionTable makes the table in the primary's Region with its replica in the other. It belongs to the primary's stack;
-// the replica lives on without it.
+// NewSessionTable makes the global table that accepts payments (one write there is the acceptance), in the primary's Region
+// with its replica in the other. It belongs to the primary's stack; the replica lives on without it.
 //
 // Strong consistency (MRSC) takes two replicas and a witness of one Region set, an empty table, and is for ever. In exchange a
 // write that was acknowledged is in two Regions. Time to live, transactions and local indexes do not exist in this mode
 // ("Multi-Region strong consistency", Amazon DynamoDB Developer Guide).
-func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings) *SessionTable {
+func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings) awsdynamodb.ITableV2 {
 	// Not replicated as a setting, so said for each replica.
 	pointInTime := &awsdynamodb.PointInTimeRecoverySpecification{
 		PointInTimeRecoveryEnabled: jsii.Bool(true),
@@ -55,10 +45,11 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 		props.MultiRegionConsistency = awsdynamodb.MultiRegionConsistency_STRONG
 		props.WitnessRegion = text(s.Session.WitnessRegion)
 	}
-	table := awsdynamodb.NewTableV2(scope, text(id), props)
-	return &SessionTable{byRegion: map[string]awsdynamodb.ITableV2{
-		s.Regions.Primary.Name: table,
-		// Replica makes a new construct at every call: once, and kept.
-		s.Regions.Secondary.Name: table.Replica(text(s.Regions.Secondary.Name)),
-	}}
+	return awsdynamodb.NewTableV2(scope, text(id), props)
+}
+
+// SessionTableReplica is the table's replica in a stack's own Region, for a stack that did not make the table. By name, and
+// so by an ARN that is known at synthesis: nothing has to be read from the Region that made it.
+func SessionTableReplica(scope constructs.Construct, id string, s *settings.Settings) awsdynamodb.ITableV2 {
+	return awsdynamodb.TableV2_FromTableName(scope, text(id), text(SessionTableName(s)))
 }

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/jsii-runtime-go"
 
@@ -15,9 +16,8 @@ type regional struct {
 	region  settings.Region
 	key     awskms.Key
 	network *constructs.Network
-	// database is the Region's member of the global database, table the session table with its replica in each Region.
+	// database is the Region's member of the global database.
 	database *constructs.AuroraMember
-	table    *constructs.SessionTable
 	api      *constructs.PaymentAPI
 }
 
@@ -40,11 +40,10 @@ func (r *regional) joinDatabase(s *settings.Settings, global *constructs.AuroraG
 	})
 }
 
-// addPlatform adds the regional platform: the same in both Regions.
-func (r *regional) addPlatform(s *settings.Settings, table *constructs.SessionTable) {
-	r.table = table
+// addPlatform adds the regional platform: the same in both Regions. table is the session table's replica in this one.
+func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2) {
 	r.api = constructs.NewPaymentAPI(r.Stack, "PaymentApi", constructs.PaymentAPIProps{
-		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table.In(r.region),
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table,
 	})
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),

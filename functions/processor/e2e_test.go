@@ -67,12 +67,12 @@ func deploy(t testing.TB, environments int) *deployment {
 		t.Fatal(err)
 	}
 	for range environments {
-		d.environments = append(d.environments, start(t, server.Endpoint, d.log))
+		d.environments = append(d.environments, startEnvironment(t, server.Endpoint, d.log))
 	}
 	return d
 }
 
-func start(t testing.TB, endpoint string, log *syncBuffer) *lambdaruntime.Environment {
+func startEnvironment(t testing.TB, endpoint string, log *syncBuffer) *lambdaruntime.Environment {
 	t.Helper()
 	e, err := lambdaruntime.Start(lambdaruntime.Config{
 		Binary: binary, Name: "payment-test-processor", Region: testRegion, MemoryMB: 1024, Log: log,
@@ -244,7 +244,7 @@ func TestRealBinaryAgainstADeadTable(t *testing.T) {
 	refusing.Close()
 	for name, address := range map[string]string{"silent": silent.Addr().String(), "refusing": refusing.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
-			e := start(t, "http://"+address, &syncBuffer{})
+			e := startEnvironment(t, "http://"+address, &syncBuffer{})
 			for _, tt := range []struct {
 				request events.APIGatewayProxyRequest
 				within  time.Duration
@@ -285,7 +285,7 @@ func BenchmarkProcessor(b *testing.B) {
 	d := deploy(b, 0)
 	endpoint := *d.client.Options().BaseEndpoint
 	used := func(payments int) (cpu, start time.Duration, memory float64) {
-		e := startFor(b, endpoint)
+		e := startEnvironment(b, endpoint, &syncBuffer{})
 		start, err := e.InitDuration(b.Context())
 		if err != nil {
 			b.Fatal(err)
@@ -305,9 +305,4 @@ func BenchmarkProcessor(b *testing.B) {
 	b.ReportMetric(float64((many-few).Microseconds())/float64(b.N), "cpu-µs/payment")
 	b.ReportMetric(float64(start.Microseconds())/1000, "start-ms")
 	b.ReportMetric(memory, "MB")
-}
-
-func startFor(b *testing.B, endpoint string) *lambdaruntime.Environment {
-	b.Helper()
-	return start(b, endpoint, &syncBuffer{})
 }

@@ -1,0 +1,83 @@
+// Dr is the operator's tool of the payments platform.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/preflight"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := newCommand().ExecuteContext(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintln(os.Stderr, "dr: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "dr",
+		Short:         "Operate the multi-Region payments platform",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	var dir string
+	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
+	root.AddCommand(
+		&cobra.Command{
+			Use:   "stacks",
+			Short: "List the synthesized stacks",
+			Args:  cobra.NoArgs,
+			RunE: func(command *cobra.Command, _ []string) error {
+				a, err := assembly.Load(dir)
+				if err != nil {
+					return err
+				}
+				table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 3, ' ', 0)
+				fmt.Fprintln(table, "STACK\tREGION\tRESOURCES")
+				for _, stack := range a.Stacks {
+					fmt.Fprintf(table, "%s\t%s\t%d\n", stack.Name, stack.Region, len(stack.Template.Resources))
+				}
+				return table.Flush()
+			},
+		},
+		&cobra.Command{
+			Use:   "preflight",
+			Short: "Find what a deployment would fail on, before it creates anything",
+			Long: "Look at the synthesized templates and at the account they are for: is the domain one that can be delegated, are the\n" +
+				"credentials those of the account, is every Region bootstrapped. Creates nothing. Exit status 1 if anything is wrong.",
+			Args: cobra.NoArgs,
+			RunE: func(command *cobra.Command, _ []string) error {
+				a, err := assembly.Load(dir)
+				if err != nil {
+					return err
+				}
+				awsConfig, err := config.LoadDefaultConfig(command.Context())
+				if err != nil {
+					return fmt.Errorf("load AWS configuration: %w", err)
+				}
+				if err := preflight.Check(command.Context(), a, preflight.NewAWS(awsConfig)); err != nil {
+					return err
+				}
+				fmt.Fprintf(command.OutOrStdout(), "nothing stands against deploying %s to account %s\n", a.Settings.Environment, a.Settings.Account)
+				return nil
+			},
+		},
+	)
+	return root
+}

@@ -1,0 +1,143 @@
+// Package assembly reads what a synthesis leaves behind (cdk.out): the stacks with their templates, as they would be
+// deployed. Whatever checks or simulates the platform starts from here, and not from a copy of the knowledge.
+package assembly
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"payments-dr/internal/settings"
+)
+
+// SettingsMetadata is the key of the global template's metadata that holds the settings the templates were made from, whole.
+const SettingsMetadata = "Payment::Settings"
+
+// Assembly is one environment's synthesized stacks.
+type Assembly struct {
+	// Stacks are in the order of their names.
+	Stacks []Stack
+	// Settings are what the stacks were made from.
+	Settings settings.Settings
+}
+
+// Stack is one synthesized stack.
+type Stack struct {
+	Name    string
+	Account string
+	Region  string
+	// Template is the CloudFormation template.
+	Template Template
+	// BootstrapParameter is the SSM parameter of the stack's Region that holds the version of its bootstrap stack, and
+	// BootstrapVersion the least version that a deployment takes.
+	BootstrapParameter string
+	BootstrapVersion   int
+	// TerminationProtection is whether CloudFormation refuses to delete the stack.
+	TerminationProtection bool
+	// Dependencies are the names of the stacks that are deployed before this one.
+	Dependencies []string
+}
+
+// Template is a CloudFormation template.
+type Template struct {
+	Description string
+	Metadata    map[string]json.RawMessage
+	Parameters  map[string]any
+	Resources   map[string]Resource
+	Outputs     map[string]any
+}
+
+// Resource is one resource of a template.
+type Resource struct {
+	Type                string
+	Properties          map[string]any
+	Metadata            map[string]any
+	DependsOn           any
+	DeletionPolicy      string
+	UpdateReplacePolicy string
+}
+
+// manifest is the part of a cloud assembly's manifest that is needed here.
+type manifest struct {
+	Artifacts map[string]struct {
+		Type         string   `json:"type"`
+		Environment  string   `json:"environment"`
+		Dependencies []string `json:"dependencies"`
+		Properties   struct {
+			TemplateFile                      string `json:"templateFile"`
+			StackName                         string `json:"stackName"`
+			TerminationProtection             bool   `json:"terminationProtection"`
+			RequiresBootstrapStackVersion     int    `json:"requiresBootstrapStackVersion"`
+			BootstrapStackVersionSsmParameter string `json:"bootstrapStackVersionSsmParameter"`
+		} `json:"properties"`
+	} `json:"artifacts"`
+}
+
+// Load reads the assembly in a folder.
+func Load(dir string) (*Assembly, error) {
+	var m manifest
+	if err := readJSON(filepath.Join(dir, "manifest.json"), &m); err != nil {
+		return nil, fmt.Errorf("read assembly (has it been synthesized?): %w", err)
+	}
+	a := &Assembly{}
+	for name, artifact := range m.Artifacts {
+		if artifact.Type != "aws:cloudformation:stack" {
+			continue
+		}
+		s := Stack{
+			Name:                  cmp.Or(artifact.Properties.StackName, name),
+			BootstrapParameter:    artifact.Properties.BootstrapStackVersionSsmParameter,
+			BootstrapVersion:      artifact.Properties.RequiresBootstrapStackVersion,
+			TerminationProtection: artifact.Properties.TerminationProtection,
+		}
+		var ok bool
+		if s.Account, s.Region, ok = strings.Cut(strings.TrimPrefix(artifact.Environment, "aws://"), "/"); !ok {
+			return nil, fmt.Errorf("read assembly: stack %s has the environment %q", name, artifact.Environment)
+		}
+		for _, dependency := range artifact.Dependencies {
+			if m.Artifacts[dependency].Type == artifact.Type {
+				s.Dependencies = append(s.Dependencies, dependency)
+			}
+		}
+		slices.Sort(s.Dependencies)
+		if err := readJSON(filepath.Join(dir, artifact.Properties.TemplateFile), &s.Template); err != nil {
+			return nil, fmt.Errorf("read template of stack %s: %w", name, err)
+		}
+		if raw, ok := s.Template.Metadata[SettingsMetadata]; ok {
+			if err := json.Unmarshal(raw, &a.Settings); err != nil {
+				return nil, fmt.Errorf("read settings of stack %s: %w", name, err)
+			}
+		}
+		a.Stacks = append(a.Stacks, s)
+	}
+	if a.Settings.Environment == "" {
+		return nil, fmt.Errorf("read assembly: no template in %s holds the settings, so it is none of this app's", dir)
+	}
+	slices.SortFunc(a.Stacks, func(x, y Stack) int { return strings.Compare(x.Name, y.Name) })
+	return a, nil
+}
+
+// Stack is the stack of a role: "primary", "secondary" or "global".
+func (a *Assembly) Stack(role string) (Stack, error) {
+	for _, s := range a.Stacks {
+		if s.Name == a.Settings.StackName(role) {
+			return s, nil
+		}
+	}
+	return Stack{}, fmt.Errorf("find stack: there is no %s", a.Settings.StackName(role))
+}
+
+func readJSON(path string, target any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, target); err != nil {
+		return fmt.Errorf("parse %s: %w", path, err)
+	}
+	return nil
+}
