@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -33,24 +34,15 @@ func synthesize() error {
 		return fmt.Errorf("set temporary folder: %w", err)
 	}
 	app := awscdk.NewApp(nil)
-	if err := build(app, os.Getenv("CDK_DEFAULT_ACCOUNT")); err != nil {
-		return err
-	}
-	app.Synth(nil)
-	return nil
-}
-
-// build checks the settings in the app's context and makes the stacks. ambientAccount is the account of the credentials at
-// hand, empty if there are none.
-func build(app awscdk.App, ambientAccount string) error {
 	context, ok := app.Node().GetAllContext(nil).(map[string]any)
 	if !ok {
-		return fmt.Errorf("read the app's context: it is no object")
+		return errors.New("read the app's context: it is no object")
 	}
-	s, err := settings.Load(context, ambientAccount)
+	s, err := settings.Load(context, os.Getenv("CDK_DEFAULT_ACCOUNT"))
 	if err != nil {
 		return err
 	}
 	stacks.Build(app, s)
+	app.Synth(nil)
 	return nil
 }

@@ -189,8 +189,8 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 			PerformanceInsightsKmsKeyId: props.Key.KeyArn(),
 			CaCertificateIdentifier:     text("rds-ca-rsa2048-g1"),
 		})
-		if i > 0 { // the first instance becomes the writer
-			instance.AddDependency(member.Instances[0])
+		if i > 0 {
+			instance.AddResourceDependency(member.Instances[0], text("the first instance becomes the writer"))
 		}
 		member.Instances = append(member.Instances, instance)
 	}

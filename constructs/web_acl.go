@@ -76,22 +76,26 @@ func NewWebACL(scope constructs.Construct, id string, s *settings.Settings, regi
 		LogDestinationConfigs: anys(awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
 			Service: text("logs"), Resource: text("log-group"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME, ResourceName: logs.LogGroupName(),
 		})),
+		// Two properties are free JSON to CloudFormation, and the library's own types for them come out in the wrong case.
 		RedactedFields: &[]any{
-			map[string]any{"SingleHeader": map[string]any{"Name": "authorization"}},
-			map[string]any{"SingleHeader": map[string]any{"Name": "x-amz-security-token"}},
-			map[string]any{"UriPath": map[string]any{}},
+			redactedHeader("authorization"), redactedHeader("x-amz-security-token"),
+			&awswafv2.CfnLoggingConfiguration_FieldToMatchProperty{UriPath: map[string]any{}}, // it holds ids
 		},
 		// What was let through is in the API's own access log.
 		LoggingFilter: map[string]any{
 			"DefaultBehavior": "DROP",
 			"Filters": []any{map[string]any{
-				"Behavior": "KEEP", "Requirement": "MEETS_ANY",
-				"Conditions": []any{
-					map[string]any{"ActionCondition": map[string]any{"Action": "BLOCK"}},
-					map[string]any{"ActionCondition": map[string]any{"Action": "COUNT"}},
-				},
+				"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": []any{actionIs("BLOCK"), actionIs("COUNT")},
 			}},
 		},
 	})
 	return acl
+}
+
+func redactedHeader(name string) *awswafv2.CfnLoggingConfiguration_FieldToMatchProperty {
+	return &awswafv2.CfnLoggingConfiguration_FieldToMatchProperty{SingleHeader: map[string]any{"Name": name}}
+}
+
+func actionIs(action string) map[string]any {
+	return map[string]any{"ActionCondition": map[string]any{"Action": action}}
 }
