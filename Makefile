@@ -1,0 +1,54 @@
+# What one can do here. "make" lists it.
+
+# The environment, a key of "environments" in cdk.json: make synth ENV=prod
+ENV ?= dev
+
+CDK := node_modules/.bin/cdk
+ASSEMBLY := cdk.out
+
+# The race detector needs a C compiler, and Go says whether it found one.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+# Node 20 still works and is past its support; silence the library's banner about that version alone.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+# The library's own table constructor uses two deprecated properties and warns of itself each time. That nothing else is
+# deprecated, of ours or of the library's, is a test: TestAppSynthesizesCleanlyWithRealFunctionCode.
+export JSII_DEPRECATED := quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help synth test lint deploy diff destroy clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+synth: node_modules ## Write the CloudFormation templates, with the functions' code, to cdk.out
+	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
+	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
+
+test: node_modules ## Run all tests, the real function binaries among them
+	go test $(RACE) ./internal/... ./functions/... ./cmd/...
+	go test .
+
+lint: node_modules ## Check format, code and templates
+	@unformatted=$$(gofmt -l app.go *_test.go cmd constructs functions internal stacks); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	./scripts/lint-templates $(CDK)
+
+deploy: synth ## Deploy the three stacks, after finding out whether that can end well
+	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
+	$(CDK) deploy --app $(ASSEMBLY) --all
+
+diff: node_modules ## Show what a deployment would change
+	$(CDK) diff --context env=$(ENV)
+
+destroy: node_modules ## Delete the three stacks, in the order that Aurora needs
+	$(CDK) destroy --context env=$(ENV) --all
+
+clean: ## Remove what was generated
+	rm -rf $(ASSEMBLY) .venv node_modules
+
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch node_modules
