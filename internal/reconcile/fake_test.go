@@ -22,9 +22,7 @@ type memoryLedger struct {
 	find     func() error
 	record   func([]payment.Payment) error
 	window   func() error
-	// largest is the largest batch that came in.
-	largest int
-	finds   int
+	finds    int
 }
 
 func newLedger(payments ...payment.Payment) *memoryLedger {
@@ -38,7 +36,7 @@ func newLedger(payments ...payment.Payment) *memoryLedger {
 func (l *memoryLedger) Find(ctx context.Context, ids []payment.Identity) (map[payment.Identity]payment.Payment, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.largest, l.finds = max(l.largest, len(ids)), l.finds+1
+	l.finds++
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -59,7 +57,6 @@ func (l *memoryLedger) Find(ctx context.Context, ids []payment.Identity) (map[pa
 func (l *memoryLedger) Record(_ context.Context, payments []payment.Payment) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.largest = max(l.largest, len(payments))
 	if l.record != nil {
 		if err := l.record(payments); err != nil {
 			return 0, err
@@ -99,10 +96,10 @@ func (l *memoryLedger) Window(_ context.Context, from, to time.Time, fn func(pay
 type memoryTable struct {
 	payments map[payment.Identity]payment.Payment
 	// late are in the table, and not yet in its index.
-	late    map[payment.Identity]bool
-	window  func() error
-	largest int
-	finds   int
+	late   map[payment.Identity]bool
+	window func() error
+	// finds is how many lookups there were, largest the payments of the largest.
+	finds, largest int
 }
 
 func newTable(payments ...payment.Payment) *memoryTable {

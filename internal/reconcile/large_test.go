@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,9 +63,17 @@ func (e endlessLedger) Find(_ context.Context, ids []payment.Identity) (map[paym
 			found[id] = p
 			continue
 		}
-		unix, number, _ := cut(id.TransactionID)
-		if number%1000 != 999 {
-			found[id] = e.payment(time.Unix(unix, 0).UTC(), number)
+		slice, number, _ := strings.Cut(id.TransactionID, "-")
+		unix, err := strconv.ParseInt(slice, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		i, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, err
+		}
+		if i%1000 != 999 {
+			found[id] = e.payment(time.Unix(unix, 0).UTC(), i)
 		}
 	}
 	return found, nil
@@ -89,19 +98,6 @@ func (e endlessLedger) Window(_ context.Context, from, to time.Time, fn func(pay
 		}
 	}
 	return nil
-}
-
-func cut(id string) (unix int64, number int, err error) {
-	for i := range id {
-		if id[i] == '-' {
-			if unix, err = strconv.ParseInt(id[:i], 10, 64); err != nil {
-				return 0, 0, err
-			}
-			number, err = strconv.Atoi(id[i+1:])
-			return unix, number, err
-		}
-	}
-	return 0, 0, strconv.ErrSyntax
 }
 
 func TestAMillionPaymentsInBoundedMemory(t *testing.T) {

@@ -83,7 +83,6 @@ func TestAnotherAcceptanceOfTheSameMoneyIsReported(t *testing.T) {
 		table, ledger    payment.Payment
 		want             reconcile.Counts
 		clean            bool
-		anotherSliceToo  bool
 		ledgerExampleHas string
 	}{
 		{name: "Region", table: accepted, ledger: elsewhere, want: reconcile.Counts{Table: 1, LedgerBefore: 1, Ledger: 1, Differing: 1}, clean: true, ledgerExampleHas: "us-west-2"},
@@ -119,10 +118,14 @@ func TestUnaccountedRowsAreReported(t *testing.T) {
 	delete(ledger.payments, accepted[12].Identity) // as many missing as unaccounted must not cancel out
 	delete(ledger.payments, accepted[13].Identity)
 	for _, batch := range []int{1, 2, 500} {
-		report := mustRun(t, newTable(accepted...), ledger, window(30*time.Minute), reconcile.Options{BatchSize: batch, DryRun: true})
+		table := newTable(accepted...)
+		report := mustRun(t, table, ledger, window(30*time.Minute), reconcile.Options{BatchSize: batch, DryRun: true})
 		wantCounts(t, report, reconcile.Counts{Table: 30, LedgerBefore: 30, Ledger: 30, Missing: 2, Unaccounted: 2})
 		if e := report.Examples.Unaccounted; report.Clean() || len(e) != 2 || !strings.HasPrefix(e[0].TransactionID, "nobody's") || e[0].Table != "" || e[0].Ledger == "" {
 			t.Errorf("clean %v, examples %+v", report.Clean(), e)
+		}
+		if table.largest > batch || table.finds == 0 {
+			t.Errorf("%d lookups of up to %d payments, want batches of %d", table.finds, table.largest, batch)
 		}
 	}
 }
