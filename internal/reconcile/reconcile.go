@@ -42,7 +42,7 @@ func (w Window) String() string {
 
 func (w Window) contains(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
 
-// slices are what a window is worked off in, one after the other: the ten minutes of a bucket of the session table's index,
+// slice is what a window is worked off in, one after the other: the ten minutes of a bucket of the session table's index,
 // so that no partition of it is visited twice. A query of the ledger then lasts as long as a slice and not as a window.
 const slice = 10 * time.Minute
 

@@ -332,6 +332,25 @@ func TestCancellationEndsARun(t *testing.T) {
 	}
 }
 
+func TestCancellationEndsARunWithinAPage(t *testing.T) {
+	var accepted []payment.Payment
+	for i := range 100 {
+		accepted = append(accepted, newPayment(fmt.Sprint(i), 0, "1.00", "USD"))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ledger := newLedger() // which does not heed the context
+	ledger.find = func() error {
+		if ledger.finds == 5 {
+			cancel()
+		}
+		return nil
+	}
+	_, err := reconcile.Run(ctx, newTable(accepted...), ledger, window(time.Hour), reconcile.Options{BatchSize: 2, DryRun: true})
+	if !errors.Is(err, context.Canceled) || ledger.finds != 5 {
+		t.Errorf("error %v after %d lookups", err, ledger.finds)
+	}
+}
+
 func TestProgressIsOfTheReportSoFar(t *testing.T) {
 	accepted := []payment.Payment{newPayment("a", 0, "1.00", "USD"), newPayment("b", 15*time.Minute, "2.00", "USD")}
 	var seen []string

@@ -73,7 +73,7 @@ func TestWindowHoldsItsFirstMomentAndNotItsLast(t *testing.T) {
 		"f-end":         start.Add(25 * time.Minute),
 	} {
 		p := newPayment(t, "s", id, "1.00", "USD")
-		p.Timestamp = at
+		p.Timestamp = at.In(time.FixedZone("", 5*60*60+45*60)) // where tens of minutes begin elsewhere
 		accept(t, table, p)
 	}
 	if err := table.Probe(t.Context(), region, start.Add(time.Minute)); err != nil {
@@ -89,7 +89,7 @@ func TestWindowHoldsItsFirstMomentAndNotItsLast(t *testing.T) {
 		{"one microsecond earlier", start.Add(-time.Microsecond), end.Add(-time.Microsecond), "a-before b-start c-last-of-ten d-next-ten"},
 		{"between microseconds", start.Add(time.Nanosecond), end.Add(time.Nanosecond), "c-last-of-ten d-next-ten e-last f-end"},
 		{"one moment", start, start.Add(time.Microsecond), "b-start"},
-		{"of another zone", start.In(time.FixedZone("", 45*60)), end, "b-start c-last-of-ten d-next-ten e-last"},
+		{"of another zone", start.In(time.FixedZone("", 5*60*60+45*60)), end, "b-start c-last-of-ten d-next-ten e-last"},
 		{"empty", start, start, ""},
 		{"backwards", end, start, ""},
 	} {
