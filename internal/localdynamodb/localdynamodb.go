@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,10 @@ type Server struct {
 	command  *exec.Cmd
 }
 
+// outliveClients is a module that lets dynalite live on when a client breaks off a request, as one does whose context is
+// cancelled. By itself it throws the request's error, which nobody catches.
+const outliveClients = `data:text/javascript,process.on("uncaughtException", e => { if (e.code !== "ECONNRESET") throw e })`
+
 // Start starts a server. moduleDir is the project's folder, where "npm ci" has put node_modules.
 func Start(moduleDir string) (*Server, error) {
 	script := filepath.Join(moduleDir, "node_modules", "dynalite", "cli.js")
@@ -40,7 +45,7 @@ func Start(moduleDir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command("node", script, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--createTableMs", "0")
+	command := exec.Command("node", "--import", outliveClients, script, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--createTableMs", "0")
 	out, err := command.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("open dynalite's output: %w", err)
@@ -94,22 +99,33 @@ func (s *Server) Config(region string) aws.Config {
 	}
 }
 
-// CreateTable makes a table of two string keys.
-func (s *Server) CreateTable(ctx context.Context, region, name, partitionKey, sortKey string) (*dynamodb.Client, error) {
+// Index is a global secondary index of two string keys that holds every attribute.
+type Index struct{ Name, PartitionKey, SortKey string }
+
+// CreateTable makes a table of two string keys, with its indexes.
+func (s *Server) CreateTable(ctx context.Context, region, name, partitionKey, sortKey string, indexes ...Index) (*dynamodb.Client, error) {
 	client := dynamodb.NewFromConfig(s.Config(region))
-	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
+	in := &dynamodb.CreateTableInput{
 		TableName:   &name,
 		BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: &partitionKey, AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: &sortKey, AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: &partitionKey, KeyType: types.KeyTypeHash},
-			{AttributeName: &sortKey, KeyType: types.KeyTypeRange},
-		},
-	})
-	if err != nil {
+		KeySchema:   keySchema(partitionKey, sortKey),
+	}
+	attributes := []string{partitionKey, sortKey}
+	for _, index := range indexes {
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName:  aws.String(index.Name),
+			KeySchema:  keySchema(index.PartitionKey, index.SortKey),
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
+		})
+		attributes = append(attributes, index.PartitionKey, index.SortKey)
+	}
+	slices.Sort(attributes)
+	for _, attribute := range slices.Compact(attributes) { // an attribute is defined once, however many keys it is in
+		in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{
+			AttributeName: aws.String(attribute), AttributeType: types.ScalarAttributeTypeS,
+		})
+	}
+	if _, err := client.CreateTable(ctx, in); err != nil {
 		return nil, fmt.Errorf("create table %s: %w", name, err)
 	}
 	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 10 * time.Millisecond })
@@ -117,4 +133,11 @@ func (s *Server) CreateTable(ctx context.Context, region, name, partitionKey, so
 		return nil, fmt.Errorf("wait for table %s: %w", name, err)
 	}
 	return client, nil
+}
+
+func keySchema(partitionKey, sortKey string) []types.KeySchemaElement {
+	return []types.KeySchemaElement{
+		{AttributeName: &partitionKey, KeyType: types.KeyTypeHash},
+		{AttributeName: &sortKey, KeyType: types.KeyTypeRange},
+	}
 }

@@ -21,6 +21,8 @@ const (
 	AttributeTimestamp     = "timestamp"
 	AttributeRegion        = "region"
 	AttributeStatus        = "status"
+	// AttributeAcceptedBucket is derived from the timestamp and the identity; the session table's index is partitioned by it.
+	AttributeAcceptedBucket = "accepted_bucket"
 )
 
 // StatusProcessed is the status of an accepted payment.

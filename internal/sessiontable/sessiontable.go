@@ -32,6 +32,7 @@ type API interface {
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 }
 
 var _ API = (*dynamodb.Client)(nil)
@@ -189,6 +190,7 @@ func marshal(p payment.Payment) map[string]types.AttributeValue {
 	item[payment.AttributeTimestamp] = text(p.Timestamp.UTC().Format(payment.TimestampLayout))
 	item[payment.AttributeRegion] = text(p.Region)
 	item[payment.AttributeStatus] = text(p.Status)
+	item[payment.AttributeAcceptedBucket] = text(acceptedBucket(p.Timestamp, shardOf(p.Identity)))
 	return item
 }
 

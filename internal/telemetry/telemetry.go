@@ -3,6 +3,8 @@ package telemetry
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -27,14 +29,34 @@ const (
 	MetricInternalErrors = "InternalErrors"
 )
 
-// Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one, in the embedded metric format
-// ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
+// Reconcile's metrics: numbers of payments of the window of one run that came to its end.
+const (
+	MetricReconcileTablePayments = "ReconcileTablePayments"
+	MetricReconcileMissing       = "ReconcileMissing"
+	MetricReconcileRepaired      = "ReconcileRepaired"
+	MetricReconcileConflicting   = "ReconcileConflicting"
+	MetricReconcileDiffering     = "ReconcileDiffering"
+	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
+)
+
+// Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one. They are Values otherwise.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
+	values := make(map[string]float64, len(names))
+	for _, name := range names {
+		values[name] = 1
+	}
+	return Values(namespace, function, at, values)
+}
+
+// Values are log attributes that CloudWatch Logs turns into metrics, each of the unit Count, in the embedded metric format
+// ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
+func Values(namespace, function string, at time.Time, values map[string]float64) []slog.Attr {
+	names := slices.Sorted(maps.Keys(values))
 	metrics := make([]metricDefinition, len(names))
 	attributes := make([]slog.Attr, 0, len(names)+2)
 	for i, name := range names {
 		metrics[i] = metricDefinition{Name: name, Unit: "Count"}
-		attributes = append(attributes, slog.Int(name, 1))
+		attributes = append(attributes, slog.Float64(name, values[name]))
 	}
 	return append(attributes,
 		slog.String(DimensionFunction, function),

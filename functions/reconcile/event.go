@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"payments-dr/internal/reconcile"
+)
+
+const (
+	// settle is how long before now a window ends. Until then the table's index has what was accepted, and the ledger has
+	// most of it on its own.
+	settle = time.Minute
+	// minWindowMinutes and maxWindowMinutes bound a window that is given in minutes: more than settle, and 72 hours, which is
+	// how far back the ledger can be brought to.
+	minWindowMinutes, maxWindowMinutes = 2, 72 * 60
+)
+
+// event is what the function is asked for: all of it may be missing, and it may be in an envelope of other fields, which are
+// not looked at (a Region switch plan and a schedule send their own).
+type event struct {
+	From          json.RawMessage `json:"from"`
+	To            json.RawMessage `json:"to"`
+	WindowMinutes json.RawMessage `json:"windowMinutes"`
+	DryRun        json.RawMessage `json:"dryRun"`
+}
+
+// parseEvent is the window of an event, and whether nothing is to be recorded. Without from and to the window ends a minute
+// before now and begins windowMinutes before now, or else the lookback. The error names every fault.
+func parseEvent(payload []byte, now time.Time, lookback time.Duration) (window reconcile.Window, dryRun bool, err error) {
+	var e event
+	if trimmed := bytes.TrimSpace(payload); len(trimmed) > 0 { // an invocation may have no payload at all
+		if err := json.Unmarshal(trimmed, &e); err != nil {
+			return window, false, fmt.Errorf("the event is %s; allowed is a JSON object", shortened(trimmed))
+		}
+	}
+	now = now.UTC()
+	end := now.Add(-settle)
+	var faults []error
+	if e.DryRun != nil {
+		if err := json.Unmarshal(e.DryRun, &dryRun); err != nil || isNull(e.DryRun) {
+			faults = append(faults, fmt.Errorf("dryRun is %s; allowed are true and false", shortened(e.DryRun)))
+		}
+	}
+	switch {
+	case e.WindowMinutes != nil && (e.From != nil || e.To != nil):
+		faults = append(faults, errors.New("windowMinutes is given together with from or to; allowed is one or the other"))
+	case e.WindowMinutes != nil:
+		var minutes int
+		if err := json.Unmarshal(e.WindowMinutes, &minutes); err != nil || minutes < minWindowMinutes || minutes > maxWindowMinutes {
+			faults = append(faults, fmt.Errorf("windowMinutes is %s; allowed are whole minutes from %d to %d",
+				shortened(e.WindowMinutes), minWindowMinutes, maxWindowMinutes))
+		}
+		window = reconcile.Window{From: now.Add(-time.Duration(minutes) * time.Minute), To: end}
+	case e.From != nil || e.To != nil:
+		var fromErr, toErr error
+		window.From, fromErr = parseTime("from", e.From)
+		window.To, toErr = parseTime("to", e.To)
+		switch {
+		case fromErr != nil || toErr != nil:
+			faults = append(faults, fromErr, toErr)
+		case !window.From.Before(window.To):
+			faults = append(faults, fmt.Errorf("from is %s; allowed is what is before to, %s", shortened(e.From), shortened(e.To)))
+		case window.To.After(end):
+			faults = append(faults, fmt.Errorf("to is %s; allowed is up to %v before now, %s", shortened(e.To), settle, end.Format(time.RFC3339)))
+		}
+	default:
+		window = reconcile.Window{From: now.Add(-lookback), To: end}
+	}
+	return window, dryRun, errors.Join(faults...)
+}
+
+func parseTime(field string, given json.RawMessage) (time.Time, error) {
+	const allowed = "allowed is a time of RFC 3339 such as 2026-11-22T03:00:00Z"
+	if given == nil {
+		return time.Time{}, fmt.Errorf("%s is missing; %s", field, allowed)
+	}
+	var text string
+	if err := json.Unmarshal(given, &text); err != nil {
+		return time.Time{}, fmt.Errorf("%s is %s; %s", field, shortened(given), allowed)
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s is %s; %s", field, shortened(given), allowed)
+	}
+	return t.UTC(), nil
+}
+
+func isNull(given json.RawMessage) bool { return string(given) == "null" }
+
+// shortened shows a value of an event, but not a novel.
+func shortened(given []byte) string {
+	const most = 80
+	if runes := []rune(string(given)); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return string(given)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"payments-dr/internal/reconcile"
+	"payments-dr/internal/telemetry"
+)
+
+// wrapUp is what is left of an invocation's time when its work is broken off, so that it ends in an error that says how far
+// it came, and not in silence.
+const wrapUp = 5 * time.Second
+
+// handler reconciles the session table and the ledger of one Region.
+type handler struct {
+	table     reconcile.Table
+	ledger    reconcile.Ledger
+	lookback  time.Duration
+	namespace string
+	logger    *slog.Logger
+	now       func() time.Time
+}
+
+// handle answers with the report. Its error says that the event asks for no window, or that the window could not be
+// reconciled to its end; payments that are missing or in conflict are a result.
+func (h *handler) handle(ctx context.Context, payload json.RawMessage) (reconcile.Report, error) {
+	window, dryRun, err := parseEvent(payload, h.now(), h.lookback)
+	if err != nil {
+		return reconcile.Report{}, fmt.Errorf("read event: %w", err)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-wrapUp))
+		defer cancel()
+	}
+	report, err := reconcile.Run(ctx, h.table, h.ledger, window, reconcile.Options{DryRun: dryRun, Now: h.now})
+	h.log(ctx, report)
+	if err != nil {
+		return report, fmt.Errorf("done up to %s: %w", report.DoneUpTo.Format(time.RFC3339Nano), err)
+	}
+	return report, nil
+}
+
+// log writes one line about a run. It has no examples: their ids are clients' own, and may hold what no log should. A run that
+// did not come to its end gives no metrics: the numbers of half a window would pass for those of a whole one.
+func (h *handler) log(ctx context.Context, report reconcile.Report) {
+	attributes := []slog.Attr{
+		slog.Time("from", report.From),
+		slog.Time("to", report.To),
+		slog.Bool("dryRun", report.DryRun),
+		slog.Bool("complete", report.Complete),
+		slog.Bool("clean", report.Clean()),
+		slog.Time("doneUpTo", report.DoneUpTo),
+		slog.Any("counts", report.Counts),
+		slog.Any("sums", report.Sums),
+		slog.Int64("durationMs", report.DurationMilliseconds),
+	}
+	level := slog.LevelInfo
+	switch {
+	case !report.Complete:
+		level = slog.LevelError
+	case !report.Clean() || report.Counts.Missing > 0:
+		level = slog.LevelWarn
+	}
+	if report.Complete {
+		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]float64{
+			telemetry.MetricReconcileTablePayments: float64(report.Counts.Table),
+			telemetry.MetricReconcileMissing:       float64(report.Counts.Missing),
+			telemetry.MetricReconcileRepaired:      float64(report.Counts.Repaired),
+			telemetry.MetricReconcileConflicting:   float64(report.Counts.Conflicting),
+			telemetry.MetricReconcileDiffering:     float64(report.Counts.Differing),
+			telemetry.MetricReconcileUnaccounted:   float64(report.Counts.Unaccounted),
+		})...)
+	}
+	h.logger.LogAttrs(ctx, level, "reconcile", attributes...)
+}

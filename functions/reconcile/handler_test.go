@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"payments-dr/internal/payment"
+	"payments-dr/internal/reconcile"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// side is a table in memory, and all of a ledger but Window and Record.
+type side struct {
+	payments []payment.Payment
+	err      error
+	asked    []reconcile.Window
+}
+
+func (s *side) Find(_ context.Context, ids []payment.Identity) (map[payment.Identity]payment.Payment, error) {
+	found := map[payment.Identity]payment.Payment{}
+	for _, p := range s.payments {
+		if slices.Contains(ids, p.Identity) {
+			found[p.Identity] = p
+		}
+	}
+	return found, s.err
+}
+
+func (s *side) between(from, to time.Time) (within []payment.Payment) {
+	s.asked = append(s.asked, reconcile.Window{From: from, To: to})
+	for _, p := range s.payments {
+		if !p.Timestamp.Before(from) && p.Timestamp.Before(to) {
+			within = append(within, p)
+		}
+	}
+	return within
+}
+
+func (s *side) Window(_ context.Context, from, to time.Time, _ int, fn func([]payment.Payment) error) error {
+	return fn(s.between(from, to))
+}
+
+type ledgerSide struct{ side }
+
+func (l *ledgerSide) Window(_ context.Context, from, to time.Time, fn func(payment.Payment) error) error {
+	for _, p := range l.between(from, to) {
+		if err := fn(p); err != nil {
+			return err
+		}
+	}
+	return l.err
+}
+
+func (l *ledgerSide) Record(_ context.Context, payments []payment.Payment) (int, error) {
+	l.payments = append(l.payments, payments...)
+	return len(payments), l.err
+}
+
+func accepted(t *testing.T, id, amount string, before time.Duration) payment.Payment {
+	t.Helper()
+	p, err := payment.New("secret-"+id, id, amount, "USD", "us-east-1", now.Add(-before).Format(payment.TimestampLayout), payment.StatusProcessed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func newTestHandler(table *side, ledger *ledgerSide) (*handler, *bytes.Buffer) {
+	var log bytes.Buffer
+	return &handler{
+		table: table, ledger: ledger, lookback: defaultLookback, namespace: "Payments/test",
+		logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return now },
+	}, &log
+}
+
+func TestWindowOfAnEvent(t *testing.T) {
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, tt := range []struct {
+		name, event string
+		want        reconcile.Window
+		dryRun      bool
+	}{
+		{"nothing asked for", `{}`, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+		{"no payload", ``, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+		{"null", `null`, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+		{"an envelope", `{"version":"0","source":"aws.scheduler","time":"2026-11-22T12:00:00Z","detail":{"from":"x"},"resources":[]}`,
+			reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+		{"minutes", `{"windowMinutes":30}`, reconcile.Window{From: ago(30 * time.Minute), To: ago(time.Minute)}, false},
+		{"minutes in an envelope", `{"planArn":"arn:x","executionId":"y","windowMinutes":4320}`, reconcile.Window{From: ago(72 * time.Hour), To: ago(time.Minute)}, false},
+		{"times", `{"from":"2026-11-20T00:00:00Z","to":"2026-11-21T01:00:00.5+01:00","dryRun":true}`,
+			reconcile.Window{From: time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 21, 0, 0, 0, 5e8, time.UTC)}, true},
+		{"up to a minute ago", `{"from":"2026-11-22T11:00:00Z","to":"2026-11-22T11:59:00Z"}`, reconcile.Window{From: ago(time.Hour), To: ago(time.Minute)}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table, ledger := &side{}, &ledgerSide{}
+			h, _ := newTestHandler(table, ledger)
+			report, err := h.handle(t.Context(), json.RawMessage(tt.event))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !report.From.Equal(tt.want.From) || !report.To.Equal(tt.want.To) || report.DryRun != tt.dryRun || !report.Clean() {
+				t.Errorf("report %+v, want %v", report, tt.want)
+			}
+			for _, asked := range [][]reconcile.Window{table.asked, ledger.asked} {
+				if !asked[0].From.Equal(tt.want.From) || !asked[len(asked)-1].To.Equal(tt.want.To) {
+					t.Errorf("asked for %v to %v", asked[0], asked[len(asked)-1])
+				}
+			}
+		})
+	}
+}
+
+func TestBadEventsAreNamed(t *testing.T) {
+	for _, tt := range []struct {
+		event string
+		want  []string
+	}{
+		{`[]`, []string{"the event is []", "a JSON object"}},
+		{`{`, []string{"the event is {", "a JSON object"}},
+		{`{"windowMinutes":1}`, []string{"windowMinutes is 1;", "from 2 to 4320"}},
+		{`{"windowMinutes":4321}`, []string{"windowMinutes is 4321;"}},
+		{`{"windowMinutes":-5}`, []string{"windowMinutes is -5;"}},
+		{`{"windowMinutes":1.5}`, []string{"windowMinutes is 1.5;"}},
+		{`{"windowMinutes":"30"}`, []string{`windowMinutes is "30";`}},
+		{`{"windowMinutes":null}`, []string{"windowMinutes is null;"}},
+		{`{"windowMinutes":30,"from":"2026-11-22T10:00:00Z"}`, []string{"windowMinutes is given together with from or to"}},
+		{`{"from":"2026-11-22T10:00:00Z"}`, []string{"to is missing;", "RFC 3339"}},
+		{`{"to":"2026-11-22T10:00:00Z"}`, []string{"from is missing;"}},
+		{`{"from":"yesterday","to":5,"dryRun":"no"}`, []string{`from is "yesterday";`, "to is 5;", `dryRun is "no";`, "true and false"}},
+		{`{"from":"2026-11-22T10:00:00","to":null}`, []string{`from is "2026-11-22T10:00:00";`, "to is null;"}},
+		{`{"from":"2026-11-22T10:00:00Z","to":"2026-11-22T10:00:00Z"}`, []string{`from is "2026-11-22T10:00:00Z"; allowed is what is before to`}},
+		{`{"from":"2026-11-22T11:00:00Z","to":"2026-11-22T11:59:01Z"}`, []string{`to is "2026-11-22T11:59:01Z";`, "2026-11-22T11:59:00Z"}},
+		{`{"dryRun":null}`, []string{"dryRun is null;"}},
+	} {
+		h, log := newTestHandler(&side{}, &ledgerSide{})
+		_, err := h.handle(t.Context(), json.RawMessage(tt.event))
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want in it %q", tt.event, err, want)
+			}
+		}
+		if log.Len() > 0 {
+			t.Errorf("%s: logged and returned: %s", tt.event, log)
+		}
+	}
+	h, _ := newTestHandler(&side{}, &ledgerSide{})
+	if _, err := h.handle(t.Context(), json.RawMessage(`{"from":"`+strings.Repeat("x", 1000)+`"}`)); err == nil || len(err.Error()) > 500 {
+		t.Errorf("a long value is shown whole: %v", err)
+	}
+}
+
+func TestFaultsAreAResultAndMetrics(t *testing.T) {
+	conflicting := accepted(t, "conflicting", "2.00", 10*time.Minute)
+	elsewhere := accepted(t, "differing", "1.00", 11*time.Minute)
+	elsewhere.Region = "us-west-2"
+	table := &side{payments: []payment.Payment{
+		accepted(t, "sound", "1.00", 5*time.Minute), accepted(t, "missing", "3.00", 20*time.Minute), accepted(t, "missing too", "3.00", 25*time.Minute),
+		accepted(t, "conflicting", "1.00", 10*time.Minute), accepted(t, "differing", "1.00", 11*time.Minute),
+	}}
+	ledger := &ledgerSide{side{payments: []payment.Payment{
+		accepted(t, "sound", "1.00", 5*time.Minute), conflicting, elsewhere, accepted(t, "unaccounted", "1.00", 12*time.Minute),
+	}}}
+	h, log := newTestHandler(table, ledger)
+	report, err := h.handle(t.Context(), json.RawMessage(`{}`))
+	if err != nil || report.Clean() || report.Counts.Repaired != 2 || len(report.Examples.Unaccounted) != 1 {
+		t.Fatalf("report %+v, %v", report, err)
+	}
+	if strings.Count(log.String(), "\n") != 1 {
+		t.Fatalf("want one line: %s", log)
+	}
+	if strings.Contains(log.String(), "secret") {
+		t.Errorf("ids in the log: %s", log)
+	}
+	var line struct {
+		Level    string
+		Function string
+		Clean    bool
+		Counts   reconcile.Counts `json:"counts"`
+		AWS      struct {
+			Timestamp         int64
+			CloudWatchMetrics []struct {
+				Namespace  string
+				Dimensions [][]string
+				Metrics    []struct{ Name, Unit string }
+			}
+		} `json:"_aws"`
+	}
+	var values map[string]any
+	if err := errors.Join(json.Unmarshal(log.Bytes(), &line), json.Unmarshal(log.Bytes(), &values)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{
+		"ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
+		"ReconcileConflicting": 1, "ReconcileDiffering": 1, "ReconcileUnaccounted": 1,
+	}
+	directive := line.AWS.CloudWatchMetrics[0]
+	if len(directive.Metrics) != len(want) || directive.Namespace != "Payments/test" || directive.Dimensions[0][0] != "Function" || line.AWS.Timestamp != now.UnixMilli() {
+		t.Errorf("metrics %+v", line.AWS)
+	}
+	for _, metric := range directive.Metrics {
+		if values[metric.Name] != want[metric.Name] || metric.Unit != "Count" {
+			t.Errorf("%s is %v, want %v", metric.Name, values[metric.Name], want[metric.Name])
+		}
+	}
+	if line.Level != "WARN" || line.Clean || line.Function != "reconcile" || line.Counts != report.Counts {
+		t.Errorf("line %s", log)
+	}
+}
+
+func TestARunThatCannotFinishFails(t *testing.T) {
+	down := errors.New("ledger is down")
+	h, log := newTestHandler(&side{payments: []payment.Payment{accepted(t, "a", "1.00", 15*time.Minute)}}, &ledgerSide{side{err: down}})
+	report, err := h.handle(t.Context(), json.RawMessage(`{}`))
+	if !errors.Is(err, down) || !strings.Contains(err.Error(), "done up to 2026-11-22T10:00:00Z: reconcile ") {
+		t.Errorf("error %v", err)
+	}
+	if report.Complete || report.Clean() {
+		t.Errorf("report %+v", report)
+	}
+	if line := log.String(); strings.Contains(line, "_aws") || !strings.Contains(line, `"level":"ERROR"`) || !strings.Contains(line, `"complete":false`) {
+		t.Errorf("line %s", line)
+	}
+}
+
+func TestARunEndsBeforeItsTimeDoes(t *testing.T) {
+	deadline, cancel := context.WithDeadline(t.Context(), time.Now().Add(wrapUp+200*time.Millisecond))
+	defer cancel()
+	h, log := newTestHandler(&side{}, &ledgerSide{})
+	h.ledger = patient{h.ledger}
+	h.table.(*side).payments = []payment.Payment{accepted(t, "a", "1.00", 15*time.Minute)}
+	_, err := h.handle(deadline, json.RawMessage(`{}`))
+	if !errors.Is(err, context.DeadlineExceeded) || log.Len() == 0 {
+		t.Errorf("error %v, log %s", err, log)
+	}
+	if deadline.Err() != nil {
+		t.Error("the invocation's own time was used up")
+	}
+}
+
+// patient is a ledger that answers when its caller has lost patience.
+type patient struct{ reconcile.Ledger }
+
+func (patient) Find(ctx context.Context, _ []payment.Identity) (map[payment.Identity]payment.Payment, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestLookback(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 2 * time.Hour, "2": 2 * time.Minute, "4320": 72 * time.Hour} {
+		if got, err := parseLookback(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"1", "4321", "-60", "2h", "1.5"} {
+		if _, err := parseLookback(text); err == nil || !strings.Contains(err.Error(), `RECONCILE_LOOKBACK_MINUTES is "`+text+`"; allowed are whole minutes from 2 to 4320`) {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"maps"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/bojanz/currency"
+
+	"payments-dr/internal/payment"
+)
+
+// Report is what a run has found and done. Its JSON has in addition "clean".
+type Report struct {
+	// From and To are the window, UTC; To is not in it.
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// DryRun tells that nothing was to be recorded.
+	DryRun bool `json:"dryRun"`
+	// Complete tells that the run came to the window's end.
+	Complete bool `json:"complete"`
+	// DoneUpTo is the moment before which everything was compared. A run that could not finish is continued from here.
+	DoneUpTo time.Time `json:"doneUpTo"`
+	Counts   Counts    `json:"counts"`
+	// Sums has every currency of either side, in the order of their codes.
+	Sums []Sum `json:"sums"`
+	// Examples has some payments of each fault. The ids are clients' own: they belong in no log.
+	Examples Examples `json:"examples"`
+	// DurationMilliseconds is how long the run took.
+	DurationMilliseconds int64 `json:"durationMs"`
+}
+
+// Counts are numbers of payments.
+type Counts struct {
+	// Table is what the table has in the window.
+	Table int `json:"table"`
+	// LedgerBefore is what the ledger has in the window, less what this run has recorded.
+	LedgerBefore int `json:"ledgerBefore"`
+	// Ledger is what the ledger has in the window, as the run has left it.
+	Ledger int `json:"ledger"`
+	// Missing were in the table and not in the ledger when they were looked for.
+	Missing int `json:"missing"`
+	// Repaired are those of the missing that this run has recorded. Any others were recorded by the ledger meanwhile, unless
+	// the run is dry.
+	Repaired int `json:"repaired"`
+	// Conflicting are on both sides, over different money. They are left as they are.
+	Conflicting int `json:"conflicting"`
+	// Differing are on both sides over the same money, accepted in another Region or at another time. A table of eventual
+	// consistency can cause this, when both Regions accept the same payment at once; a strongly consistent one cannot.
+	Differing int `json:"differing"`
+	// Unaccounted are in the ledger and nowhere in the table.
+	Unaccounted int `json:"unaccounted"`
+}
+
+// Sum is the money of one currency in the window, as exact decimals.
+type Sum struct {
+	Currency string `json:"currency"`
+	// Table is the sum of what the table has.
+	Table string `json:"table"`
+	// Ledger is the sum of what the ledger has, as the run has left it.
+	Ledger string `json:"ledger"`
+}
+
+// Examples are payments of each fault, up to Options.Examples of each.
+type Examples struct {
+	Missing     []Example `json:"missing"`
+	Conflicting []Example `json:"conflicting"`
+	Differing   []Example `json:"differing"`
+	Unaccounted []Example `json:"unaccounted"`
+}
+
+// Example is a payment with a fault.
+type Example struct {
+	SessionID     string `json:"session_id"`
+	TransactionID string `json:"transaction_id"`
+	// Table and Ledger are what each side has: amount, currency, Region and timestamp. Empty: nothing.
+	Table  string `json:"table,omitempty"`
+	Ledger string `json:"ledger,omitempty"`
+}
+
+// Clean reports whether the run came to its end and has left both sides with the same payments over the same money: every
+// payment accepted in the window is in the ledger, to the cent, and no other. It asks three ways, any of which would do if
+// the others had no fault: no payment is at fault, both sides have as many, and their sums are the same.
+func (r Report) Clean() bool {
+	if !r.Complete || r.Counts.Conflicting > 0 || r.Counts.Unaccounted > 0 || (r.DryRun && r.Counts.Missing > 0) {
+		return false
+	}
+	return r.Counts.Table == r.Counts.Ledger && !slices.ContainsFunc(r.Sums, func(s Sum) bool { return s.Table != s.Ledger })
+}
+
+// MarshalJSON writes the report with "clean" in it.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type fields Report
+	r.Examples = r.Examples.clone()
+	if r.Sums == nil {
+		r.Sums = []Sum{}
+	}
+	return json.Marshal(struct {
+		Clean bool `json:"clean"`
+		fields
+	}{r.Clean(), fields(r)})
+}
+
+// clone is a copy whose lists are none of nil, which JSON would show as null.
+func (e Examples) clone() Examples {
+	return Examples{
+		Missing: cloned(e.Missing), Conflicting: cloned(e.Conflicting), Differing: cloned(e.Differing), Unaccounted: cloned(e.Unaccounted),
+	}
+}
+
+func cloned(examples []Example) []Example { return append([]Example{}, examples...) }
+
+func holding(p *payment.Payment) string {
+	if p == nil {
+		return ""
+	}
+	return p.Amount.String() + " " + p.Region + " " + p.Timestamp.UTC().Format(payment.TimestampLayout)
+}
+
+// sums are by currency. Their numbers are whole minor units of any size, so that no sum is rounded.
+type sums map[string]*sum
+
+type sum struct{ table, ledger big.Int }
+
+func (s sums) addTable(a currency.Amount)  { of := &s.of(a).table; of.Add(of, a.BigInt()) }
+func (s sums) addLedger(a currency.Amount) { of := &s.of(a).ledger; of.Add(of, a.BigInt()) }
+
+func (s sums) of(a currency.Amount) *sum {
+	one, ok := s[a.CurrencyCode()]
+	if !ok {
+		one = &sum{}
+		s[a.CurrencyCode()] = one
+	}
+	return one
+}
+
+func (s sums) list() []Sum {
+	list := make([]Sum, 0, len(s))
+	for _, code := range slices.Sorted(maps.Keys(s)) {
+		list = append(list, Sum{Currency: code, Table: decimal(&s[code].table, code), Ledger: decimal(&s[code].ledger, code)})
+	}
+	return list
+}
+
+// decimal writes minor units as a decimal with exactly the decimals of the currency.
+func decimal(units *big.Int, code string) string {
+	digits, _ := currency.GetDigits(code) // known: the amounts of it are
+	return new(big.Rat).SetFrac(units, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)).FloatString(int(digits))
+}
