@@ -27,14 +27,43 @@ const (
 	MetricInternalErrors = "InternalErrors"
 )
 
+// The ledger function's metrics, all counts.
+const (
+	// MetricLedgerRecorded counts payments that were written to the ledger.
+	MetricLedgerRecorded = "LedgerRecorded"
+	// MetricLedgerDuplicates counts payments that it had already.
+	MetricLedgerDuplicates = "LedgerDuplicates"
+	// MetricLedgerConflicts counts identities that it has with another amount or currency.
+	MetricLedgerConflicts = "LedgerConflicts"
+	// MetricLedgerMalformed counts messages that are no payment, or one that the database refuses.
+	MetricLedgerMalformed = "LedgerMalformed"
+	// MetricLedgerUnavailable counts batches, or what was left of them, that the database could not serve.
+	MetricLedgerUnavailable = "LedgerUnavailable"
+)
+
+// Count is a metric's name and value.
+type Count struct {
+	Name  string
+	Value int
+}
+
 // Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one, in the embedded metric format
 // ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
-	metrics := make([]metricDefinition, len(names))
-	attributes := make([]slog.Attr, 0, len(names)+2)
+	counts := make([]Count, len(names))
 	for i, name := range names {
-		metrics[i] = metricDefinition{Name: name, Unit: "Count"}
-		attributes = append(attributes, slog.Int(name, 1))
+		counts[i] = Count{Name: name, Value: 1}
+	}
+	return Values(namespace, function, at, counts...)
+}
+
+// Values are Counts of any value.
+func Values(namespace, function string, at time.Time, counts ...Count) []slog.Attr {
+	metrics := make([]metricDefinition, len(counts))
+	attributes := make([]slog.Attr, 0, len(counts)+2)
+	for i, count := range counts {
+		metrics[i] = metricDefinition{Name: count.Name, Unit: "Count"}
+		attributes = append(attributes, slog.Int(count.Name, count.Value))
 	}
 	return append(attributes,
 		slog.String(DimensionFunction, function),

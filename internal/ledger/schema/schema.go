@@ -5,6 +5,7 @@ package schema
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -23,8 +24,9 @@ const (
 	versionTable = "schema_versions"
 	// lockName is the lock of the one migration that runs. Locks are the server's, not the database's, hence the prefix.
 	lockName = "payments-ledger-migration"
-	// lockPatience is how long to wait for another migration to end.
-	lockPatience = 30 * time.Second
+	// lockAttempts bounds the wait for another migration to end: each is one second, so that no statement is silent for longer
+	// than a connection allows.
+	lockAttempts = 30
 )
 
 // IAMAuthentication is how a user of Aurora MySQL signs in with tokens of IAM and over TLS alone ("Creating a database account
@@ -132,15 +134,17 @@ func version(ctx context.Context, database *sql.DB) int64 {
 	return v.Int64
 }
 
-// lock takes the lock on a connection of its own, whose end is the lock's end in any case.
+// lock takes the lock, on a connection of its own: it is the connection's.
 func lock(ctx context.Context, database *sql.DB) (release func(), err error) {
 	connection, err := database.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("lock migrations: %w", err)
 	}
 	var taken sql.NullBool
-	if err := connection.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", lockName, int(lockPatience.Seconds())).Scan(&taken); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock migrations: %w", err), connection.Close())
+	for attempt := 0; attempt < lockAttempts && !taken.Bool; attempt++ {
+		if err := connection.QueryRowContext(ctx, "SELECT GET_LOCK(?, 1)", lockName).Scan(&taken); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock migrations: %w", err), connection.Close())
+		}
 	}
 	if !taken.Bool {
 		return nil, errors.Join(errors.New("lock migrations: another migration is running"), connection.Close())
@@ -149,7 +153,10 @@ func lock(ctx context.Context, database *sql.DB) (release func(), err error) {
 		// Also after the context is done.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_, _ = connection.ExecContext(ctx, "DO RELEASE_LOCK(?)", lockName)
+		if err := connection.QueryRowContext(ctx, "SELECT RELEASE_LOCK(?)", lockName).Scan(new(sql.NullInt64)); err != nil {
+			// Not back into the pool with the lock: the server lets go of it when the connection ends.
+			_ = connection.Raw(func(any) error { return driver.ErrBadConn })
+		}
 		_ = connection.Close()
 	}, nil
 }
