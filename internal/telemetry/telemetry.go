@@ -29,6 +29,20 @@ const (
 	MetricInternalErrors = "InternalErrors"
 )
 
+// The ledger function's metrics, all counts.
+const (
+	// MetricLedgerRecorded counts payments that were written to the ledger.
+	MetricLedgerRecorded = "LedgerRecorded"
+	// MetricLedgerDuplicates counts payments that it had already.
+	MetricLedgerDuplicates = "LedgerDuplicates"
+	// MetricLedgerConflicts counts identities that it has with another amount or currency.
+	MetricLedgerConflicts = "LedgerConflicts"
+	// MetricLedgerMalformed counts messages that are no payment, or one that the database refuses.
+	MetricLedgerMalformed = "LedgerMalformed"
+	// MetricLedgerUnavailable counts batches, or what was left of them, that the database could not serve.
+	MetricLedgerUnavailable = "LedgerUnavailable"
+)
+
 // Reconcile's metrics: numbers of payments of the window of one run that came to its end.
 const (
 	MetricReconcileTablePayments = "ReconcileTablePayments"

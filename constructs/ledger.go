@@ -1,0 +1,131 @@
+package constructs
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+	"payments-dr/internal/telemetry"
+)
+
+const (
+	ledgerTimeout = 60 * time.Second
+	// ledgerBatchSize and ledgerBatchingWindow let one transaction record many payments: a queue may hand over more than ten
+	// messages at once if it may wait a second for them ("Batching behavior", AWS Lambda Developer Guide).
+	ledgerBatchSize      = 500
+	ledgerBatchingWindow = time.Second
+	// ledgerConcurrency bounds the connections to the database. Two is the least that SQS takes, five writers of large
+	// batches keep a db.r5.large busy.
+	ledgerConcurrency = 5
+	// ledgerVisibility is over six times the function's timeout and the batching window ("Configuring a queue to use with
+	// Lambda", AWS Lambda Developer Guide).
+	ledgerVisibility = 6*ledgerTimeout + 2*ledgerBatchingWindow
+	// ledgerMaxReceives times the visibility is how long the database may be away before payments go to the dead-letter
+	// queue: five hours. A message that can never be recorded goes round as long.
+	ledgerMaxReceives = 50
+)
+
+// LedgerQueue is what a Region's bus fills and its ledger function empties. In the standby nothing empties it: it then holds
+// the payments of the last hours, so that a promotion starts from what is there already.
+type LedgerQueue struct {
+	Queue       awssqs.Queue
+	DeadLetters awssqs.Queue
+}
+
+// NewLedgerQueue makes the queue of one Region.
+func NewLedgerQueue(scope constructs.Construct, id string, s *settings.Settings, key awskms.IKey) *LedgerQueue {
+	scope = constructs.NewConstruct(scope, text(id))
+	name := "payment-" + s.Environment + "-ledger"
+	dead := NewDeadLetterQueue(scope, "DeadLetters", name+"-dead-letters", key)
+	return &LedgerQueue{
+		Queue: newQueue(scope, "Queue", name, key, &awssqs.QueueProps{
+			VisibilityTimeout: seconds(ledgerVisibility),
+			RetentionPeriod:   awscdk.Duration_Hours(jsii.Number(s.Ledger.QueueRetentionHours)),
+			DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(ledgerMaxReceives)},
+		}),
+		DeadLetters: dead,
+	}
+}
+
+// LedgerUser is the database user of the functions that record and reconcile: it may read and insert payments, and nothing
+// else. The migrations make it.
+const LedgerUser = "payments_ledger"
+
+// LedgerProps is what the ledger needs of its Region.
+type LedgerProps struct {
+	Settings *settings.Settings
+	Region   settings.Region
+	Network  *Network
+	Key      awskms.IKey
+	Queue    *LedgerQueue
+	Database *AuroraMember
+}
+
+// Ledger records payments in the Region's own cluster, while that is the writer.
+type Ledger struct {
+	Function awslambda.Function
+	// Mapping is enabled in the active Region alone. The recovery plan moves it.
+	Mapping awslambda.EventSourceMapping
+}
+
+// NewLedger makes the ledger function of one Region and its mapping.
+func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger {
+	scope = constructs.NewConstruct(scope, text(id))
+	s := props.Settings
+	environment := databaseEnvironment(props.Database)
+	environment[telemetry.NamespaceVariable] = MetricsNamespace(s)
+	function := NewFunction(scope, "Ledger", FunctionProps{
+		Settings:    s,
+		Name:        "ledger",
+		Description: "Records payments in the ledger, a batch a transaction",
+		Timeout:     ledgerTimeout,
+		Network:     props.Network,
+		Key:         props.Key,
+		Environment: environment,
+	})
+	allowDatabaseUser(function, props.Database, LedgerUser)
+	props.Queue.Queue.GrantConsumeMessages(function)
+	return &Ledger{
+		Function: function,
+		Mapping: awslambda.NewEventSourceMapping(scope, text("Mapping"), &awslambda.EventSourceMappingProps{
+			Target:                  function,
+			EventSourceArn:          props.Queue.Queue.QueueArn(),
+			Enabled:                 jsii.Bool(props.Region.Name == s.ActiveRegion().Name),
+			BatchSize:               jsii.Number(ledgerBatchSize),
+			MaxBatchingWindow:       seconds(ledgerBatchingWindow),
+			MaxConcurrency:          jsii.Number(ledgerConcurrency),
+			ReportBatchItemFailures: jsii.Bool(true),
+		}),
+	}
+}
+
+// databaseEnvironment tells a function where its own Region's cluster is. The cluster endpoint is the Region's own: it leads
+// to the writer once the Region has been promoted, without any change here.
+func databaseEnvironment(database *AuroraMember) map[string]string {
+	return map[string]string{
+		"DATABASE_HOST":        *database.Cluster.AttrEndpointAddress(),
+		"DATABASE_READER_HOST": *database.Cluster.AttrReadEndpointAddress(),
+		"DATABASE_PORT":        "3306",
+		"DATABASE_NAME":        DatabaseName,
+		"DATABASE_USER":        LedgerUser,
+	}
+}
+
+// allowDatabaseUser lets a function sign in as a user of its Region's cluster ("Creating and using an IAM policy for IAM
+// database access", Amazon Aurora User Guide).
+func allowDatabaseUser(function awslambda.Function, database *AuroraMember, user string) {
+	function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions: texts("rds-db:connect"),
+		Resources: &[]*string{awscdk.Stack_Of(function).FormatArn(&awscdk.ArnComponents{
+			Service: text("rds-db"), Resource: text("dbuser"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+			ResourceName: text(*database.Cluster.AttrDbClusterResourceId() + "/" + user),
+		})},
+	}))
+}

@@ -1,0 +1,423 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/bojanz/currency"
+
+	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/ledger"
+	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/localmysql"
+	"payments-dr/internal/payment"
+)
+
+// fakeLedger is a ledger that can be told what to do.
+type fakeLedger struct {
+	poison      map[string]bool // transaction ids that it refuses
+	conflicting []payment.Identity
+	down        bool
+	downAfter   int // calls, if positive
+	calls       int
+	recorded    []string
+	deadline    time.Time
+}
+
+func (f *fakeLedger) Record(ctx context.Context, payments []payment.Payment) (ledger.Result, error) {
+	f.calls++
+	f.deadline, _ = ctx.Deadline()
+	if f.down || f.downAfter > 0 && f.calls > f.downAfter {
+		return ledger.Result{}, fmt.Errorf("record payments: %w", ledger.ErrUnavailable)
+	}
+	for _, p := range payments {
+		if f.poison[p.TransactionID] {
+			return ledger.Result{}, fmt.Errorf("record payments: %w", ledger.ErrRefused)
+		}
+	}
+	for _, p := range payments {
+		f.recorded = append(f.recorded, p.TransactionID)
+	}
+	return ledger.Result{Recorded: len(payments), Conflicts: f.conflicting}, nil
+}
+
+func newTestHandler(l recorder) (*handler, *bytes.Buffer) {
+	var log bytes.Buffer
+	at := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	return &handler{ledger: l, namespace: "Payments/test", logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return at }}, &log
+}
+
+// body is an event as the bus delivers it to the queue.
+func body(t *testing.T, session, transaction, number string) string {
+	t.Helper()
+	amount, err := currency.NewAmount(number, "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	detail, err := payment.MarshalEventDetail(payment.Payment{
+		Identity: payment.Identity{SessionID: session, TransactionID: transaction}, Amount: amount,
+		Region: "us-east-1", Timestamp: time.Date(2026, 11, 22, 3, 0, 0, 123456000, time.UTC),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope(payment.EventSource, payment.EventDetailType, string(detail))
+}
+
+func envelope(source, detailType, detail string) string {
+	return `{"version":"0","id":"1f6dd1c0","detail-type":"` + detailType + `","source":"` + source +
+		`","account":"000000000000","time":"2026-11-22T03:00:01Z","region":"us-east-1","resources":[],"detail":` + detail + `}`
+}
+
+func queue(bodies ...string) events.SQSEvent {
+	var event events.SQSEvent
+	for i, body := range bodies {
+		event.Records = append(event.Records, events.SQSMessage{MessageId: "m" + strconv.Itoa(i), Body: body})
+	}
+	return event
+}
+
+// wantFailures runs a batch and compares the answer as Lambda reads it.
+func wantFailures(t *testing.T, h *handler, event events.SQSEvent, want ...string) {
+	t.Helper()
+	response, err := h.handle(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := json.Marshal(response)
+	items := []string{}
+	for _, id := range want {
+		items = append(items, `{"itemIdentifier":"`+id+`"}`)
+	}
+	if wanted := `{"batchItemFailures":[` + strings.Join(items, ",") + `]}`; string(got) != wanted {
+		t.Errorf("answer %s, want %s", got, wanted)
+	}
+}
+
+func wantLog(t *testing.T, log *bytes.Buffer, want map[string]any) {
+	t.Helper()
+	if strings.Count(log.String(), "\n") != 1 {
+		t.Fatalf("log is not one line: %s", log)
+	}
+	var line map[string]any
+	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range want {
+		if line[name] != value {
+			t.Errorf("%s is %v, want %v: %s", name, line[name], value, log)
+		}
+	}
+	for _, secret := range []string{"session-x", "transaction-x", "77.77", `"m0"`, `"m1"`} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log tells %s: %s", secret, log)
+		}
+	}
+	log.Reset()
+}
+
+func batchOf(t *testing.T, count int) []string {
+	var bodies []string
+	for i := range count {
+		bodies = append(bodies, body(t, "session-x", "transaction-x"+strconv.Itoa(i), "77.77"))
+	}
+	return bodies
+}
+
+func TestBatchIsOneRecord(t *testing.T) {
+	l := &fakeLedger{}
+	h, log := newTestHandler(l)
+	wantFailures(t, h, queue(batchOf(t, 5)...))
+	if l.calls != 1 || len(l.recorded) != 5 {
+		t.Errorf("%d calls recorded %v", l.calls, l.recorded)
+	}
+	var line struct {
+		AWS struct {
+			Timestamp         int64
+			CloudWatchMetrics []struct {
+				Namespace  string
+				Dimensions [][]string
+				Metrics    []struct{ Name, Unit string }
+			}
+		} `json:"_aws"`
+	}
+	if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	if m := line.AWS.CloudWatchMetrics; len(m) != 1 || m[0].Namespace != "Payments/test" || len(m[0].Metrics) != 5 || m[0].Metrics[0].Unit != "Count" {
+		t.Errorf("metrics %+v", line)
+	}
+	wantLog(t, log, map[string]any{"level": "INFO", "messages": 5.0, "failures": 0.0, "LedgerRecorded": 5.0, "LedgerDuplicates": 0.0, "LedgerUnavailable": 0.0, "Function": "ledger"})
+
+	wantFailures(t, h, queue())
+	if l.calls != 1 {
+		t.Error("an empty batch reached the ledger")
+	}
+}
+
+func TestMalformedMessagesAreReported(t *testing.T) {
+	good := body(t, "session-x", "transaction-x", "77.77")
+	detail := good[strings.Index(good, `"detail":`)+len(`"detail":`) : len(good)-1]
+	bad := []string{
+		``, `x`, `null`, `{}`, detail,
+		envelope("payment.other", payment.EventDetailType, detail),
+		envelope(payment.EventSource, "Other", detail),
+		envelope(payment.EventSource, payment.EventDetailType, `null`),
+		envelope(payment.EventSource, payment.EventDetailType, strings.Replace(detail, "77.77", "77.777", 1)),
+	}
+	l := &fakeLedger{}
+	h, log := newTestHandler(l)
+	var want []string
+	for i := range bad {
+		want = append(want, "m"+strconv.Itoa(i))
+	}
+	wantFailures(t, h, queue(append(bad, good)...), want...)
+	if len(l.recorded) != 1 {
+		t.Errorf("recorded %v", l.recorded)
+	}
+	wantLog(t, log, map[string]any{"level": "ERROR", "LedgerMalformed": float64(len(bad)), "LedgerRecorded": 1.0})
+}
+
+func TestConflictsAreReported(t *testing.T) {
+	l := &fakeLedger{conflicting: []payment.Identity{{SessionID: "session-x", TransactionID: "transaction-x1"}}}
+	h, log := newTestHandler(l)
+	bodies := batchOf(t, 3)
+	wantFailures(t, h, queue(append(bodies, bodies[1])...), "m1", "m3")
+	wantLog(t, log, map[string]any{"LedgerConflicts": 1.0, "failures": 2.0})
+}
+
+func TestPoisonIsIsolated(t *testing.T) {
+	for _, tt := range []struct{ size, first, second int }{{1, 0, 0}, {2, 1, 1}, {10, 0, 0}, {10, 9, 9}, {10, 3, 7}, {100, 31, 32}} {
+		l := &fakeLedger{poison: map[string]bool{"transaction-x" + strconv.Itoa(tt.first): true, "transaction-x" + strconv.Itoa(tt.second): true}}
+		h, log := newTestHandler(l)
+		want := []string{"m" + strconv.Itoa(tt.first)}
+		if tt.second != tt.first {
+			want = append(want, "m"+strconv.Itoa(tt.second))
+		}
+		wantFailures(t, h, queue(batchOf(t, tt.size)...), want...)
+		if len(l.recorded) != tt.size-len(want) {
+			t.Errorf("%d of %d recorded", len(l.recorded), tt.size)
+		}
+		if most := 1 + 2*len(want)*7; l.calls > most {
+			t.Errorf("%d calls for %d, want at most %d", l.calls, tt.size, most)
+		}
+		wantLog(t, log, map[string]any{"LedgerMalformed": float64(len(want)), "LedgerRecorded": float64(tt.size - len(want))})
+	}
+}
+
+func TestUnavailableLedgerFailsTheBatchAtOnce(t *testing.T) {
+	l := &fakeLedger{down: true}
+	h, log := newTestHandler(l)
+	wantFailures(t, h, queue(append(batchOf(t, 3), "x")...), "m0", "m1", "m2", "m3")
+	if l.calls != 1 {
+		t.Errorf("%d calls, want 1", l.calls)
+	}
+	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerMalformed": 1.0, "failures": 4.0, "error": "record payments: the ledger is unavailable"})
+
+	// It goes away while the poison is looked for: what was recorded is not reported.
+	l = &fakeLedger{poison: map[string]bool{"transaction-x7": true}, downAfter: 2}
+	h, log = newTestHandler(l)
+	wantFailures(t, h, queue(batchOf(t, 8)...), "m4", "m5", "m6", "m7")
+	if l.calls != 3 {
+		t.Errorf("%d calls, want 3", l.calls)
+	}
+	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerRecorded": 4.0})
+}
+
+func TestDeadlineLeavesTimeToAnswer(t *testing.T) {
+	l := &fakeLedger{}
+	h, _ := newTestHandler(l)
+	deadline := time.Now().Add(time.Minute)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	defer cancel()
+	if _, err := h.handle(ctx, queue(batchOf(t, 1)...)); err != nil {
+		t.Fatal(err)
+	}
+	if !l.deadline.Equal(deadline.Add(-answerMargin)) {
+		t.Errorf("deadline %s, the invocation's is %s", l.deadline, deadline)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("AWS_REGION", "us-west-2")
+	t.Setenv("DATABASE_HOST", "h")
+	t.Setenv("DATABASE_NAME", "d")
+	if _, err := newHandler(t.Context()); err == nil || !strings.Contains(err.Error(), "user is not set") {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("DATABASE_USER", "u")
+	if _, err := newHandler(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// newDatabase is a migrated database and the environment that leads to it.
+func newDatabase(t testing.TB, server *localmysql.Server, name string) (ledger.Config, map[string]string) {
+	t.Helper()
+	if err := server.Exec(t.Context(), "", "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	config := ledger.Config{Host: server.Host, Port: server.Port, User: localmysql.User, Password: localmysql.Password, Database: name, PlainText: true}
+	database, err := ledger.OpenDatabase(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	if _, err := schema.Migrate(t.Context(), database, schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY 'simulated-too'"}); err != nil {
+		t.Fatal(err)
+	}
+	config.User, config.Password = ledger.UserName, "simulated-too"
+	return config, map[string]string{
+		"DATABASE_HOST": config.Host, "DATABASE_PORT": strconv.Itoa(config.Port), "DATABASE_NAME": name, "DATABASE_USER": config.User,
+		"DATABASE_PASSWORD": config.Password, "DATABASE_TLS": "off", "METRICS_NAMESPACE": "Payments/test",
+	}
+}
+
+// safeBuffer is a log that two goroutines use.
+type safeBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// The binary that is deployed, in front of a database.
+func TestBinary(t *testing.T) {
+	servers, closeAll, err := localmysql.StartAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll()
+	binary, err := lambdaruntime.Build("../..", "ledger", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(binary); err == nil {
+		t.Logf("%s: %.1f MB", filepath.Base(binary), float64(info.Size())/1e6)
+	}
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			config, environment := newDatabase(t, server, "function_binary")
+			var log safeBuffer
+			function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Environment: environment, Log: &log})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer function.Close()
+			invoke := func(bodies ...string) string {
+				payload, err := json.Marshal(queue(bodies...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				answer, err := function.Invoke(ctx, payload)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, log.String())
+				}
+				return string(answer)
+			}
+			bodies := batchOf(t, 20)
+			none := `{"batchItemFailures":[]}`
+			for range 2 {
+				if got := invoke(bodies...); got != none {
+					t.Fatalf("answer %s\n%s", got, log.String())
+				}
+			}
+			other := body(t, "session-x", "transaction-x0", "1.00")
+			if got, want := invoke(bodies[1], other), `{"batchItemFailures":[{"itemIdentifier":"m1"}]}`; got != want {
+				t.Errorf("answer %s, want %s", got, want)
+			}
+			if server.Transactional {
+				poison := strings.Replace(body(t, "session-x", "poison", "1.00"), `"amount":"1.00"`, `"amount":"1000000000000.00"`, 1)
+				if got, want := invoke(body(t, "s", "new", "1.00"), poison, bodies[0]), `{"batchItemFailures":[{"itemIdentifier":"m1"}]}`; got != want {
+					t.Errorf("answer %s, want %s\n%s", got, want, log.String())
+				}
+			}
+			l, err := ledger.Open(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			sums, err := l.Sums(t.Context(), time.Unix(0, 0), time.Now().Add(24*time.Hour))
+			want := "20 1555.40 USD"
+			if server.Transactional {
+				want = "21 1556.40 USD"
+			}
+			if got := fmt.Sprint(sums["USD"].Count, " ", sums["USD"].Total); err != nil || got != want {
+				t.Errorf("ledger holds %s (%v), want %s", got, err, want)
+			}
+			for _, line := range strings.Split(strings.TrimSpace(log.String()), "\n") {
+				if !json.Valid([]byte(line)) {
+					t.Errorf("log line is no JSON: %s", line)
+				}
+			}
+		})
+	}
+	t.Run("no database", func(t *testing.T) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := listener.Addr().(*net.TCPAddr).Port
+		_ = listener.Close()
+		var log safeBuffer
+		function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Log: &log, Environment: map[string]string{
+			"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer function.Close()
+		payload, _ := json.Marshal(queue(batchOf(t, 1)...))
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		started := time.Now()
+		answer, err := function.Invoke(ctx, payload)
+		if err != nil || string(answer) != `{"batchItemFailures":[{"itemIdentifier":"m0"}]}` || time.Since(started) > 5*time.Second {
+			t.Errorf("answer %s, %v, after %s", answer, err, time.Since(started))
+		}
+	})
+}
+
+// Nothing of the migrations or of the test servers is in the function.
+func TestBinaryCarriesNothingElse(t *testing.T) {
+	binary, err := lambdaruntime.Build("../..", "ledger", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []string{"pressly/goose", "dolthub/go-mysql-server", "aws-sdk-go-v2/service/secretsmanager"} {
+		if bytes.Contains(content, []byte(module)) {
+			t.Errorf("the binary has %s", module)
+		}
+	}
+	if !bytes.Contains(content, []byte("go-sql-driver/mysql")) {
+		t.Error("the binary has no driver: the search above finds nothing")
+	}
+}

@@ -1,0 +1,318 @@
+// Package ledger is the payments' table in Aurora MySQL: rows are added and read, and never changed.
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bojanz/currency"
+
+	"payments-dr/internal/payment"
+)
+
+const (
+	// chunk is how many rows one statement names. A row with the longest ids, escaped, is about 2 KB, so that a statement
+	// stays far below the 64 MB of max_allowed_packet.
+	chunk = 500
+	// maxAttempts bounds the transactions of one Record that other transactions get in the way of.
+	maxAttempts = 8
+	// maxConnectionAttempts bounds those that lose their connection. What cannot be reached at all is not tried again.
+	maxConnectionAttempts = 2
+	// firstPause is the pause before the second attempt; it doubles, up to maxPause.
+	firstPause, maxPause = 5 * time.Millisecond, 200 * time.Millisecond
+)
+
+// Ledger is the ledger of one Region's cluster. Its errors are ErrUnavailable and ErrRefused. It may be used concurrently.
+type Ledger struct{ database *sql.DB }
+
+// Open makes a ledger from its configuration; see OpenDatabase.
+func Open(config Config) (*Ledger, error) {
+	database, err := OpenDatabase(config)
+	if err != nil {
+		return nil, err
+	}
+	return New(database), nil
+}
+
+// New is the ledger in a database.
+func New(database *sql.DB) *Ledger { return &Ledger{database} }
+
+// Close closes the connections.
+func (l *Ledger) Close() error { return l.database.Close() }
+
+// Result is what Record did. Recorded, Duplicates and the payments of Conflicts add up to what was asked.
+type Result struct {
+	// Recorded counts the payments that were written.
+	Recorded int
+	// Duplicates counts the payments that were there already, or twice in the call. A payment that an attempt wrote whose
+	// answer was lost is counted here.
+	Duplicates int
+	// Conflicts are the identities under which a payment of another amount or currency is there; or was earlier in the call.
+	// Each is named once. The later payment was not written.
+	Conflicts []payment.Identity
+}
+
+// Record writes payments that are not there yet, all in one transaction: after an error none of them was written, unless the
+// connection broke at the very end, and the same call again is safe in every case. ErrRefused means that one of the payments
+// can never be written.
+//
+// It reads before it writes, and needs no more than SELECT and INSERT. "ON DUPLICATE KEY UPDATE" would need the privilege
+// to update a table whose rows must never change, and INSERT IGNORE hides more than duplicates. The gap between reading and
+// writing is the primary key's: a row that came in between is a duplicate-key error, and the transaction is run again and
+// sees it.
+func (l *Ledger) Record(ctx context.Context, payments []payment.Payment) (Result, error) {
+	if len(payments) == 0 {
+		return Result{}, nil
+	}
+	distinct := distinct(payments)
+	pause, connections := firstPause, 0
+	for attempt := 1; ; attempt++ {
+		existing, err := l.record(ctx, distinct)
+		if err == nil {
+			return tally(payments, existing), nil
+		}
+		lost := disconnected(err)
+		if lost {
+			connections++
+		}
+		if attempt == maxAttempts || connections == maxConnectionAttempts || !lost && !contended(err) {
+			return Result{}, classify("record payments", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return Result{}, classify("record payments", ctx.Err())
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// distinct is the first payment of each identity, in the order of the primary key: transactions that take their locks in
+// the same order do not wait for each other in a circle.
+func distinct(payments []payment.Payment) []payment.Payment {
+	sorted := slices.Clone(payments)
+	slices.SortStableFunc(sorted, func(a, b payment.Payment) int { return compare(a.Identity, b.Identity) })
+	return slices.CompactFunc(sorted, func(a, b payment.Payment) bool { return a.Identity == b.Identity })
+}
+
+// compare orders identities as VARBINARY does, by bytes.
+func compare(a, b payment.Identity) int {
+	return cmp.Or(strings.Compare(a.SessionID, b.SessionID), strings.Compare(a.TransactionID, b.TransactionID))
+}
+
+// record runs one transaction and returns the payments that it found.
+func (l *Ledger) record(ctx context.Context, payments []payment.Payment) (map[payment.Identity]payment.Payment, error) {
+	transaction, err := l.database.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = transaction.Rollback() }() // does nothing after Commit
+	identities := make([]payment.Identity, len(payments))
+	for i, p := range payments {
+		identities[i] = p.Identity
+	}
+	existing, err := find(ctx, transaction, identities)
+	if err != nil {
+		return nil, fmt.Errorf("find: %w", err)
+	}
+	missing := slices.DeleteFunc(slices.Clone(payments), func(p payment.Payment) bool {
+		_, there := existing[p.Identity]
+		return there
+	})
+	for rows := range slices.Chunk(missing, chunk) {
+		if err := insert(ctx, transaction, rows); err != nil {
+			return nil, fmt.Errorf("insert: %w", err)
+		}
+	}
+	if err := transaction.Commit(); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return existing, nil
+}
+
+func insert(ctx context.Context, transaction *sql.Tx, payments []payment.Payment) error {
+	arguments := make([]any, 0, 6*len(payments))
+	for _, p := range payments {
+		arguments = append(arguments, []byte(p.SessionID), []byte(p.TransactionID),
+			p.Amount.Number(), p.Amount.CurrencyCode(), p.Region, p.Timestamp.UTC())
+	}
+	_, err := transaction.ExecContext(ctx, "INSERT INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) VALUES "+
+		list("(?,?,?,?,?,?)", len(payments)), arguments...)
+	return err
+}
+
+func list(element string, count int) string {
+	return strings.TrimSuffix(strings.Repeat(element+",", count), ",")
+}
+
+// tally compares what was asked with what was there.
+func tally(payments []payment.Payment, there map[payment.Identity]payment.Payment) Result {
+	var result Result
+	for _, p := range payments {
+		known, ok := there[p.Identity]
+		switch {
+		case !ok:
+			there[p.Identity] = p
+			result.Recorded++
+		case known.SameMoney(p):
+			result.Duplicates++
+		case !slices.Contains(result.Conflicts, p.Identity):
+			result.Conflicts = append(result.Conflicts, p.Identity)
+		}
+	}
+	return result
+}
+
+// Find returns those of the payments that are in the ledger, any number.
+func (l *Ledger) Find(ctx context.Context, identities []payment.Identity) (map[payment.Identity]payment.Payment, error) {
+	found, err := find(ctx, l.database, identities)
+	if err != nil {
+		return nil, classify("find payments", err)
+	}
+	return found, nil
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
+}
+
+const columns = "session_id, transaction_id, amount, currency, region, accepted_at"
+
+func find(ctx context.Context, database querier, identities []payment.Identity) (map[payment.Identity]payment.Payment, error) {
+	found := map[payment.Identity]payment.Payment{}
+	for some := range slices.Chunk(identities, chunk) {
+		arguments := make([]any, 0, 2*len(some))
+		for _, id := range some {
+			arguments = append(arguments, []byte(id.SessionID), []byte(id.TransactionID))
+		}
+		payments, err := query(ctx, database,
+			"SELECT "+columns+" FROM payments WHERE (session_id, transaction_id) IN ("+list("(?,?)", len(some))+")", arguments...)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range payments {
+			found[p.Identity] = p
+		}
+	}
+	return found, nil
+}
+
+// query reads all rows of a statement.
+func query(ctx context.Context, database querier, statement string, arguments ...any) (payments []payment.Payment, err error) {
+	rows, err := database.QueryContext(ctx, statement, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sessionID, transactionID []byte
+		var number, code string
+		p := payment.Payment{Status: payment.StatusProcessed}
+		if err := rows.Scan(&sessionID, &transactionID, &number, &code, &p.Region, &p.Timestamp); err != nil {
+			return nil, err
+		}
+		p.Identity = payment.Identity{SessionID: string(sessionID), TransactionID: string(transactionID)}
+		if p.Amount, err = amount(number, code); err != nil {
+			return nil, err
+		}
+		payments = append(payments, p)
+	}
+	return payments, rows.Err()
+}
+
+// amount is an amount as the ledger holds it, with four decimals, in those of its currency.
+func amount(number, code string) (currency.Amount, error) {
+	stored, err := currency.NewAmount(number, code)
+	if err != nil {
+		return currency.Amount{}, fmt.Errorf("read amount: %w", err)
+	}
+	exact := stored.Round()
+	if !exact.Equal(stored) {
+		return currency.Amount{}, fmt.Errorf("read amount: a row has more decimals than %s", code)
+	}
+	return exact, nil
+}
+
+// Window hands over the payments that were accepted at from or later and before to, ordered by acceptance and then by
+// identity. It reads pages, so that no connection waits for the function and memory is bounded; a payment that is recorded
+// behind the page being read is not seen. The function's error ends it and is returned as it is.
+func (l *Ledger) Window(ctx context.Context, from, to time.Time, each func(payment.Payment) error) error {
+	// The first condition is what the index is read by; the second leaves out what was handed over at that very moment.
+	const statement = "SELECT " + columns + " FROM payments WHERE accepted_at >= ? AND accepted_at < ?" +
+		" AND (accepted_at > ? OR session_id > ? OR session_id = ? AND transaction_id > ?)" +
+		" ORDER BY accepted_at, session_id, transaction_id LIMIT ?"
+	last := payment.Payment{Timestamp: ceiling(from)}
+	to = ceiling(to)
+	for {
+		at, sessionID, transactionID := last.Timestamp, []byte(last.SessionID), []byte(last.TransactionID)
+		page, err := query(ctx, l.database, statement, at, to, at, sessionID, sessionID, transactionID, pageSize)
+		if err != nil {
+			return classify("read payments", err)
+		}
+		for _, p := range page {
+			if err := each(p); err != nil {
+				return err
+			}
+		}
+		if len(page) < pageSize {
+			return nil
+		}
+		last = page[len(page)-1]
+	}
+}
+
+// pageSize is how many payments Window holds at a time.
+const pageSize = 1000
+
+// Sum is what the payments of one currency come to.
+type Sum struct {
+	Count int64
+	Total currency.Amount
+}
+
+// Sums adds up, exactly, the payments that were accepted at from or later and before to, by currency.
+func (l *Ledger) Sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
+	sums, err := l.sums(ctx, ceiling(from), ceiling(to))
+	if err != nil {
+		return nil, classify("add up payments", err)
+	}
+	return sums, nil
+}
+
+func (l *Ledger) sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
+	rows, err := l.database.QueryContext(ctx,
+		"SELECT currency, COUNT(*), SUM(amount) FROM payments WHERE accepted_at >= ? AND accepted_at < ? GROUP BY currency", from, to)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	sums := map[string]Sum{}
+	for rows.Next() {
+		var code, number string
+		var sum Sum
+		if err := rows.Scan(&code, &sum.Count, &number); err != nil {
+			return nil, err
+		}
+		if sum.Total, err = amount(number, code); err != nil {
+			return nil, err
+		}
+		sums[code] = sum
+	}
+	return sums, rows.Err()
+}
+
+// ceiling is the first whole microsecond that is not before a moment. The ledger's times are whole microseconds, so that a
+// bound moved there divides them as the given one does.
+func ceiling(t time.Time) time.Time {
+	whole := t.UTC().Truncate(time.Microsecond)
+	if whole.Before(t) {
+		whole = whole.Add(time.Microsecond)
+	}
+	return whole
+}
