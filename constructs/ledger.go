@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/ledger"
 	"payments-dr/internal/settings"
 	"payments-dr/internal/telemetry"
 )
@@ -54,10 +56,6 @@ func NewLedgerQueue(scope constructs.Construct, id string, s *settings.Settings,
 	}
 }
 
-// LedgerUser is the database user of the functions that record and reconcile: it may read and insert payments, and nothing
-// else. The migrations make it.
-const LedgerUser = "payments_ledger"
-
 // LedgerProps is what the ledger needs of its Region.
 type LedgerProps struct {
 	Settings *settings.Settings
@@ -90,7 +88,7 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 		Key:         props.Key,
 		Environment: environment,
 	})
-	allowDatabaseUser(function, props.Database, LedgerUser)
+	allowDatabaseUser(function, props.Database, ledger.UserName)
 	props.Queue.Queue.GrantConsumeMessages(function)
 	return &Ledger{
 		Function: function,
@@ -110,11 +108,11 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 // to the writer once the Region has been promoted, without any change here.
 func databaseEnvironment(database *AuroraMember) map[string]string {
 	return map[string]string{
-		"DATABASE_HOST":        *database.Cluster.AttrEndpointAddress(),
-		"DATABASE_READER_HOST": *database.Cluster.AttrReadEndpointAddress(),
-		"DATABASE_PORT":        "3306",
-		"DATABASE_NAME":        DatabaseName,
-		"DATABASE_USER":        LedgerUser,
+		ledger.VariableHost:       *database.Cluster.AttrEndpointAddress(),
+		ledger.VariableReaderHost: *database.Cluster.AttrReadEndpointAddress(),
+		ledger.VariablePort:       strconv.Itoa(DatabasePort),
+		ledger.VariableDatabase:   DatabaseName,
+		ledger.VariableUser:       ledger.UserName,
 	}
 }
 

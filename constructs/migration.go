@@ -12,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/ledger"
+	"payments-dr/internal/ledger/schema"
 	"payments-dr/internal/settings"
 )
 
@@ -34,7 +35,7 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) a
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	environment := databaseEnvironment(props.Database)
-	delete(environment, "DATABASE_USER") // the secret says who
+	delete(environment, ledger.VariableUser) // the secret says who
 	environment["SECRET_NAME"] = MasterSecretName(s)
 	function := NewFunction(scope, "Migrate", FunctionProps{
 		Settings:    s,
@@ -61,7 +62,7 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) a
 		ServiceToken: provider.ServiceToken(),
 		ResourceType: text("Custom::LedgerMigration"),
 		Properties: &map[string]any{
-			"Migrations": ledger.MigrationsDigest(),
+			"Migrations": schema.Digest(),
 			"Cluster":    props.Database.Cluster.AttrDbClusterResourceId(),
 		},
 		ServiceTimeout: awscdk.Duration_Minutes(jsii.Number(2 * migrationTimeout.Minutes())),

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/ledger"
 	"payments-dr/internal/sessiontable"
 	"payments-dr/internal/settings"
 	"payments-dr/internal/telemetry"
@@ -63,7 +64,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", "payment-"+s.Environment+"-reconcile-failures", props.Key),
 	}
-	allowDatabaseUser(r.Function, props.Database, LedgerUser)
+	allowDatabaseUser(r.Function, props.Database, ledger.UserName)
 	r.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: texts("dynamodb:BatchGetItem"), Resources: &[]*string{props.Table.TableArn()},
 	}))
@@ -84,7 +85,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		Description: text("Reconciles the last hours"),
 		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
 		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
-			Event:           awsevents.RuleTargetInput_FromObject(map[string]any{}),
+			Event:           awsevents.RuleTargetInput_FromObject(map[string]any{"scheduled": true}),
 			DeadLetterQueue: r.Failures,
 			MaxEventAge:     seconds(reconcileEvery),
 			RetryAttempts:   jsii.Number(2),

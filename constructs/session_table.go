@@ -1,11 +1,15 @@
 package constructs
 
 import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment"
+	"payments-dr/internal/sessiontable"
 	"payments-dr/internal/settings"
 )
 
@@ -28,6 +32,12 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 		TableName:    text(SessionTableName(s)),
 		PartitionKey: &awsdynamodb.Attribute{Name: text(payment.AttributeSessionID), Type: awsdynamodb.AttributeType_STRING},
 		SortKey:      &awsdynamodb.Attribute{Name: text(payment.AttributeTransactionID), Type: awsdynamodb.AttributeType_STRING},
+		GlobalSecondaryIndexes: &[]*awsdynamodb.GlobalSecondaryIndexPropsV2{{
+			IndexName:      text(sessiontable.IndexByAcceptance),
+			PartitionKey:   &awsdynamodb.Attribute{Name: text(payment.AttributeAcceptedBucket), Type: awsdynamodb.AttributeType_STRING},
+			SortKey:        &awsdynamodb.Attribute{Name: text(payment.AttributeTimestamp), Type: awsdynamodb.AttributeType_STRING},
+			ProjectionType: awsdynamodb.ProjectionType_ALL,
+		}},
 		Billing:      awsdynamodb.Billing_OnDemand(nil),
 		DynamoStream: awsdynamodb.StreamViewType_NEW_AND_OLD_IMAGES, // a global table takes no other
 		// A customer key of the other Region would have to exist before the stack that makes it.
@@ -50,6 +60,27 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 
 // SessionTableReplica is the table's replica in a stack's own Region, for a stack that did not make the table. By name, and
 // so by an ARN that is known at synthesis: nothing has to be read from the Region that made it.
+//
+// The ARN of the replica's stream has the moment of its creation in it, and CloudFormation tells it in the Region that made
+// the table alone. So it is looked up at deployment, in the stack's own Region: the look-up works while the other is gone.
 func SessionTableReplica(scope constructs.Construct, id string, s *settings.Settings) awsdynamodb.ITableV2 {
-	return awsdynamodb.TableV2_FromTableName(scope, text(id), text(SessionTableName(s)))
+	scope = constructs.NewConstruct(scope, text(id))
+	name := SessionTableName(s)
+	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{Service: text("dynamodb"), Resource: text("table"), ResourceName: text(name)})
+	const streamARN = "Table.LatestStreamArn"
+	stream := customresources.NewAwsCustomResource(scope, text("Stream"), &customresources.AwsCustomResourceProps{
+		ResourceType: text("Custom::SessionTableStream"),
+		OnUpdate: &customresources.AwsSdkCall{ // and at creation
+			Service: text("dynamodb"), Action: text("DescribeTable"), Parameters: map[string]any{"TableName": name},
+			OutputPaths:        texts(streamARN),
+			PhysicalResourceId: customresources.PhysicalResourceId_Of(text(name)),
+		},
+		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("dynamodb:DescribeTable"), Resources: &[]*string{arn}}),
+		}),
+		InstallLatestAwsSdk: jsii.Bool(false),
+	})
+	return awsdynamodb.TableV2_FromTableAttributes(scope, text("Table"), &awsdynamodb.TableAttributesV2{
+		TableName: text(name), TableStreamArn: stream.GetResponseField(text(streamARN)),
+	})
 }

@@ -45,6 +45,18 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2)
 	r.api = constructs.NewPaymentAPI(r.Stack, "PaymentApi", constructs.PaymentAPIProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table,
 	})
+	queue := constructs.NewLedgerQueue(r.Stack, "LedgerQueue", s, r.key)
+	bus := constructs.NewEventBus(r.Stack, "EventBus", constructs.EventBusProps{
+		Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key, Ledger: queue.Queue,
+	})
+	constructs.NewRelay(r.Stack, "Relay", constructs.RelayProps{Settings: s, Region: r.region, Key: r.key, Table: table, Bus: bus})
+	constructs.NewLedger(r.Stack, "Ledger", constructs.LedgerProps{
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Queue: queue, Database: r.database,
+	})
+	constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{Settings: s, Network: r.network, Key: r.key, Database: r.database})
+	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
+		Settings: s, Network: r.network, Key: r.key, Table: table, Database: r.database,
+	})
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
 	})

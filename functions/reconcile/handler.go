@@ -17,12 +17,33 @@ const wrapUp = 5 * time.Second
 
 // handler reconciles the session table and the ledger of one Region.
 type handler struct {
-	table     reconcile.Table
-	ledger    reconcile.Ledger
+	table  reconcile.Table
+	ledger reconcile.Ledger
+	// standby tells whether this Region's cluster takes no writes because the other Region's does.
+	standby   func(context.Context) (bool, error)
 	lookback  time.Duration
 	namespace string
 	logger    *slog.Logger
 	now       func() time.Time
+}
+
+// invoke is what Lambda calls. The schedule runs in both Regions; in the standby there is nothing to do, because the other
+// Region's run does it, and the answer says so. Whoever asks for a window of their own gets it tried in any case.
+func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, error) {
+	var e struct {
+		Scheduled bool `json:"scheduled"`
+	}
+	if err := json.Unmarshal(payload, &e); err == nil && e.Scheduled {
+		standby, err := h.standby(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("find out whether this Region is the standby: %w", err)
+		}
+		if standby {
+			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby")
+			return map[string]bool{"standby": true}, nil
+		}
+	}
+	return h.handle(ctx, payload)
 }
 
 // handle answers with the report. Its error says that the event asks for no window, or that the window could not be

@@ -265,3 +265,38 @@ func TestLookback(t *testing.T) {
 		}
 	}
 }
+
+func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
+	broken := errors.New("no endpoint answers")
+	for _, tt := range []struct {
+		name, event string
+		standby     bool
+		err         error
+		asked       int
+		want        string
+	}{
+		{"active", `{"scheduled":true}`, false, nil, 1, `"complete":true`},
+		{"standby", `{"scheduled":true}`, true, nil, 0, `{"standby":true}`},
+		{"no answer", `{"scheduled":true}`, false, broken, 0, ""},
+		{"asked for", `{"windowMinutes":10}`, true, nil, 1, `"complete":true`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table, ledger := &side{}, &ledgerSide{}
+			h, _ := newTestHandler(table, ledger)
+			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
+			answer, err := h.invoke(t.Context(), json.RawMessage(tt.event))
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if got := min(len(table.asked), 1); got != tt.asked {
+				t.Errorf("the table was asked %d times", len(table.asked))
+			}
+			if tt.err != nil {
+				return
+			}
+			if body, err := json.Marshal(answer); err != nil || !strings.Contains(string(body), tt.want) {
+				t.Errorf("answer %s, %v; want in it %s", body, err, tt.want)
+			}
+		})
+	}
+}

@@ -23,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	lambda.Start(h.handle)
+	lambda.Start(h.invoke)
 }
 
 func newHandler(ctx context.Context) (*handler, error) {
@@ -39,13 +39,14 @@ func newHandler(ctx context.Context) (*handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read environment: %w", err)
 	}
-	ledger, err := newLedger(awsConfig)
+	ledger, standby, err := newLedger(awsConfig)
 	if err != nil {
 		return nil, err
 	}
 	return &handler{
 		table:     sessiontable.New(sessiontable.NewBatchClient(awsConfig), name),
 		ledger:    ledger,
+		standby:   standby,
 		lookback:  lookback,
 		namespace: os.Getenv(telemetry.NamespaceVariable),
 		logger:    lambdacontext.NewLogger(),

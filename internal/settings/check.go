@@ -58,6 +58,11 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	within("api.throttlingBurstLimit", s.API.ThrottlingBurstLimit, 1, 5_000, " requests at once")
 	within("api.requestsPerAddress", s.API.RequestsPerAddress, 100, 2_000_000_000, " requests in five minutes")
 
+	if role := s.Ledger.ActiveRegion; role != RolePrimary && role != RoleSecondary {
+		fault("ledger.activeRegion", role, "%s or %s", RolePrimary, RoleSecondary)
+	}
+	within("ledger.queueRetentionHours", s.Ledger.QueueRetentionHours, 1, 14*24, " hours, SQS's limit")
+
 	for i, address := range s.Alerts.EmailAddresses {
 		parsed, err := mail.ParseAddress(address)
 		if err != nil || parsed.Address != address || !zoneName.MatchString(strings.ToLower(address[strings.LastIndex(address, "@")+1:])) {

@@ -42,6 +42,8 @@ type Settings struct {
 	Session Session `json:"session"`
 	// API is the payment API.
 	API API `json:"api"`
+	// Ledger is the record of payments in the database.
+	Ledger Ledger `json:"ledger"`
 	// Alerts is who is told.
 	Alerts Alerts `json:"alerts"`
 	// Objectives are the recovery objectives that the platform is measured against.
@@ -137,6 +139,26 @@ type API struct {
 	RequestsPerAddress int `json:"requestsPerAddress"`
 }
 
+// Role is one of the two places that a Region has in the settings.
+type Role string
+
+const (
+	RolePrimary   Role = "primary"
+	RoleSecondary Role = "secondary"
+)
+
+// Ledger is the record of payments in the database.
+type Ledger struct {
+	// ActiveRegion is the Region whose ledger function is switched on, RolePrimary or RoleSecondary: the one whose cluster is
+	// the writer. The recovery plan moves both; after a recovery that is to last, this setting follows, or the next
+	// deployment would switch the function back.
+	ActiveRegion Role `json:"activeRegion"`
+	// QueueRetentionHours is how long a payment waits for the ledger, 1 to 336 (SQS's limit). In the active Region it bounds
+	// an outage of the database that the queue outlasts by itself; in the standby it is how much there is to work off after
+	// a promotion, almost all of it recorded already. What no queue holds any more, the reconciliation takes from the table.
+	QueueRetentionHours int `json:"queueRetentionHours"`
+}
+
 // Alerts is who is told.
 type Alerts struct {
 	// EmailAddresses get every alarm, each after its owner has confirmed the subscription.
@@ -179,6 +201,22 @@ func (s *Settings) StackName(role string) string {
 
 // Both are the two Regions, primary first.
 func (s *Settings) Both() []Region { return []Region{s.Regions.Primary, s.Regions.Secondary} }
+
+// ActiveRegion is the Region whose ledger function is switched on.
+func (s *Settings) ActiveRegion() Region {
+	if s.Ledger.ActiveRegion == RoleSecondary {
+		return s.Regions.Secondary
+	}
+	return s.Regions.Primary
+}
+
+// Other is the Region that the given one is not.
+func (s *Settings) Other(region Region) Region {
+	if region.Name == s.Regions.Primary.Name {
+		return s.Regions.Secondary
+	}
+	return s.Regions.Primary
+}
 
 // InstanceClassFamilies are the families of database instances that an Aurora MySQL global database takes on version 3 of
 // the engine: memory-optimised from db.r5 up. It takes no burstable class (db.t3, db.t4g) and no older one (db.r3, db.r4)

@@ -132,6 +132,8 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"rate", "api.throttlingRateLimit", float64(0), `api.throttlingRateLimit = 0; allowed: 1 to 10000 requests a second`},
 		{"burst", "api.throttlingBurstLimit", float64(5001), `api.throttlingBurstLimit = 5001; allowed: 1 to 5000`},
 		{"address limit", "api.requestsPerAddress", float64(10), `api.requestsPerAddress = 10; allowed: 100 to`},
+		{"active Region", "ledger.activeRegion", "us-east-1", `ledger.activeRegion = "us-east-1"; allowed: primary or secondary`},
+		{"queue retention", "ledger.queueRetentionHours", float64(337), `ledger.queueRetentionHours = 337; allowed: 1 to 336 hours`},
 		{"RPO", "objectives.rpoMinutes", float64(6), `objectives.rpoMinutes = 6; allowed: 1 to 5`},
 		{"RTO", "objectives.rtoMinutes", float64(16), `objectives.rtoMinutes = 16; allowed: 1 to 15`},
 		{"backup", "backup.retentionDays", float64(1), `backup.retentionDays = 1; allowed: 3 to 365`},
