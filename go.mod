@@ -10,11 +10,13 @@ require (
 	github.com/aws/aws-sdk-go-v2/config v1.33.15
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.1
+	github.com/aws/aws-sdk-go-v2/service/eventbridge v1.55.9
 	github.com/aws/constructs-go/constructs/v10 v10.6.0
 	github.com/aws/jsii-runtime-go v1.139.0
 	github.com/aws/smithy-go v1.28.8
 	github.com/bojanz/currency v1.4.3
 	github.com/google/uuid v1.6.0
+	quamina.net/go/quamina v1.5.1
 )
 
 require (
@@ -49,3 +51,6 @@ require (
 )
 
 ignore ./node_modules
+
+// The same module: its own host is not always reachable through a module proxy, the repository behind it is.
+replace quamina.net/go/quamina => github.com/timbray/quamina v1.5.1
