@@ -3,6 +3,8 @@ package telemetry
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -27,14 +29,33 @@ const (
 	MetricInternalErrors = "InternalErrors"
 )
 
+// The relay's metrics, all counts of a stream's records.
+const (
+	// MetricRelayForwarded counts records whose event the bus has taken.
+	MetricRelayForwarded = "RelayForwarded"
+	// MetricRelayFailed counts records that an invocation could not forward. A record is counted each time it is tried.
+	MetricRelayFailed = "RelayFailed"
+	// MetricRelaySkipped counts records that the event source mapping's filter should have kept back.
+	MetricRelaySkipped = "RelaySkipped"
+)
+
 // Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one, in the embedded metric format
 // ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
-	metrics := make([]metricDefinition, len(names))
-	attributes := make([]slog.Attr, 0, len(names)+2)
-	for i, name := range names {
-		metrics[i] = metricDefinition{Name: name, Unit: "Count"}
-		attributes = append(attributes, slog.Int(name, 1))
+	values := make(map[string]int, len(names))
+	for _, name := range names {
+		values[name] = 1
+	}
+	return Values(namespace, function, at, values)
+}
+
+// Values are log attributes like those of Counts, with a count for each name.
+func Values(namespace, function string, at time.Time, values map[string]int) []slog.Attr {
+	metrics := make([]metricDefinition, 0, len(values))
+	attributes := make([]slog.Attr, 0, len(values)+2)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		metrics = append(metrics, metricDefinition{Name: name, Unit: "Count"})
+		attributes = append(attributes, slog.Int(name, values[name]))
 	}
 	return append(attributes,
 		slog.String(DimensionFunction, function),
