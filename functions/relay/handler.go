@@ -77,9 +77,9 @@ type outgoing struct {
 // outcome is what became of a batch's records.
 type outcome struct {
 	forwarded, skipped int
-	// failed has a record's index if the record is not done.
-	failed map[int]bool
-	errs   []error
+	// failed has a record's index if the record is not done; hopeless, if it never will be.
+	failed, hopeless map[int]bool
+	errs             []error
 }
 
 func (o *outcome) fail(err error, records ...int) {
@@ -91,16 +91,21 @@ func (o *outcome) fail(err error, records ...int) {
 	}
 }
 
+// errHopelessFirst is the error of a batch that begins with a record that can never become an event, and has others behind it.
+var errHopelessFirst = errors.New("the first record can never become an event")
+
 // handle relays a batch of one shard's records and reports the first that is not done. Lambda tries everything from that one
 // on again ("Configuring partial batch response with DynamoDB and Lambda", AWS Lambda Developer Guide), so that events behind
 // it may be put twice; consumers know a payment by its identity.
 //
-// A record that can never become an event is reported like one that could not be put: tried again as often as the mapping
-// says, it ends in the mapping's failure destination. That may take the records behind it along, which is why those are put
-// before the report, and not left to a later batch.
+// A record that can never become an event is to end in the mapping's failure destination, alone. Reporting it makes it the
+// first of the next batch. Reported then, it would keep the records behind it to itself: nothing is left to split at, and all
+// would be tried again and given up together. So the handler fails there, and Lambda halves the batch, which does not count as
+// a retry ("Retain discarded records for a DynamoDB event source in Lambda", same guide). The records behind are put first in
+// either case: no payment waits for a bad record.
 func (h *handler) handle(ctx context.Context, event events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	started := h.now()
-	result := &outcome{failed: map[int]bool{}}
+	result := &outcome{failed: map[int]bool{}, hopeless: map[int]bool{}}
 	h.put(ctx, h.outgoing(event.Records, result), result)
 	var response events.DynamoDBEventResponse
 	for i, record := range event.Records {
@@ -110,6 +115,9 @@ func (h *handler) handle(ctx context.Context, event events.DynamoDBEvent) (event
 		}
 	}
 	h.log(ctx, event, result, response, started)
+	if result.hopeless[0] && len(event.Records) > 1 {
+		return events.DynamoDBEventResponse{}, errHopelessFirst
+	}
 	return response, nil
 }
 
@@ -124,6 +132,7 @@ func (h *handler) outgoing(records []events.DynamoDBEventRecord, result *outcome
 		entry, err := h.entry(record)
 		if err != nil {
 			result.fail(fmt.Errorf("read record %s: %w", record.Change.SequenceNumber, err), i)
+			result.hopeless[i] = true
 			continue
 		}
 		all = append(all, outgoing{record: i, entry: entry})
@@ -252,6 +261,7 @@ func (h *handler) putCall(ctx context.Context, events []outgoing, result *outcom
 				result.forwarded++
 			case refusedForGood(code):
 				result.fail(fmt.Errorf("put event: %s: %s", code, aws.ToString(one.ErrorMessage)), events[i].record)
+				result.hopeless[events[i].record] = aboutTheEntry(code)
 			default:
 				why = fmt.Errorf("put event: %s: %s", code, aws.ToString(one.ErrorMessage))
 				failed = append(failed, events[i])
@@ -287,6 +297,9 @@ func refusedForGood(code string) bool {
 	}
 	return false
 }
+
+// aboutTheEntry tells those errors that are an entry's own, and not its sender's.
+func aboutTheEntry(code string) bool { return code == "InvalidArgument" || code == "MalformedDetail" }
 
 func entries(events []outgoing) []types.PutEventsRequestEntry {
 	all := make([]types.PutEventsRequestEntry, len(events))

@@ -242,6 +242,52 @@ func TestMalformedRecordIsReportedAndStopsNobody(t *testing.T) {
 	}
 }
 
+func TestHopelessFirstRecordFailsTheBatch(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		records  int
+		code     string // of the first entry; empty: the record is malformed
+		fails    bool
+		reported []string
+	}{
+		{"malformed, others behind", 3, "", true, nil},
+		{"malformed, alone", 1, "", false, []string{"1000"}},
+		{"refused for what it is", 3, "MalformedDetail", true, nil},
+		{"refused for who sent it", 3, "NotAuthorizedForSourceException", false, []string{"1000"}},
+		{"refused for now", 3, "ThrottlingException", false, []string{"1000"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			event := batch(tt.records)
+			if tt.code == "" {
+				delete(event.Records[0].Change.NewImage, "amount")
+			}
+			f := newFixture(func(_ int, entries []types.PutEventsRequestEntry) (*eventbridge.PutEventsOutput, error) {
+				return take(entries, func(entry types.PutEventsRequestEntry) string {
+					if transaction(entry) == "t0" {
+						return tt.code
+					}
+					return ""
+				}), nil
+			})
+			response, err := f.handle(t.Context(), event)
+			if tt.fails != errors.Is(err, errHopelessFirst) {
+				t.Errorf("error %v", err)
+			}
+			var reported []string
+			for _, failure := range response.BatchItemFailures {
+				reported = append(reported, failure.ItemIdentifier)
+			}
+			if !slices.Equal(reported, tt.reported) {
+				t.Errorf("reported %v, want %v", reported, tt.reported)
+			}
+			if !slices.Equal(f.bus.taken, transactions(1, tt.records)) {
+				t.Errorf("taken %v, want what is behind", f.bus.taken)
+			}
+			f.wantLine(t, map[string]any{"level": "ERROR", "RelayFailed": 1, "RelayForwarded": tt.records - 1, "firstFailure": "1000"})
+		})
+	}
+}
+
 func TestOnlyFailedEntriesAreRetried(t *testing.T) {
 	f := newFixture(func(call int, entries []types.PutEventsRequestEntry) (*eventbridge.PutEventsOutput, error) {
 		return take(entries, func(entry types.PutEventsRequestEntry) string {

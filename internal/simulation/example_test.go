@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"payments-dr/internal/eventbus"
 	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/payment"
@@ -131,7 +133,7 @@ func TestPaymentsReachBothLedgerQueues(t *testing.T) {
 				Binary: relayBinary, Name: "relay", Region: r.name, MemoryMB: 256, Log: io.Discard,
 				Environment: map[string]string{"EVENT_BUS_NAME": busName, "METRICS_NAMESPACE": "Payments", "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint.URL},
 			},
-			Concurrency: 2, Timeout: 10 * time.Second, KillProbability: 0.1, KillWithin: 20 * time.Millisecond, Seed: uint64(i + 1),
+			Concurrency: 2, Timeout: 10 * time.Second, KillProbability: 0.2, KillWithin: 20 * time.Millisecond, Seed: uint64(i + 1),
 		})
 		defer r.relay.Close()
 		var err error
@@ -164,6 +166,7 @@ func TestPaymentsReachBothLedgerQueues(t *testing.T) {
 	cancel()
 	running.Wait()
 
+	killed := 0
 	// Each payment is in both queues, as it was accepted, whatever else is there twice.
 	for _, r := range all {
 		arrived := map[payment.Identity]payment.Payment{}
@@ -199,12 +202,97 @@ func TestPaymentsReachBothLedgerQueues(t *testing.T) {
 			}
 		}
 		stats := r.relay.Stats()
-		if stats.Killed == 0 {
-			t.Errorf("%s: no relay was killed", r.name)
-		}
+		killed += stats.Killed
 		t.Logf("%s: %d payments in %d messages; relay %+v", r.name, len(arrived), len(messages), stats)
 	}
+	if killed == 0 {
+		t.Error("no relay was killed")
+	}
 	t.Logf("%d payments in %v with %d accidents", payments, took.Round(time.Millisecond), luck.count)
+}
+
+// TestRecordThatIsNoPaymentEndsAlone puts a record among payments that looks like one and is none: the relay and the mapping's
+// bisecting take it, and nothing else, to the failure destination.
+func TestRecordThatIsNoPaymentEndsAlone(t *testing.T) {
+	const payments, bad = 20, 7
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ledger, relayed := simulation.NewQueue(simulation.QueueConfig{ARN: queueIn(east, "ledger")}), simulation.NewQueue(simulation.QueueConfig{})
+	network := eventbus.New(ctx, eventbus.Config{})
+	network.AddBus(east, busName)
+	network.AddQueue(ledger.ARN(), ledger)
+	if err := network.AddRule(east, eventbus.Rule{
+		Name: "ledger", Bus: busName, Pattern: json.RawMessage(`{"source":["payment.processor"]}`), Targets: []eventbus.Target{{ID: "Queue", ARN: ledger.ARN()}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	endpoint := httptest.NewServer(network.Endpoint(east, eventbus.EndpointConfig{}))
+	defer endpoint.Close()
+	relay := simulation.NewFunction(simulation.FunctionConfig{Timeout: 10 * time.Second, Runtime: lambdaruntime.Config{
+		Binary: relayBinary, Name: "relay", Region: east, MemoryMB: 256, Log: io.Discard,
+		Environment: map[string]string{"EVENT_BUS_NAME": busName, "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint.URL},
+	}})
+	defer relay.Close()
+
+	stream := simulation.NewStream(simulation.StreamConfig{Region: east})
+	text := events.NewStringAttribute
+	for i := range payments {
+		amount := "1.00"
+		if i == bad {
+			amount = "1.001"
+		}
+		keys := map[string]events.DynamoDBAttributeValue{"session_id": text("s"), "transaction_id": text(fmt.Sprint("t", i))}
+		image := map[string]events.DynamoDBAttributeValue{
+			"session_id": keys["session_id"], "transaction_id": keys["transaction_id"], "amount": text(amount), "currency": text("USD"),
+			"timestamp": text("2026-11-22T03:04:05.678901Z"), "region": text(east), "status": text("processed"),
+		}
+		if err := stream.Append(events.DynamoDBOperationTypeInsert, keys, image, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mapping, err := simulation.NewStreamMapping(simulation.StreamMappingConfig{
+		Stream: stream, Function: relay, ReportBatchItemFailures: true, BisectBatchOnFunctionError: true, MaximumRetryAttempts: 2, OnFailure: relayed,
+		Backoff: func(int) time.Duration { return time.Millisecond },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = mapping.Run(ctx) }) // without filters it has no error
+	if err := mapping.WaitCaughtUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	running.Wait()
+
+	arrived := map[string]bool{}
+	for _, message := range ledger.Messages() {
+		var event eventbus.Event
+		if err := json.Unmarshal([]byte(message.Body), &event); err != nil {
+			t.Fatal(err)
+		}
+		p, err := payment.ParseEventDetail(event.Detail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrived[p.TransactionID] = true
+	}
+	if len(arrived) != payments-1 || arrived[fmt.Sprint("t", bad)] {
+		t.Errorf("arrived %v, want all but t%d", arrived, bad)
+	}
+	given := relayed.Messages()
+	if len(given) != 1 {
+		t.Fatalf("%d batches given up, want 1: %+v", len(given), given)
+	}
+	var message struct{ DDBStreamBatchInfo simulation.BatchInfo }
+	if err := json.Unmarshal([]byte(given[0].Body), &message); err != nil {
+		t.Fatal(err)
+	}
+	want := stream.Records()[bad].Change.SequenceNumber
+	if info := message.DDBStreamBatchInfo; info.BatchSize != 1 || info.StartSequenceNumber != want || info.EndSequenceNumber != want {
+		t.Errorf("given up %+v, want %s alone", info, want)
+	}
+	t.Logf("%d messages for %d payments; relay %+v", len(ledger.Messages()), payments-1, relay.Stats())
 }
 
 // sendPayments sends payments to one Region or both, until each is accepted, and returns them as the table has them.
