@@ -11,6 +11,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/feature/rds/auth v1.7.10
 	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.1
+	github.com/aws/aws-sdk-go-v2/service/eventbridge v1.55.9
 	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.50.10
 	github.com/aws/aws-sdk-go-v2/service/ssm v1.81.4
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8
@@ -23,6 +24,7 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sync v0.24.0
+	quamina.net/go/quamina v1.5.1
 )
 
 require (
@@ -90,3 +92,6 @@ require (
 ignore ./node_modules
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+// The same module: its own host is not always reachable through a module proxy, the repository behind it is.
+replace quamina.net/go/quamina => github.com/timbray/quamina v1.5.1

@@ -177,12 +177,12 @@ func (h *handler) log(ctx context.Context, b *batch, messages, failures int, sta
 	if err := errors.Join(b.errs...); err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}
-	attributes = append(attributes, telemetry.Values(h.namespace, "ledger", now, map[string]float64{
-		telemetry.MetricLedgerRecorded:    float64(b.recorded),
-		telemetry.MetricLedgerDuplicates:  float64(b.duplicates),
-		telemetry.MetricLedgerConflicts:   float64(b.conflicts),
-		telemetry.MetricLedgerMalformed:   float64(b.malformed),
-		telemetry.MetricLedgerUnavailable: float64(b.unavailable),
+	attributes = append(attributes, telemetry.Values(h.namespace, "ledger", now, map[string]int{
+		telemetry.MetricLedgerRecorded:    b.recorded,
+		telemetry.MetricLedgerDuplicates:  b.duplicates,
+		telemetry.MetricLedgerConflicts:   b.conflicts,
+		telemetry.MetricLedgerMalformed:   b.malformed,
+		telemetry.MetricLedgerUnavailable: b.unavailable,
 	})...)
 	h.logger.LogAttrs(ctx, level, "batch", attributes...)
 }

@@ -88,13 +88,13 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 		level = slog.LevelWarn
 	}
 	if report.Complete {
-		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]float64{
-			telemetry.MetricReconcileTablePayments: float64(report.Counts.Table),
-			telemetry.MetricReconcileMissing:       float64(report.Counts.Missing),
-			telemetry.MetricReconcileRepaired:      float64(report.Counts.Repaired),
-			telemetry.MetricReconcileConflicting:   float64(report.Counts.Conflicting),
-			telemetry.MetricReconcileDiffering:     float64(report.Counts.Differing),
-			telemetry.MetricReconcileUnaccounted:   float64(report.Counts.Unaccounted),
+		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]int{
+			telemetry.MetricReconcileTablePayments: report.Counts.Table,
+			telemetry.MetricReconcileMissing:       report.Counts.Missing,
+			telemetry.MetricReconcileRepaired:      report.Counts.Repaired,
+			telemetry.MetricReconcileConflicting:   report.Counts.Conflicting,
+			telemetry.MetricReconcileDiffering:     report.Counts.Differing,
+			telemetry.MetricReconcileUnaccounted:   report.Counts.Unaccounted,
 		})...)
 	}
 	h.logger.LogAttrs(ctx, level, "reconcile", attributes...)

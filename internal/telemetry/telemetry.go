@@ -29,6 +29,16 @@ const (
 	MetricInternalErrors = "InternalErrors"
 )
 
+// The relay's metrics, all counts of a stream's records.
+const (
+	// MetricRelayForwarded counts records whose event the bus has taken.
+	MetricRelayForwarded = "RelayForwarded"
+	// MetricRelayFailed counts records that an invocation could not forward. A record is counted each time it is tried.
+	MetricRelayFailed = "RelayFailed"
+	// MetricRelaySkipped counts records that the event source mapping's filter should have kept back.
+	MetricRelaySkipped = "RelaySkipped"
+)
+
 // The ledger function's metrics, all counts.
 const (
 	// MetricLedgerRecorded counts payments that were written to the ledger.
@@ -55,7 +65,7 @@ const (
 
 // Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one. They are Values otherwise.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
-	values := make(map[string]float64, len(names))
+	values := make(map[string]int, len(names))
 	for _, name := range names {
 		values[name] = 1
 	}
@@ -64,13 +74,13 @@ func Counts(namespace, function string, at time.Time, names ...string) []slog.At
 
 // Values are log attributes that CloudWatch Logs turns into metrics, each of the unit Count, in the embedded metric format
 // ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
-func Values(namespace, function string, at time.Time, values map[string]float64) []slog.Attr {
+func Values(namespace, function string, at time.Time, values map[string]int) []slog.Attr {
 	names := slices.Sorted(maps.Keys(values))
 	metrics := make([]metricDefinition, len(names))
 	attributes := make([]slog.Attr, 0, len(names)+2)
 	for i, name := range names {
 		metrics[i] = metricDefinition{Name: name, Unit: "Count"}
-		attributes = append(attributes, slog.Float64(name, values[name]))
+		attributes = append(attributes, slog.Int(name, values[name]))
 	}
 	return append(attributes,
 		slog.String(DimensionFunction, function),

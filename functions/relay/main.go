@@ -1,0 +1,84 @@
+// Relay reads the stream of its own Region's replica of the session table and puts the payments that were accepted there as
+// events on its Region's bus.
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+
+	"payments-dr/internal/telemetry"
+)
+
+// The client's patience: one attempt, connecting included, its attempts of one call, and the longest wait between them.
+const (
+	attemptTimeout    = 2 * time.Second
+	maxCallAttempts   = 3
+	maxCallBackoff    = 500 * time.Millisecond
+	busNameVariable   = "EVENT_BUS_NAME"
+	functionDimension = "relay"
+)
+
+func main() {
+	h, err := newHandler(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	lambda.Start(h.handle)
+}
+
+func newHandler(ctx context.Context) (*handler, error) {
+	awsConfig, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load AWS configuration: %w", err)
+	}
+	name := os.Getenv(busNameVariable)
+	if name == "" {
+		return nil, fmt.Errorf("read environment: %s is not set", busNameVariable)
+	}
+	return &handler{
+		bus:       newClient(awsConfig),
+		busName:   name,
+		region:    awsConfig.Region,
+		namespace: os.Getenv(telemetry.NamespaceVariable),
+		logger:    lambdacontext.NewLogger(),
+		now:       time.Now,
+		wait:      wait,
+		random:    rand.Float64,
+	}, nil
+}
+
+// newClient makes a client whose calls end in seconds. It retries what fails as a whole; entries that fail in a call that
+// succeeds are the handler's.
+func newClient(config aws.Config) *eventbridge.Client {
+	return eventbridge.NewFromConfig(config, func(o *eventbridge.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
+			s.MaxAttempts = maxCallAttempts
+			s.MaxBackoff = maxCallBackoff
+		})
+	})
+}
+
+// wait waits for a duration, or returns the context's error if that is done first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
