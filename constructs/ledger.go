@@ -64,6 +64,8 @@ type LedgerProps struct {
 	Key      awskms.IKey
 	Queue    *LedgerQueue
 	Database *AuroraMember
+	// Schema is what has to be there before the first payment can be recorded.
+	Schema constructs.IDependable
 }
 
 // Ledger records payments in the Region's own cluster, while that is the writer.
@@ -90,18 +92,17 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 	})
 	allowDatabaseUser(function, props.Database, ledger.UserName)
 	props.Queue.Queue.GrantConsumeMessages(function)
-	return &Ledger{
-		Function: function,
-		Mapping: awslambda.NewEventSourceMapping(scope, text("Mapping"), &awslambda.EventSourceMappingProps{
-			Target:                  function,
-			EventSourceArn:          props.Queue.Queue.QueueArn(),
-			Enabled:                 jsii.Bool(props.Region.Name == s.ActiveRegion().Name),
-			BatchSize:               jsii.Number(ledgerBatchSize),
-			MaxBatchingWindow:       seconds(ledgerBatchingWindow),
-			MaxConcurrency:          jsii.Number(ledgerConcurrency),
-			ReportBatchItemFailures: jsii.Bool(true),
-		}),
-	}
+	mapping := awslambda.NewEventSourceMapping(scope, text("Mapping"), &awslambda.EventSourceMappingProps{
+		Target:                  function,
+		EventSourceArn:          props.Queue.Queue.QueueArn(),
+		Enabled:                 jsii.Bool(props.Region.Name == s.ActiveRegion().Name),
+		BatchSize:               jsii.Number(ledgerBatchSize),
+		MaxBatchingWindow:       seconds(ledgerBatchingWindow),
+		MaxConcurrency:          jsii.Number(ledgerConcurrency),
+		ReportBatchItemFailures: jsii.Bool(true),
+	})
+	mapping.Node().AddDependency(props.Schema)
+	return &Ledger{Function: function, Mapping: mapping}
 }
 
 // databaseEnvironment tells a function where its own Region's cluster is. The cluster endpoint is the Region's own: it leads

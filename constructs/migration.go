@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -30,8 +29,8 @@ type MigrationProps struct {
 // migrates, in the other it finds a reader, says so and succeeds. It runs when the cluster is new and whenever the migrations
 // in the code have changed.
 //
-// Its function alone may read the master secret, in its own Region.
-func NewMigration(scope constructs.Construct, id string, props MigrationProps) awslambda.Function {
+// Its function alone may read the master secret, in its own Region. What is returned is done when the schema is.
+func NewMigration(scope constructs.Construct, id string, props MigrationProps) constructs.IDependable {
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	environment := databaseEnvironment(props.Database)
@@ -70,5 +69,5 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) a
 	for _, instance := range props.Database.Instances {
 		run.Node().AddDependency(instance)
 	}
-	return function
+	return run
 }

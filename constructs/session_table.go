@@ -4,6 +4,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -63,7 +64,7 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 //
 // The ARN of the replica's stream has the moment of its creation in it, and CloudFormation tells it in the Region that made
 // the table alone. So it is looked up at deployment, in the stack's own Region: the look-up works while the other is gone.
-func SessionTableReplica(scope constructs.Construct, id string, s *settings.Settings) awsdynamodb.ITableV2 {
+func SessionTableReplica(scope constructs.Construct, id string, s *settings.Settings, key awskms.IKey) awsdynamodb.ITableV2 {
 	scope = constructs.NewConstruct(scope, text(id))
 	name := SessionTableName(s)
 	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{Service: text("dynamodb"), Resource: text("table"), ResourceName: text(name)})
@@ -79,6 +80,7 @@ func SessionTableReplica(scope constructs.Construct, id string, s *settings.Sett
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("dynamodb:DescribeTable"), Resources: &[]*string{arn}}),
 		}),
 		InstallLatestAwsSdk: jsii.Bool(false),
+		LogGroup:            NewLogGroup(scope, "Logs", "/aws/lambda/payment-"+s.Environment+"-table-stream", s, key),
 	})
 	return awsdynamodb.TableV2_FromTableAttributes(scope, text("Table"), &awsdynamodb.TableAttributesV2{
 		TableName: text(name), TableStreamArn: stream.GetResponseField(text(streamARN)),

@@ -52,8 +52,10 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2)
 	constructs.NewRelay(r.Stack, "Relay", constructs.RelayProps{Settings: s, Region: r.region, Key: r.key, Table: table, Bus: bus})
 	constructs.NewLedger(r.Stack, "Ledger", constructs.LedgerProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Queue: queue, Database: r.database,
+		Schema: constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{
+			Settings: s, Network: r.network, Key: r.key, Database: r.database,
+		}),
 	})
-	constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{Settings: s, Network: r.network, Key: r.key, Database: r.database})
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
 		Settings: s, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})

@@ -13,7 +13,7 @@ import (
 func newSecondary(app awscdk.App, s *settings.Settings, primary *regional) *regional {
 	r := newRegional(app, s, RoleSecondary, s.Regions.Secondary)
 	r.joinDatabase(s, nil)
-	r.addPlatform(s, constructs.SessionTableReplica(r.Stack, "SessionTable", s))
+	r.addPlatform(s, constructs.SessionTableReplica(r.Stack, "SessionTable", s, r.key))
 	constructs.NewDatabaseParameters(r.Stack, "Parameters", s, r.region, map[string]*string{
 		constructs.ParameterPrimaryEndpoint:   primary.database.Cluster.AttrEndpointAddress(),
 		constructs.ParameterSecondaryEndpoint: r.database.Cluster.AttrEndpointAddress(),
