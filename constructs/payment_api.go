@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -62,8 +63,10 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 			telemetry.NamespaceVariable: MetricsNamespace(s),
 		},
 	})
-	// What the handler calls, no more: it neither updates nor deletes.
-	props.Table.Grant(processor, text("dynamodb:PutItem"), text("dynamodb:GetItem"), text("dynamodb:Query"))
+	// What the handler calls, no more: it neither updates nor deletes, and does not know the index.
+	processor.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions: texts("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"), Resources: &[]*string{props.Table.TableArn()},
+	}))
 
 	accessLogs := NewLogGroup(scope, "AccessLogs", "/payment/"+s.Environment+"/api/access", s, props.Key)
 	api := awsapigateway.NewRestApi(scope, text("Api"), &awsapigateway.RestApiProps{
