@@ -42,7 +42,7 @@ var ErrDown = errors.New("the function's Region is down")
 // Developer Guide). It may be used concurrently.
 type Function struct {
 	config FunctionConfig
-	chance *chance
+	chance *Chance
 	slots  chan struct{}
 	mu     sync.Mutex
 	idle   []*lambdaruntime.Environment
@@ -57,7 +57,7 @@ func NewFunction(config FunctionConfig) *Function {
 		config.Timeout = 3 * time.Second
 	}
 	return &Function{
-		config: config, chance: newChance(config.Seed), slots: make(chan struct{}, max(config.Concurrency, 1)),
+		config: config, chance: NewChance(config.Seed), slots: make(chan struct{}, max(config.Concurrency, 1)),
 		busy: map[*lambdaruntime.Environment]bool{},
 	}
 }
@@ -80,7 +80,7 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.config.Timeout)
 	defer cancel()
 	spared := func() bool { return true }
-	if f.chance.happens(f.config.KillProbability) {
+	if f.chance.Happens(f.config.KillProbability) {
 		after := time.Duration(f.chance.below(max(int(f.config.KillWithin), 1)))
 		spared = time.AfterFunc(after, environment.Kill).Stop
 	}

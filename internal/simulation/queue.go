@@ -40,7 +40,7 @@ type Queue struct {
 	config  QueueConfig
 	region  string
 	clock   Clock
-	chance  *chance
+	chance  *Chance
 	changes signal
 
 	mu       sync.Mutex
@@ -66,7 +66,7 @@ func NewQueue(config QueueConfig) *Queue {
 	if config.VisibilityTimeout == 0 {
 		config.VisibilityTimeout = DefaultVisibilityTimeout
 	}
-	q := &Queue{config: config, clock: orReal(config.Clock), chance: newChance(config.Seed), byID: map[string]*message{}}
+	q := &Queue{config: config, clock: orReal(config.Clock), chance: NewChance(config.Seed), byID: map[string]*message{}}
 	if parts := strings.Split(config.ARN, ":"); len(parts) > 3 {
 		q.region = parts[3]
 	}
@@ -140,7 +140,7 @@ func (q *Queue) Receive(max int) []events.SQSMessage {
 			m.first = now
 		}
 		m.visible = now.Add(q.config.VisibilityTimeout)
-		if !m.duplicated && q.chance.happens(q.config.DuplicateProbability/2) {
+		if !m.duplicated && q.chance.Happens(q.config.DuplicateProbability/2) {
 			m.duplicated, m.visible = true, now
 		}
 		received = append(received, q.message(m))
@@ -221,7 +221,7 @@ func (q *Queue) Delete(receipt string) error {
 	if err != nil {
 		return err
 	}
-	if !m.duplicated && q.chance.happens(q.config.DuplicateProbability/2) {
+	if !m.duplicated && q.chance.Happens(q.config.DuplicateProbability/2) {
 		m.duplicated, m.visible = true, q.clock.Now()
 		q.changes.changed()
 		return nil

@@ -44,17 +44,17 @@ type Invoker interface {
 var ErrThrottled = errors.New("the function is throttled")
 
 // chance is a seeded source of accidents. It may be used concurrently.
-type chance struct {
+type Chance struct {
 	mu     sync.Mutex
 	random *rand.Rand
 }
 
-func newChance(seed uint64) *chance {
-	return &chance{random: rand.New(rand.NewPCG(seed, 0))}
+func NewChance(seed uint64) *Chance {
+	return &Chance{random: rand.New(rand.NewPCG(seed, 0))}
 }
 
 // happens is true with a probability.
-func (c *chance) happens(probability float64) bool {
+func (c *Chance) Happens(probability float64) bool {
 	if probability <= 0 {
 		return false
 	}
@@ -64,7 +64,7 @@ func (c *chance) happens(probability float64) bool {
 }
 
 // below is a number from 0 to n-1.
-func (c *chance) below(n int) int {
+func (c *Chance) below(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.random.IntN(n)

@@ -1,0 +1,559 @@
+// Package rehearsal runs the platform on this machine, built from its synthesized templates: the real function binaries, with
+// the environment, memory, timeouts and mappings that the templates give them, around a simulated AWS (package simulation, and
+// package eventbus for the buses). It never has a copy of what the templates say, so that it cannot flatter them.
+//
+// Not simulated yet: the API in front of the processor, DNS, health checks, the recovery plan, and replication of the database.
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/eventbus"
+	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/ledger"
+	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation"
+)
+
+// streamShards is how many shards each stream has: as many as a new on-demand table has partitions ("Read/write capacity
+// mode", Amazon DynamoDB Developer Guide).
+const streamShards = 4
+
+// Options are what the templates do not say.
+type Options struct {
+	// Binaries are the functions' executables, built for this machine, by the functions' names.
+	Binaries map[string]string
+	// Table is the DynamoDB API that holds the items of all replicas.
+	Table *localdynamodb.Server
+	// Database is the server that stands for the clusters of both Regions, one database: what one records is what the other
+	// would have by replication.
+	Database Database
+	// Environments is how many processors a Region runs at a time; 0 is four.
+	Environments int
+	// Clock is the time of queues, streams and buses; nil is the machine's. Functions live by the machine's in any case.
+	Clock simulation.Clock
+	// KillProbability is the share of invocations, of every function, whose process is killed within KillWithin.
+	KillProbability float64
+	KillWithin      time.Duration
+	// DuplicateProbability is the share of messages of the ledger queues that are delivered twice.
+	DuplicateProbability float64
+	// LostAnswerProbability is the share of writes to the table, and of requests to the bus, that are done and not answered.
+	LostAnswerProbability float64
+	Seed                  uint64
+	// Log receives what the functions write.
+	Log io.Writer
+}
+
+// Database is where the ledger's function signs in.
+type Database struct {
+	Host           string
+	Port           int
+	User, Password string
+	Name           string
+}
+
+// Platform is the running platform.
+type Platform struct {
+	// Regions are the two, primary first.
+	Regions []*Region
+	Network *eventbus.Network
+
+	settings settings.Settings
+	options  Options
+	proxy    *simulation.TableProxy
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	closers  []func()
+	mu       sync.Mutex
+	failed   error
+}
+
+// Region is one Region of the platform.
+type Region struct {
+	Name string
+	// Processor takes API Gateway's events; Relay and Ledger are driven by their mappings.
+	Processor, Relay, Ledger *simulation.Function
+	LedgerMapping            *simulation.QueueMapping
+	// Queues are the Region's queues by physical name.
+	Queues map[string]*simulation.Queue
+
+	stream  *simulation.Stream
+	mapping *simulation.StreamMapping
+	stack   assembly.Stack
+}
+
+// Start starts the platform of an assembly. A part of a template that matters to the flow of payments and cannot be run as it
+// stands is an error.
+func Start(ctx context.Context, a *assembly.Assembly, options Options) (*Platform, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &Platform{settings: a.Settings, options: options, cancel: cancel}
+	if err := p.start(ctx, a); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Platform) start(ctx context.Context, a *assembly.Assembly) error {
+	streams := map[string]*simulation.Stream{}
+	for i, role := range []string{"primary", "secondary"} {
+		stack, err := a.Stack(role)
+		if err != nil {
+			return err
+		}
+		r := &Region{Name: p.settings.Both()[i].Name, stack: stack, Queues: map[string]*simulation.Queue{}}
+		r.stream = simulation.NewStream(simulation.StreamConfig{Region: r.Name, Shards: streamShards, Clock: p.options.Clock})
+		streams[r.Name] = r.stream
+		p.Regions = append(p.Regions, r)
+	}
+	if err := p.startTable(ctx, streams); err != nil {
+		return err
+	}
+	if err := p.startBuses(ctx); err != nil {
+		return err
+	}
+	for i, r := range p.Regions {
+		if err := p.startFunctions(ctx, r, uint64(i)); err != nil {
+			return fmt.Errorf("start %s: %w", r.Name, err)
+		}
+	}
+	return nil
+}
+
+// startTable makes the table of the primary's template and puts the global table's replicas before it.
+func (p *Platform) startTable(ctx context.Context, streams map[string]*simulation.Stream) error {
+	resource, err := only(p.Regions[0].stack, "AWS::DynamoDB::GlobalTable")
+	if err != nil {
+		return err
+	}
+	var table struct {
+		TableName              string
+		KeySchema              []struct{ AttributeName string }
+		GlobalSecondaryIndexes []struct {
+			IndexName string
+			KeySchema []struct{ AttributeName string }
+		}
+	}
+	if err := convert(resource.Properties, &table); err != nil {
+		return fmt.Errorf("read table: %w", err)
+	}
+	var indexes []localdynamodb.Index
+	for _, index := range table.GlobalSecondaryIndexes {
+		indexes = append(indexes, localdynamodb.Index{
+			Name: index.IndexName, PartitionKey: index.KeySchema[0].AttributeName, SortKey: index.KeySchema[1].AttributeName,
+		})
+	}
+	partition, sort := table.KeySchema[0].AttributeName, table.KeySchema[1].AttributeName
+	if _, err := p.options.Table.CreateTable(ctx, p.Regions[0].Name, table.TableName, partition, sort, indexes...); err != nil {
+		return err
+	}
+	lost := simulation.NewChance(p.options.Seed + 100)
+	p.proxy = simulation.NewTableProxy(simulation.TableProxyConfig{
+		Endpoint: p.options.Table.Endpoint, Keys: []string{partition, sort}, Streams: streams,
+		Fault: func(_ context.Context, _, operation string) *simulation.TableFault {
+			if operation == "PutItem" && lost.Happens(p.options.LostAnswerProbability) {
+				return &simulation.TableFault{Written: true}
+			}
+			return nil
+		},
+	})
+	p.closers = append(p.closers, p.proxy.Close)
+	return nil
+}
+
+// startBuses makes the buses, rules and queues of both templates.
+func (p *Platform) startBuses(ctx context.Context) error {
+	config := eventbus.Config{Account: p.settings.Account}
+	if clock := p.options.Clock; clock != nil {
+		config.Now, config.After = clock.Now, clock.After
+	}
+	p.Network = eventbus.New(ctx, config)
+	var topologies []eventbus.Topology
+	for _, r := range p.Regions {
+		template, err := json.Marshal(map[string]any{"Resources": withoutSchedules(r.stack.Template.Resources)})
+		if err != nil {
+			return fmt.Errorf("write template of %s: %w", r.Name, err)
+		}
+		topology, err := eventbus.ReadTemplate(template, r.Name, p.settings.Account)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		topologies = append(topologies, topology)
+		for _, name := range topology.Buses {
+			p.Network.AddBus(r.Name, name)
+		}
+		if err := p.makeQueues(r); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+	}
+	// Rules name buses of both Regions, so they come last.
+	for i, r := range p.Regions {
+		for _, rule := range topologies[i].Rules {
+			if err := p.Network.AddRule(r.Name, rule); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withoutSchedules leaves out the rules that no event triggers.
+func withoutSchedules(resources map[string]assembly.Resource) map[string]assembly.Resource {
+	resources = maps.Clone(resources)
+	maps.DeleteFunc(resources, func(_ string, r assembly.Resource) bool {
+		return r.Type == "AWS::Events::Rule" && r.Properties["EventPattern"] == nil
+	})
+	return resources
+}
+
+// makeQueues makes a Region's queues; those that others name as their dead-letter queue come first.
+func (p *Platform) makeQueues(r *Region) error {
+	byID := map[string]*simulation.Queue{}
+	var make func(id string) (*simulation.Queue, error)
+	make = func(id string) (*simulation.Queue, error) {
+		if made, ok := byID[id]; ok {
+			return made, nil
+		}
+		var queue struct {
+			QueueName         string
+			VisibilityTimeout int
+			RedrivePolicy     *struct {
+				MaxReceiveCount     int `json:"maxReceiveCount"`
+				DeadLetterTargetARN any `json:"deadLetterTargetArn"`
+			}
+		}
+		if err := convert(r.stack.Template.Resources[id].Properties, &queue); err != nil {
+			return nil, fmt.Errorf("read queue %s: %w", id, err)
+		}
+		config := simulation.QueueConfig{
+			ARN:               "arn:aws:sqs:" + r.Name + ":" + p.settings.Account + ":" + queue.QueueName,
+			VisibilityTimeout: time.Duration(queue.VisibilityTimeout) * time.Second,
+			Seed:              p.options.Seed + uint64(len(byID)),
+			Clock:             p.options.Clock,
+		}
+		if redrive := queue.RedrivePolicy; redrive != nil {
+			dead, err := make(reference(redrive.DeadLetterTargetARN))
+			if err != nil {
+				return nil, err
+			}
+			config.DeadLetter, config.MaxReceiveCount = dead, redrive.MaxReceiveCount
+			config.DuplicateProbability = p.options.DuplicateProbability
+		}
+		byID[id] = simulation.NewQueue(config)
+		r.Queues[queue.QueueName] = byID[id]
+		p.Network.AddQueue(config.ARN, byID[id])
+		return byID[id], nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.stack.Template.Resources)) {
+		if r.stack.Template.Resources[id].Type == "AWS::SQS::Queue" {
+			if _, err := make(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// queueOf is the queue that a reference in the template means.
+func (p *Platform) queueOf(r *Region, value any) (*simulation.Queue, error) {
+	id := reference(value)
+	name, _ := r.stack.Template.Resources[id].Properties["QueueName"].(string)
+	if queue, ok := r.Queues[name]; ok {
+		return queue, nil
+	}
+	return nil, fmt.Errorf("%v is no queue of the template", value)
+}
+
+func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64) error {
+	table := httptest.NewServer(p.proxy.Replica(r.Name))
+	lost := simulation.NewChance(p.options.Seed + 200 + number)
+	bus := httptest.NewServer(p.Network.Endpoint(r.Name, eventbus.EndpointConfig{
+		LoseAnswer: func(context.Context, []eventbus.Entry) bool { return lost.Happens(p.options.LostAnswerProbability) },
+	}))
+	for _, server := range []*httptest.Server{table, bus} {
+		server.Config.ErrorLog = nil
+		p.closers = append(p.closers, func() { closeServer(server) })
+	}
+	endpoints := map[string]string{
+		"AWS_ENDPOINT_URL_DYNAMODB":    table.URL,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": bus.URL,
+	}
+
+	var err error
+	environments := p.options.Environments
+	if environments == 0 {
+		environments = 4
+	}
+	if r.Processor, err = p.function(r, "processor", environments, number, endpoints); err != nil {
+		return err
+	}
+	if r.Relay, err = p.function(r, "relay", streamShards, number+10, endpoints); err != nil {
+		return err
+	}
+	relay, err := mapping(r.stack, "relay")
+	if err != nil {
+		return err
+	}
+	config := simulation.StreamMappingConfig{
+		Stream: r.stream, Function: r.Relay, BatchSize: relay.BatchSize, Clock: p.options.Clock, MaximumRetryAttempts: -1,
+		BisectBatchOnFunctionError: relay.BisectBatchOnFunctionError, ReportBatchItemFailures: relay.reports(),
+	}
+	if relay.MaximumRetryAttempts != nil {
+		config.MaximumRetryAttempts = *relay.MaximumRetryAttempts
+	}
+	for _, filter := range relay.FilterCriteria.Filters {
+		config.Filters = append(config.Filters, filter.Pattern)
+	}
+	if destination := relay.DestinationConfig.OnFailure.Destination; destination != nil {
+		if config.OnFailure, err = p.queueOf(r, destination); err != nil {
+			return err
+		}
+	}
+	if r.mapping, err = simulation.NewStreamMapping(config); err != nil {
+		return err
+	}
+	p.running.Go(func() { p.note(r.mapping.Run(ctx)) })
+
+	queue, err := mapping(r.stack, "ledger")
+	if err != nil {
+		return err
+	}
+	source, err := p.queueOf(r, queue.EventSourceARN)
+	if err != nil {
+		return err
+	}
+	concurrency := queue.ScalingConfig.MaximumConcurrency
+	if r.Ledger, err = p.function(r, "ledger", max(concurrency, 1), number+20, endpoints); err != nil {
+		return err
+	}
+	r.LedgerMapping = simulation.NewQueueMapping(simulation.QueueMappingConfig{
+		Queue: source, Function: r.Ledger, BatchSize: queue.BatchSize, MaximumConcurrency: concurrency,
+		ReportBatchItemFailures: queue.reports(), Disabled: queue.Enabled != nil && !*queue.Enabled,
+	})
+	p.running.Go(func() { r.LedgerMapping.Run(ctx) })
+	return nil
+}
+
+func closeServer(server *httptest.Server) {
+	server.CloseClientConnections()
+	server.Close()
+}
+
+// function is a function of the template over its real binary.
+func (p *Platform) function(r *Region, name string, concurrency int, seed uint64, endpoints map[string]string) (*simulation.Function, error) {
+	runtime, timeout, err := p.Runtime(r, name, endpoints)
+	if err != nil {
+		return nil, err
+	}
+	f := simulation.NewFunction(simulation.FunctionConfig{
+		Runtime: runtime, Concurrency: concurrency, Timeout: timeout,
+		KillProbability: p.options.KillProbability, KillWithin: p.options.KillWithin, Seed: p.options.Seed + seed,
+	})
+	p.closers = append(p.closers, f.Close)
+	return f, nil
+}
+
+// Runtime is how a function of a Region's template is run: its binary and its environment, with the cluster's endpoints and
+// the services' replaced by what stands for them here. It returns the function's timeout, too.
+func (p *Platform) Runtime(r *Region, name string, endpoints map[string]string) (lambdaruntime.Config, time.Duration, error) {
+	none := lambdaruntime.Config{}
+	resource, err := functionResource(r.stack, name)
+	if err != nil {
+		return none, 0, err
+	}
+	var function struct {
+		FunctionName        string
+		MemorySize, Timeout int
+		Environment         struct{ Variables map[string]any }
+	}
+	if err := convert(resource.Properties, &function); err != nil {
+		return none, 0, fmt.Errorf("read function %s: %w", name, err)
+	}
+	binary, ok := p.options.Binaries[name]
+	if !ok {
+		return none, 0, fmt.Errorf("function %s has no binary", name)
+	}
+	environment := maps.Clone(endpoints)
+	for variable, value := range function.Environment.Variables {
+		given, literal := value.(string)
+		switch {
+		case literal:
+			environment[variable] = given
+		case variable == ledger.VariableHost, variable == ledger.VariableReaderHost:
+			environment[variable] = p.options.Database.Host
+		default:
+			return none, 0, fmt.Errorf("function %s: variable %s is %v, which is not simulated", name, variable, value)
+		}
+	}
+	if _, connects := environment[ledger.VariableHost]; connects {
+		environment[ledger.VariablePort] = strconv.Itoa(p.options.Database.Port)
+		environment[ledger.VariableUser] = p.options.Database.User
+		environment[ledger.VariablePassword] = p.options.Database.Password
+		environment[ledger.VariableDatabase] = p.options.Database.Name
+		environment[ledger.VariableTLS] = "off"
+	}
+	return lambdaruntime.Config{
+		Binary: binary, Name: function.FunctionName, Region: r.Name, MemoryMB: function.MemorySize, Environment: environment, Log: p.options.Log,
+	}, time.Duration(function.Timeout) * time.Second, nil
+}
+
+// Region is the Region of a name; it must be one of the two.
+func (p *Platform) Region(name string) *Region {
+	for _, r := range p.Regions {
+		if r.Name == name {
+			return r
+		}
+	}
+	panic("rehearsal: no Region " + name)
+}
+
+// Items is a client of the table behind all replicas, for looking at it.
+func (p *Platform) Items() *dynamodb.Client {
+	return dynamodb.NewFromConfig(p.options.Table.Config(p.Regions[0].Name))
+}
+
+// WaitDelivered waits until every accepted payment's event has been delivered to every queue.
+func (p *Platform) WaitDelivered(ctx context.Context) error {
+	for _, r := range p.Regions {
+		if err := r.mapping.WaitCaughtUp(ctx); err != nil {
+			return errors.Join(fmt.Errorf("wait for the relay of %s, %d records behind: %w", r.Name, r.mapping.Behind(), err), p.err())
+		}
+	}
+	if err := p.Network.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for the buses, %d deliveries open: %w", p.Network.Pending(), err)
+	}
+	return p.err()
+}
+
+// WaitRecorded waits until the queues of those Regions whose ledger is on are empty.
+func (p *Platform) WaitRecorded(ctx context.Context) error {
+	for _, r := range p.Regions {
+		if !r.LedgerMapping.Enabled() {
+			continue
+		}
+		queue := r.Queues["payment-"+p.settings.Environment+"-ledger"]
+		if err := queue.WaitFor(ctx, func() bool { visible, hidden := queue.Depth(); return visible+hidden == 0 }); err != nil {
+			visible, hidden := queue.Depth()
+			return fmt.Errorf("wait for the ledger of %s, %d messages visible and %d not: %w", r.Name, visible, hidden, err)
+		}
+	}
+	return p.err()
+}
+
+func (p *Platform) note(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed = errors.Join(p.failed, err)
+}
+
+func (p *Platform) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// Close ends everything.
+func (p *Platform) Close() {
+	p.cancel()
+	p.running.Wait()
+	for _, closer := range slices.Backward(p.closers) {
+		closer()
+	}
+}
+
+// eventSourceMapping is an event source mapping as a template has it.
+type eventSourceMapping struct {
+	EventSourceARN             any `json:"EventSourceArn"`
+	FunctionName               any
+	BatchSize                  int
+	Enabled                    *bool
+	BisectBatchOnFunctionError bool
+	MaximumRetryAttempts       *int
+	FunctionResponseTypes      []string
+	ScalingConfig              struct{ MaximumConcurrency int }
+	FilterCriteria             struct{ Filters []struct{ Pattern string } }
+	DestinationConfig          struct{ OnFailure struct{ Destination any } }
+}
+
+func (m eventSourceMapping) reports() bool {
+	return slices.Contains(m.FunctionResponseTypes, "ReportBatchItemFailures")
+}
+
+// mapping is the event source mapping of a function.
+func mapping(stack assembly.Stack, name string) (eventSourceMapping, error) {
+	for _, resource := range stack.Template.Resources {
+		if resource.Type != "AWS::Lambda::EventSourceMapping" {
+			continue
+		}
+		var m eventSourceMapping
+		if err := convert(resource.Properties, &m); err != nil {
+			return m, fmt.Errorf("read event source mapping: %w", err)
+		}
+		function := stack.Template.Resources[reference(m.FunctionName)]
+		if physical, _ := function.Properties["FunctionName"].(string); strings.HasSuffix(physical, "-"+name) {
+			return m, nil
+		}
+	}
+	return eventSourceMapping{}, fmt.Errorf("function %s has no event source mapping", name)
+}
+
+func functionResource(stack assembly.Stack, name string) (assembly.Resource, error) {
+	for _, resource := range stack.Template.Resources {
+		if physical, _ := resource.Properties["FunctionName"].(string); resource.Type == "AWS::Lambda::Function" && strings.HasSuffix(physical, "-"+name) {
+			return resource, nil
+		}
+	}
+	return assembly.Resource{}, fmt.Errorf("there is no function %s", name)
+}
+
+// only is the one resource of a type.
+func only(stack assembly.Stack, kind string) (assembly.Resource, error) {
+	var found []assembly.Resource
+	for _, resource := range stack.Template.Resources {
+		if resource.Type == kind {
+			found = append(found, resource)
+		}
+	}
+	if len(found) != 1 {
+		return assembly.Resource{}, fmt.Errorf("stack %s has %d resources of type %s, want one", stack.Name, len(found), kind)
+	}
+	return found[0], nil
+}
+
+// reference is the logical id that a Ref or an Fn::GetAtt names, or nothing.
+func reference(value any) string {
+	object, _ := value.(map[string]any)
+	if id, ok := object["Ref"].(string); ok {
+		return id
+	}
+	if parts, ok := object["Fn::GetAtt"].([]any); ok && len(parts) == 2 {
+		id, _ := parts[0].(string)
+		return id
+	}
+	return ""
+}
+
+// convert reads a part of a template into a type of its own.
+func convert(part any, target any) error {
+	data, err := json.Marshal(part)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, target)
+}
+
