@@ -175,7 +175,7 @@ func TestUnavailable(t *testing.T) {
 			wantUnavailable(t, open(t, c), time.Second)
 		})
 		t.Run("reader", func(t *testing.T) {
-			if !server.Transactional {
+			if !server.InnoDB {
 				t.Skip("the embedded server writes although it is read-only")
 			}
 			l := open(t, config)
@@ -305,7 +305,7 @@ func TestConnectionBreaks(t *testing.T) {
 				if cuts.Load() == 0 {
 					t.Fatal("nothing was cut")
 				}
-				if server.Transactional && (result.Recorded != tt.recorded || result.Duplicates != tt.duplicate) {
+				if result.Recorded != tt.recorded || result.Duplicates != tt.duplicate {
 					t.Errorf("result %+v", result)
 				}
 				wantStored(t, direct, numbered(t, 10)...)

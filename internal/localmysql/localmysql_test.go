@@ -29,7 +29,7 @@ func TestServersKeepData(t *testing.T) {
 			if err := server.Exec(t.Context(), "", "CREATE DATABASE d", "CREATE TABLE d.t (v INT PRIMARY KEY)", "INSERT INTO d.t VALUES (7)"); err != nil {
 				t.Fatal(err)
 			}
-			if server.Transactional {
+			if server.InnoDB {
 				server.Kill()
 				if err := server.Restart(); err != nil {
 					t.Fatal(err)
