@@ -234,6 +234,15 @@ func TestUnavailableLedgerFailsTheBatchAtOnce(t *testing.T) {
 		t.Errorf("%d calls, want 3", l.calls)
 	}
 	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerRecorded": 4.0})
+
+	// After the first half nobody asks for the second.
+	l = &fakeLedger{poison: map[string]bool{"transaction-x7": true}, downAfter: 1}
+	h, log = newTestHandler(l)
+	wantFailures(t, h, queue(batchOf(t, 4)[0], batchOf(t, 8)[7]), "m0", "m1")
+	if l.calls != 2 {
+		t.Errorf("%d calls, want 2", l.calls)
+	}
+	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerRecorded": 0.0})
 }
 
 func TestDeadlineLeavesTimeToAnswer(t *testing.T) {

@@ -148,7 +148,6 @@ func OpenDatabase(config Config) (*sql.DB, error) {
 	c.Params = map[string]string{
 		// The default of a parameter group is not strict: what does not fit is cut short and stored. The ledger refuses it.
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-		"time_zone":                "'+00:00'",
 		"innodb_lock_wait_timeout": lockWait,
 	}
 	// The token of IAM authentication is sent as it is, over TLS: the server hands it to a service that checks it.

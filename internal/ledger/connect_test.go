@@ -178,12 +178,18 @@ func TestUnavailable(t *testing.T) {
 			if !server.InnoDB {
 				t.Skip("the embedded server writes although it is read-only")
 			}
-			l := open(t, config)
+			r := startRelay(t, net.JoinHostPort(server.Host, strconv.Itoa(server.Port)), func([]byte) (deliver, keep bool) { return true, true })
+			c := config
+			c.Port = r.port
+			l := open(t, c)
 			wantRecord(t, l, numbered(t, 2), 2, 0)
 			setReadOnly(t, server, true)
 			wantUnavailable(t, l, 2*time.Second)
 			setReadOnly(t, server, false)
-			wantRecord(t, l, numbered(t, 3), 1, 2) // by a new connection
+			wantRecord(t, l, numbered(t, 3), 1, 2)
+			if n := r.connections.Load(); n != 3 {
+				t.Errorf("%d connections, want a new one after each refused write, 3", n)
+			}
 		})
 	})
 }
@@ -201,8 +207,9 @@ func setReadOnly(t *testing.T, server *localmysql.Server, on bool) {
 
 // relay stands between the ledger and its server, and can cut their connections.
 type relay struct {
-	port   int
-	target string
+	port        int
+	target      string
+	connections atomic.Int32
 	// cut sees what the client sends, connection by connection, and whether the server gets it; closing is on false.
 	cut func(packet []byte) (deliver, keep bool)
 }
@@ -222,6 +229,7 @@ func startRelay(t *testing.T, target string, cut func([]byte) (deliver, keep boo
 			if err != nil {
 				return
 			}
+			r.connections.Add(1)
 			group.Go(func() { r.serve(client) })
 		}
 	})

@@ -355,7 +355,7 @@ func TestRefusedPayments(t *testing.T) {
 				if !errors.Is(err, ledger.ErrRefused) || errors.Is(err, ledger.ErrUnavailable) {
 					t.Fatalf("error %v", err)
 				}
-				for _, value := range []string{"secret", "1000000000000", "rég"} {
+				for _, value := range []string{"secret", "1000000000000", "rég", `\xC3`} {
 					if strings.Contains(err.Error(), value) {
 						t.Errorf("error %v quotes the row", err)
 					}

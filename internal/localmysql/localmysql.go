@@ -176,7 +176,7 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return fmt.Errorf("find mariadbd: %w", ErrNotInstalled)
 	}
-	// Not strict, and not in UTC: what the ledger needs of a session it must ask for itself.
+	// Not strict, and not in UTC: what the ledger needs it must ask for, or do without.
 	options := append(s.options(), "--sql-mode=", "--default-time-zone=+05:00", "--bind-address="+host, "--skip-name-resolve", "--log-error="+s.log,
 		"--socket="+filepath.Join(s.directory, "socket"), "--pid-file="+filepath.Join(s.directory, "pid"))
 	if s.Port == 0 {
