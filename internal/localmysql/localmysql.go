@@ -79,7 +79,8 @@ var overrideVariables = sync.OnceFunc(func() {
 	}})
 })
 
-// StartEmbedded starts a server inside this process, on a port of the loopback interface. It keeps everything in memory.
+// StartEmbedded starts a server inside this process, on a port of the loopback interface. It keeps everything in memory. Global
+// variables, read_only among them, are those of all embedded servers of the process.
 func StartEmbedded() (*Server, error) {
 	overrideVariables()
 	provider := memory.NewDBProvider()
