@@ -234,6 +234,15 @@ func TestUnavailableLedgerFailsTheBatchAtOnce(t *testing.T) {
 		t.Errorf("%d calls, want 3", l.calls)
 	}
 	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerRecorded": 4.0})
+
+	// After the first half nobody asks for the second.
+	l = &fakeLedger{poison: map[string]bool{"transaction-x7": true}, downAfter: 1}
+	h, log = newTestHandler(l)
+	wantFailures(t, h, queue(batchOf(t, 4)[0], batchOf(t, 8)[7]), "m0", "m1")
+	if l.calls != 2 {
+		t.Errorf("%d calls, want 2", l.calls)
+	}
+	wantLog(t, log, map[string]any{"LedgerUnavailable": 1.0, "LedgerRecorded": 0.0})
 }
 
 func TestDeadlineLeavesTimeToAnswer(t *testing.T) {
@@ -350,7 +359,7 @@ func TestBinary(t *testing.T) {
 			if got, want := invoke(bodies[1], other), `{"batchItemFailures":[{"itemIdentifier":"m1"}]}`; got != want {
 				t.Errorf("answer %s, want %s", got, want)
 			}
-			if server.Transactional {
+			if server.InnoDB {
 				poison := strings.Replace(body(t, "session-x", "poison", "1.00"), `"amount":"1.00"`, `"amount":"1000000000000.00"`, 1)
 				if got, want := invoke(body(t, "s", "new", "1.00"), poison, bodies[0]), `{"batchItemFailures":[{"itemIdentifier":"m1"}]}`; got != want {
 					t.Errorf("answer %s, want %s\n%s", got, want, log.String())
@@ -363,7 +372,7 @@ func TestBinary(t *testing.T) {
 			defer l.Close()
 			sums, err := l.Sums(t.Context(), time.Unix(0, 0), time.Now().Add(24*time.Hour))
 			want := "20 1555.40 USD"
-			if server.Transactional {
+			if server.InnoDB {
 				want = "21 1556.40 USD"
 			}
 			if got := fmt.Sprint(sums["USD"].Count, " ", sums["USD"].Total); err != nil || got != want {

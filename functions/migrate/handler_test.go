@@ -100,6 +100,7 @@ func TestCreateAndUpdateMigrate(t *testing.T) {
 			if err := server.Exec(t.Context(), "", "SET GLOBAL read_only = 1"); err != nil {
 				t.Fatal(err)
 			}
+			defer func() { _ = server.Exec(context.Background(), "", "SET GLOBAL read_only = 0") }()
 			got, err := call(t, h, update)
 			if want := `{"PhysicalResourceId":"given","Data":{"Outcome":"reader","Version":"1"}}`; err != nil || got != want {
 				t.Errorf("%s, %v; want %s", got, err, want)

@@ -26,8 +26,8 @@ const (
 	// for what runs beside it.
 	maxConnections = 2
 	// maxConnectionLifetime ends connections although they are good. A cluster's endpoint is a DNS name that a failover moves to
-	// another instance; a process that keeps its connection never looks again ("Connecting to Aurora for high availability",
-	// Amazon Aurora User Guide, asks for short lifetimes for this reason).
+	// another address; a process that keeps its connection never looks again ("Cluster endpoints for Amazon Aurora", Amazon
+	// Aurora User Guide).
 	maxConnectionLifetime = 3 * time.Minute
 	// dialTimeout bounds reaching the server.
 	dialTimeout = 3 * time.Second
@@ -146,9 +146,8 @@ func OpenDatabase(config Config) (*sql.DB, error) {
 	// The errors that the driver logs are the ones that it returns.
 	c.Logger = &mysql.NopLogger{}
 	c.Params = map[string]string{
-		// The default of a parameter group is not strict: what does not fit is cut short and stored. The ledger refuses it.
+		// Whatever the parameter group says: a server that is not strict cuts short what does not fit, and stores it.
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-		"time_zone":                "'+00:00'",
 		"innodb_lock_wait_timeout": lockWait,
 	}
 	// The token of IAM authentication is sent as it is, over TLS: the server hands it to a service that checks it.

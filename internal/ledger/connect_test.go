@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"payments-dr/internal/ledger"
@@ -175,15 +176,21 @@ func TestUnavailable(t *testing.T) {
 			wantUnavailable(t, open(t, c), time.Second)
 		})
 		t.Run("reader", func(t *testing.T) {
-			if !server.Transactional {
+			if !server.InnoDB {
 				t.Skip("the embedded server writes although it is read-only")
 			}
-			l := open(t, config)
+			r := startRelay(t, net.JoinHostPort(server.Host, strconv.Itoa(server.Port)), func([]byte) (deliver, keep bool) { return true, true })
+			c := config
+			c.Port = r.port
+			l := open(t, c)
 			wantRecord(t, l, numbered(t, 2), 2, 0)
 			setReadOnly(t, server, true)
 			wantUnavailable(t, l, 2*time.Second)
 			setReadOnly(t, server, false)
-			wantRecord(t, l, numbered(t, 3), 1, 2) // by a new connection
+			wantRecord(t, l, numbered(t, 3), 1, 2)
+			if n := r.connections.Load(); n != 3 {
+				t.Errorf("%d connections, want a new one after each refused write, 3", n)
+			}
 		})
 	})
 }
@@ -201,8 +208,9 @@ func setReadOnly(t *testing.T, server *localmysql.Server, on bool) {
 
 // relay stands between the ledger and its server, and can cut their connections.
 type relay struct {
-	port   int
-	target string
+	port        int
+	target      string
+	connections atomic.Int32
 	// cut sees what the client sends, connection by connection, and whether the server gets it; closing is on false.
 	cut func(packet []byte) (deliver, keep bool)
 }
@@ -222,6 +230,7 @@ func startRelay(t *testing.T, target string, cut func([]byte) (deliver, keep boo
 			if err != nil {
 				return
 			}
+			r.connections.Add(1)
 			group.Go(func() { r.serve(client) })
 		}
 	})
@@ -305,7 +314,7 @@ func TestConnectionBreaks(t *testing.T) {
 				if cuts.Load() == 0 {
 					t.Fatal("nothing was cut")
 				}
-				if server.Transactional && (result.Recorded != tt.recorded || result.Duplicates != tt.duplicate) {
+				if result.Recorded != tt.recorded || result.Duplicates != tt.duplicate {
 					t.Errorf("result %+v", result)
 				}
 				wantStored(t, direct, numbered(t, 10)...)
@@ -376,52 +385,119 @@ func TestServerIsKilled(t *testing.T) {
 	wantStored(t, l, all...)
 }
 
-// What goes over the wire with IAM authentication: TLS first, and a server that RDS did not certify hears no token.
-func TestTokenIsNotToldToAnyone(t *testing.T) {
+// tokenServer is a simulated server that speaks TLS with a certificate of its own, asks for the password in clear, as IAM
+// authentication does, and lets nobody in. It tells what it hears of each connection.
+func tokenServer(t *testing.T) (port int, authority *x509.Certificate, heard <-chan string, failed <-chan error) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if authority, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	seen := make(chan error, 1)
-	go func() {
-		connection, err := listener.Accept()
-		if err != nil {
-			seen <- err
-			return
-		}
+	t.Cleanup(func() { _ = listener.Close() })
+	hears, fails := make(chan string, 10), make(chan error, 10)
+	serve := func(connection net.Conn) error {
 		defer connection.Close()
-		// The greeting of a server that speaks TLS and asks for mysql_clear_password.
 		greeting := "\x0a8.0.39\x00\x01\x00\x00\x0012345678\x00\xff\xff\xff\x02\x00\xff\xff\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00123456789012\x00mysql_clear_password\x00"
-		_, _ = connection.Write(append([]byte{byte(len(greeting)), 0, 0, 0}, greeting...))
+		if _, err := connection.Write(append([]byte{byte(len(greeting)), 0, 0, 0}, greeting...)); err != nil {
+			return err
+		}
 		request := make([]byte, 36) // the request for TLS: 32 bytes and their header
 		if _, err := io.ReadFull(connection, request); err != nil {
-			seen <- err
-			return
+			return err
 		}
-		seen <- tls.Server(connection, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}).Handshake()
+		secured := tls.Server(connection, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+		if err := secured.Handshake(); err != nil {
+			return err
+		}
+		header := make([]byte, 4)
+		if _, err := io.ReadFull(secured, header); err != nil {
+			return err
+		}
+		login := make([]byte, int(header[0])|int(header[1])<<8)
+		if _, err := io.ReadFull(secured, login); err != nil {
+			return err
+		}
+		hears <- string(login)
+		const denied = "\xff\x15\x04#28000Access denied"
+		_, err := secured.Write(append([]byte{byte(len(denied)), 0, 0, header[3] + 1}, denied...))
+		return err
+	}
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if err := serve(connection); err != nil {
+				fails <- err
+			}
+		}
 	}()
-	l := open(t, ledger.Config{
-		Host: "localhost", Port: listener.Addr().(*net.TCPAddr).Port, User: ledger.UserName, Database: "payments",
-		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("simulated", "simulated", ""),
-	})
-	_, err = l.Record(t.Context(), numbered(t, 1))
+	return listener.Addr().(*net.TCPAddr).Port, authority, hears, fails
+}
+
+// signer counts how often it is asked to sign.
+type signer struct{ asked atomic.Int32 }
+
+func (s *signer) Retrieve(context.Context) (aws.Credentials, error) {
+	s.asked.Add(1)
+	return aws.Credentials{AccessKeyID: "simulated", SecretAccessKey: "simulated", SessionToken: "simulated"}, nil
+}
+
+func TestEachConnectionHasAToken(t *testing.T) {
+	port, authority, heard, _ := tokenServer(t)
+	ledger.Trust(t, authority)
+	s := &signer{}
+	l := open(t, ledger.Config{Host: "localhost", Port: port, User: ledger.UserName, Database: "payments", Region: "us-west-2", Credentials: s})
+	if s.asked.Load() != 0 {
+		t.Error("a token was signed before there was a connection")
+	}
+	for n := range int32(2) {
+		_, err := l.Record(t.Context(), numbered(t, 1))
+		if !errors.Is(err, ledger.ErrUnavailable) || !strings.Contains(err.Error(), "Access denied") {
+			t.Fatalf("error %v", err)
+		}
+		login := <-heard
+		for _, part := range []string{
+			ledger.UserName + "\x00", "localhost:" + strconv.Itoa(port) + "?Action=connect&DBUser=payments_ledger&", "X-Amz-Expires=900",
+			"%2Fus-west-2%2Frds-db%2Faws4_request", "X-Amz-Security-Token=simulated", "X-Amz-Signature=",
+		} {
+			if !strings.Contains(login, part) {
+				t.Errorf("login %q, want in it %q", login, part)
+			}
+		}
+		if s.asked.Load() != n+1 {
+			t.Errorf("%d tokens for %d connections", s.asked.Load(), n+1)
+		}
+	}
+}
+
+// A server that RDS did not certify hears no token.
+func TestTokenIsNotToldToAnyone(t *testing.T) {
+	port, _, heard, failed := tokenServer(t)
+	l := open(t, ledger.Config{Host: "localhost", Port: port, User: ledger.UserName, Database: "payments", Region: "us-east-1", Credentials: &signer{}})
+	_, err := l.Record(t.Context(), numbered(t, 1))
 	if _, unknown := errors.AsType[*tls.CertificateVerificationError](err); !unknown || !errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("error %v, want the certificate refused", err)
 	}
-	if err := <-seen; err == nil || !strings.Contains(err.Error(), "bad certificate") && !strings.Contains(err.Error(), "unknown certificate") {
-		t.Errorf("the server saw %v, want the handshake ended by the client", err)
+	select {
+	case <-failed:
+	case login := <-heard:
+		t.Errorf("the server heard %q", login)
 	}
 }

@@ -1,10 +1,11 @@
 // Package localmysql starts MySQL servers on this machine, for tests: one inside the process (go-mysql-server), which is there
 // without an installation, and MariaDB, which is a real InnoDB.
 //
-// What they show: that the statements are MySQL's, that bytes and decimals come back as they went in, and, MariaDB alone, what
-// transactions do to each other, what a privilege allows, which values the server refuses and with which error, and that what
-// was committed survives the death of the server. The embedded server does none of these: its transactions see no conflicts,
-// and its errors have no numbers.
+// What both show: that the statements are MySQL's, that bytes and decimals come back as they went in, that a transaction is whole
+// or nothing. What MariaDB alone shows: what concurrent transactions do to each other, which values the server refuses and with
+// which error, all that a privilege allows, a server that turns read-only, and that what was committed survives the death of
+// the server. The embedded server runs transactions one after the other, gives most errors no number, and checks the simpler
+// privileges.
 //
 // What neither shows, because it is Aurora's: IAM database authentication, the certificates and names of its endpoints, reader
 // endpoints and the inactive writer endpoint of a secondary cluster, storage in three zones, replication between Regions and
@@ -53,8 +54,9 @@ var ErrNotInstalled = errors.New("mariadbd is not installed")
 type Server struct {
 	Host string
 	Port int
-	// Transactional tells whether transactions are isolated from each other and errors have MySQL's numbers.
-	Transactional bool
+	// InnoDB tells that this is MariaDB: it has row locks, every privilege and the numbers of MySQL's errors, it heeds
+	// read_only, and it can be killed and started again.
+	InnoDB bool
 
 	embedded *server.Server
 	ended    chan struct{}
@@ -77,7 +79,8 @@ var overrideVariables = sync.OnceFunc(func() {
 	}})
 })
 
-// StartEmbedded starts a server inside this process, on a port of the loopback interface. It keeps everything in memory.
+// StartEmbedded starts a server inside this process, on a port of the loopback interface. It keeps everything in memory. Global
+// variables, read_only among them, are those of all embedded servers of the process.
 func StartEmbedded() (*Server, error) {
 	overrideVariables()
 	provider := memory.NewDBProvider()
@@ -88,7 +91,8 @@ func StartEmbedded() (*Server, error) {
 	editor := users.Editor()
 	users.AddSuperUser(editor, User, "%", Password)
 	editor.Close()
-	s, err := server.NewServer(server.Config{Protocol: "tcp", Address: host + ":0"}, engine, gmssql.NewContext, memory.NewSessionBuilder(provider), nil)
+	s, err := server.NewServerWithHandler(server.Config{Protocol: "tcp", Address: host + ":0"}, engine, gmssql.NewContext,
+		memory.NewSessionBuilder(provider), nil, newSerial)
 	if err != nil {
 		return nil, fmt.Errorf("start embedded server: %w", err)
 	}
@@ -116,7 +120,7 @@ func StartMariaDB() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start mariadbd: %w", err)
 	}
-	s := &Server{Host: host, Transactional: true, directory: directory, log: filepath.Join(directory, "error.log")}
+	s := &Server{Host: host, InnoDB: true, directory: directory, log: filepath.Join(directory, "error.log")}
 	if err := s.install(); err != nil {
 		s.Close()
 		return nil, err
@@ -173,7 +177,7 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return fmt.Errorf("find mariadbd: %w", ErrNotInstalled)
 	}
-	// Not strict, and not in UTC: what the ledger needs of a session it must ask for itself.
+	// Not strict, and not in UTC: what the ledger needs it must ask for, or do without.
 	options := append(s.options(), "--sql-mode=", "--default-time-zone=+05:00", "--bind-address="+host, "--skip-name-resolve", "--log-error="+s.log,
 		"--socket="+filepath.Join(s.directory, "socket"), "--pid-file="+filepath.Join(s.directory, "pid"))
 	if s.Port == 0 {
