@@ -417,8 +417,8 @@ func TestDeadlineLeavesTimeToAnswer(t *testing.T) {
 	if reported := f.relay(t, ctx, batch(30)); !slices.Equal(reported, []string{"1010"}) {
 		t.Errorf("reported %v, want 1010", reported)
 	}
-	if ctx.Err() != nil {
-		t.Error("the invocation's time is over before the answer")
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) < reserve/2 {
+		t.Errorf("%v left to answer in, want some %v", time.Until(deadline), reserve)
 	}
 	f.wantLine(t, map[string]any{"RelayForwarded": 10, "RelayFailed": 20})
 }

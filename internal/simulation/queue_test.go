@@ -157,9 +157,18 @@ func TestQueueIsUnorderedAndSeeded(t *testing.T) {
 }
 
 func TestQueueDeliversTwice(t *testing.T) {
-	_, extra := order(t, simulation.QueueConfig{Seed: 1, DuplicateProbability: 0.2})
-	if extra < 20 || extra > 60 {
-		t.Errorf("%d of 200 delivered twice, want about 40", extra)
+	config := simulation.QueueConfig{Seed: 1, DuplicateProbability: 0.2, VisibilityTimeout: time.Hour}
+	if _, extra := order(t, config); extra < 10 || extra > 30 {
+		t.Errorf("%d of 200 delivered after they were deleted, want about 20", extra)
+	}
+	q := simulation.NewQueue(config)
+	send(t, q, 0, 200)
+	delivered := 0
+	for got := q.Receive(7); len(got) > 0; got = q.Receive(7) {
+		delivered += len(got)
+	}
+	if extra := delivered - 200; extra < 10 || extra > 30 {
+		t.Errorf("%d of 200 delivered while they were hidden, want about 20", extra)
 	}
 }
 

@@ -162,6 +162,9 @@ func TestStreamMappingRetries(t *testing.T) {
 			return map[int][]string{1: {"1", "2"}, 2: {"3"}}[call], nil
 		}, nil, []string{"0 1 2 3", "1 2 3", "3", "4 5"}, nil},
 		{"partial answer, given up with what is behind", true, true, 1, report("2"), nil, []string{"0 1 2 3", "2 3", "2 3", "4 5"}, []string{"2-3 of 2 after 2"}},
+		{"partial answer, attempts begin again behind what is done", true, false, 1, func(call int, _ []string) ([]string, error) {
+			return map[int][]string{1: {"0"}, 2: {"2"}, 3: {"2"}}[call], nil
+		}, nil, []string{"0 1 2 3", "0 1 2 3", "2 3", "2 3", "4 5"}, nil},
 		{"partial answer, not asked for", false, false, 1, report("2"), nil, []string{"0 1 2 3", "4 5"}, nil},
 		{"answer that is not JSON", true, false, 0, nil, func() []byte { return []byte("<") }, []string{"0 1 2 3", "4 5"}, []string{"0-3 of 4 after 1", "4-5 of 2 after 1"}},
 		{"empty id", true, false, 0, nil, func() []byte { return []byte(`{"batchItemFailures":[{"itemIdentifier":""}]}`) },

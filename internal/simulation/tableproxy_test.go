@@ -221,3 +221,32 @@ func TestTableProxyPassesAndRefuses(t *testing.T) {
 		t.Errorf("records %+v", got)
 	}
 }
+
+func TestTableProxyRecordsWhatItsCallerGaveUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cancel() // the caller goes while the item is being written
+		select {
+		case <-r.Context().Done():
+		case <-time.After(100 * time.Millisecond):
+			_, _ = w.Write([]byte("{}"))
+		}
+	}))
+	defer api.Close()
+	stream := simulation.NewStream(simulation.StreamConfig{Region: east})
+	proxy := simulation.NewTableProxy(simulation.TableProxyConfig{
+		Endpoint: api.URL, Keys: []string{"session_id"}, Streams: map[string]*simulation.Stream{east: stream},
+	})
+	defer proxy.Close()
+	replica := httptest.NewServer(proxy.Replica(east))
+	defer replica.Close()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, replica.URL, strings.NewReader(`{"TableName":"t","Item":{"session_id":{"S":"s"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
+	if _, err := http.DefaultClient.Do(request); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want canceled", err)
+	}
+	waitUntil(t, func() bool { return len(stream.Records()) == 1 })
+}
