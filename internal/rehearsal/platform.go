@@ -92,10 +92,20 @@ type Region struct {
 	// Queues are the Region's queues by physical name.
 	Queues map[string]*simulation.Queue
 
-	stream  *simulation.Stream
-	mapping *simulation.StreamMapping
-	stack   assembly.Stack
+	stream    *simulation.Stream
+	mapping   *simulation.StreamMapping
+	stack     assembly.Stack
+	endpoints map[string]string
 }
+
+// The environment variables by which the SDK is told where a service is.
+const (
+	tableEndpoint = "AWS_ENDPOINT_URL_DYNAMODB"
+	busEndpoint   = "AWS_ENDPOINT_URL_EVENTBRIDGE"
+)
+
+// TableEndpoint is the DynamoDB API of the Region's replica.
+func (r *Region) TableEndpoint() string { return r.endpoints[tableEndpoint] }
 
 // Start starts the platform of an assembly. A part of a template that matters to the flow of payments and cannot be run as it
 // stands is an error.
@@ -289,20 +299,17 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		server.Config.ErrorLog = nil
 		p.closers = append(p.closers, func() { closeServer(server) })
 	}
-	endpoints := map[string]string{
-		"AWS_ENDPOINT_URL_DYNAMODB":    table.URL,
-		"AWS_ENDPOINT_URL_EVENTBRIDGE": bus.URL,
-	}
+	r.endpoints = map[string]string{tableEndpoint: table.URL, busEndpoint: bus.URL}
 
 	var err error
 	environments := p.options.Environments
 	if environments == 0 {
 		environments = 4
 	}
-	if r.Processor, err = p.function(r, "processor", environments, number, endpoints); err != nil {
+	if r.Processor, err = p.function(r, "processor", environments, number); err != nil {
 		return err
 	}
-	if r.Relay, err = p.function(r, "relay", streamShards, number+10, endpoints); err != nil {
+	if r.Relay, err = p.function(r, "relay", streamShards, number+10); err != nil {
 		return err
 	}
 	relay, err := mapping(r.stack, "relay")
@@ -338,7 +345,7 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		return err
 	}
 	concurrency := queue.ScalingConfig.MaximumConcurrency
-	if r.Ledger, err = p.function(r, "ledger", max(concurrency, 1), number+20, endpoints); err != nil {
+	if r.Ledger, err = p.function(r, "ledger", max(concurrency, 1), number+20); err != nil {
 		return err
 	}
 	r.LedgerMapping = simulation.NewQueueMapping(simulation.QueueMappingConfig{
@@ -355,8 +362,8 @@ func closeServer(server *httptest.Server) {
 }
 
 // function is a function of the template over its real binary.
-func (p *Platform) function(r *Region, name string, concurrency int, seed uint64, endpoints map[string]string) (*simulation.Function, error) {
-	runtime, timeout, err := p.Runtime(r, name, endpoints)
+func (p *Platform) function(r *Region, name string, concurrency int, seed uint64) (*simulation.Function, error) {
+	runtime, timeout, err := p.Runtime(r, name)
 	if err != nil {
 		return nil, err
 	}
@@ -370,7 +377,7 @@ func (p *Platform) function(r *Region, name string, concurrency int, seed uint64
 
 // Runtime is how a function of a Region's template is run: its binary and its environment, with the cluster's endpoints and
 // the services' replaced by what stands for them here. It returns the function's timeout, too.
-func (p *Platform) Runtime(r *Region, name string, endpoints map[string]string) (lambdaruntime.Config, time.Duration, error) {
+func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.Duration, error) {
 	none := lambdaruntime.Config{}
 	resource, err := functionResource(r.stack, name)
 	if err != nil {
@@ -388,7 +395,7 @@ func (p *Platform) Runtime(r *Region, name string, endpoints map[string]string) 
 	if !ok {
 		return none, 0, fmt.Errorf("function %s has no binary", name)
 	}
-	environment := maps.Clone(endpoints)
+	environment := maps.Clone(r.endpoints)
 	for variable, value := range function.Environment.Variables {
 		given, literal := value.(string)
 		switch {
@@ -556,4 +563,3 @@ func convert(part any, target any) error {
 	}
 	return json.Unmarshal(data, target)
 }
-

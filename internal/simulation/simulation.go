@@ -43,17 +43,18 @@ type Invoker interface {
 // ErrThrottled is the error of an invocation that was not begun.
 var ErrThrottled = errors.New("the function is throttled")
 
-// chance is a seeded source of accidents. It may be used concurrently.
+// Chance is a seeded source of accidents. It may be used concurrently.
 type Chance struct {
 	mu     sync.Mutex
 	random *rand.Rand
 }
 
+// NewChance is a source of a seed.
 func NewChance(seed uint64) *Chance {
 	return &Chance{random: rand.New(rand.NewPCG(seed, 0))}
 }
 
-// happens is true with a probability.
+// Happens is true with a probability, from 0 (never) to 1.
 func (c *Chance) Happens(probability float64) bool {
 	if probability <= 0 {
 		return false
