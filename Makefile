@@ -15,6 +15,9 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # deprecated, of ours or of the library's, is a test: TestAppSynthesizesCleanlyWithRealFunctionCode.
 export JSII_DEPRECATED := quiet
 
+# As in app.go: the threads by which Node.js collects garbage get in each other's way while the templates are validated.
+export NODE_OPTIONS += --v8-pool-size=1
+
 .DEFAULT_GOAL := help
 .PHONY: help synth test lint deploy diff destroy clean
 

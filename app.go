@@ -8,30 +8,67 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
+	"payments-dr/constructs"
+	"payments-dr/internal/functionsource"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
 
+// prepared is the environment variable that tells the program that it has been started by itself, with an environment for the
+// library.
+const prepared = "PAYMENTS_APP_PREPARED"
+
 func main() {
-	if err := synthesize(); err != nil {
+	var err error
+	if os.Getenv(prepared) == "" {
+		err = runPrepared()
+	} else {
+		err = synthesize()
+	}
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
+		os.Exit(ended.ExitCode()) // it has said why
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func synthesize() error {
-	// The library's other process ends with this one. jsii.Close would end it too, but waits for it in two places at once and
-	// then complains of an abnormal exit, now and then; what it is for is the removal of that process's files.
+// runPrepared runs this program once more, as the library likes it. The library runs in a process of Node.js, and takes the
+// environment for it when a program is loaded, before main.
+//
+// The threads by which Node.js collects garbage get in each other's way while it validates the templates: on two cores, without
+// them, that takes half the time. And the process's files go to a folder that is removed at the end: jsii.Close would do that,
+// but waits for the process in two places at once and then complains of an abnormal exit, now and then.
+func runPrepared() error {
 	files, err := os.MkdirTemp("", "payments-app-")
 	if err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
 	defer os.RemoveAll(files)
-	if err := os.Setenv("TMPDIR", files); err != nil {
-		return fmt.Errorf("set temporary folder: %w", err)
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	command := exec.Command(program, os.Args[1:]...)
+	command.Env = append(os.Environ(), prepared+"=1", "TMPDIR="+files,
+		"NODE_OPTIONS="+strings.TrimSpace(os.Getenv("NODE_OPTIONS")+" --v8-pool-size=1"))
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return command.Run()
+}
+
+func synthesize() error {
+	sources := make(chan error, 1)
+	go func() { sources <- constructs.PrepareFunctions() }()
+	if dir := os.Getenv("CDK_OUTDIR"); dir != "" {
+		if err := functionsource.RemoveUnfinished(dir); err != nil {
+			return err
+		}
 	}
 	app := awscdk.NewApp(nil)
 	context, ok := app.Node().GetAllContext(nil).(map[string]any)
@@ -40,6 +77,9 @@ func synthesize() error {
 	}
 	s, err := settings.Load(context, os.Getenv("CDK_DEFAULT_ACCOUNT"))
 	if err != nil {
+		return err
+	}
+	if err := <-sources; err != nil {
 		return err
 	}
 	stacks.Build(app, s)

@@ -3,6 +3,7 @@ package constructs
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/functionsource"
 	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/settings"
 )
@@ -100,6 +102,9 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		Bundling: &lambdago.BundlingOptions{
 			GoBuildFlags: jsii.Strings(quoted(lambdaruntime.BuildFlags)...),
 			Environment:  &map[string]*string{"CGO_ENABLED": text("0")},
+			// By what goes in and not by what comes out, so that what has been built is not built again to find that out.
+			AssetHashType: awscdk.AssetHashType_CUSTOM,
+			AssetHash:     text(sourceDigest(props.Name)),
 		},
 	}
 	if props.Network != nil {
@@ -112,6 +117,23 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		Reason: text("the flags are lambdaruntime.BuildFlags, constants"),
 	})
 	return lambdago.NewGoFunction(scope, text("Function"), function)
+}
+
+// sourceDigests are taken once: all functions of both Regions come from the same source.
+var sourceDigests = sync.OnceValues(func() (map[string]string, error) { return functionsource.Digests(".") })
+
+// PrepareFunctions looks at the functions' source. Calling it early, beside other work, saves the wait for it later.
+func PrepareFunctions() error {
+	_, err := sourceDigests()
+	return err
+}
+
+func sourceDigest(name string) string {
+	digests, err := sourceDigests()
+	if err != nil {
+		panic(err) // PrepareFunctions told it before
+	}
+	return digests[name]
 }
 
 // quoted is the flags as a shell reads them: the bundling hands them to one.

@@ -72,20 +72,20 @@ func (t reader) rule(id string, one resource) (rule Rule, enabled bool, err erro
 	rule.Name, rule.Bus = id, "default"
 	if given, ok := p["Name"]; ok {
 		if rule.Name, err = t.text(given); err != nil {
-			return rule, false, fmt.Errorf("Name: %w", err)
+			return rule, false, fmt.Errorf("property Name: %w", err)
 		}
 	}
 	if given, ok := p["EventBusName"]; ok {
 		if rule.Bus, err = t.text(given); err != nil {
-			return rule, false, fmt.Errorf("EventBusName: %w", err)
+			return rule, false, fmt.Errorf("property EventBusName: %w", err)
 		}
 	}
 	pattern, err := t.resolve(p["EventPattern"])
 	if err != nil {
-		return rule, false, fmt.Errorf("EventPattern: %w", err)
+		return rule, false, fmt.Errorf("property EventPattern: %w", err)
 	}
 	if rule.Pattern, err = json.Marshal(pattern); err != nil {
-		return rule, false, fmt.Errorf("EventPattern: %w", err)
+		return rule, false, fmt.Errorf("property EventPattern: %w", err)
 	}
 	targets, _ := p["Targets"].([]any)
 	for i, given := range targets {
@@ -106,14 +106,14 @@ func (t reader) target(given any) (Target, error) {
 	target := Target{RetryAttempts: DefaultRetryAttempts, EventAge: DefaultEventAge}
 	var err error
 	if target.ID, err = t.text(p["Id"]); err != nil {
-		return target, fmt.Errorf("Id: %w", err)
+		return target, fmt.Errorf("property Id: %w", err)
 	}
 	if target.ARN, err = t.text(p["Arn"]); err != nil {
-		return target, fmt.Errorf("Arn: %w", err)
+		return target, fmt.Errorf("property Arn: %w", err)
 	}
 	if config, ok := p["DeadLetterConfig"].(map[string]any); ok {
 		if target.DeadLetterARN, err = t.text(config["Arn"]); err != nil {
-			return target, fmt.Errorf("DeadLetterConfig: %w", err)
+			return target, fmt.Errorf("property DeadLetterConfig: %w", err)
 		}
 	}
 	if policy, ok := p["RetryPolicy"].(map[string]any); ok {
