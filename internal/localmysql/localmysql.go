@@ -4,8 +4,8 @@
 // What both show: that the statements are MySQL's, that bytes and decimals come back as they went in, that a transaction is whole
 // or nothing. What MariaDB alone shows: what concurrent transactions do to each other, which values the server refuses and with
 // which error, all that a privilege allows, a server that turns read-only, and that what was committed survives the death of
-// the server. The embedded server runs transactions one after the other, gives most errors no number, and checks the simpler
-// privileges.
+// the server. The embedded server runs transactions one after the other, gives most errors no number, checks the simpler
+// privileges, and its secondary indexes lead to wrong rows once a connection has died in the middle of a transaction.
 //
 // What neither shows, because it is Aurora's: IAM database authentication, the certificates and names of its endpoints, reader
 // endpoints and the inactive writer endpoint of a secondary cluster, storage in three zones, replication between Regions and

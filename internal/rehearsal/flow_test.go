@@ -105,6 +105,13 @@ func migrated(t *testing.T, server *localmysql.Server) {
 	if _, err := schema.Migrate(t.Context(), master, schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY '" + password + "'"}); err != nil {
 		t.Fatal(err)
 	}
+	if !server.InnoDB {
+		// The embedded server's secondary indexes lead to wrong rows once a connection has died in the middle of a
+		// transaction: a count without the index and one with it differ. Without the index it reads the rows themselves.
+		if err := server.Exec(t.Context(), database, "ALTER TABLE payments DROP INDEX payments_accepted_at"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestEveryAcceptedPaymentReachesTheLedgerOnce takes 10,000 payments (against MariaDB; 1,500 against the embedded server, whose

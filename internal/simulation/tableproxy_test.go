@@ -106,7 +106,7 @@ func TestTableProxyIsOneTable(t *testing.T) {
 			t.Fatalf("stream of %s: %+v", region, records)
 		}
 		image := records[0].Change.NewImage
-		if image["region"].String() != east || image["amount"].String() != "12.34" || len(image) != 7 || len(records[0].Change.OldImage) != 0 {
+		if image["region"].String() != east || image["amount"].String() != "12.34" || len(image) != 8 || len(records[0].Change.OldImage) != 0 {
 			t.Errorf("image %v", image)
 		}
 	}
