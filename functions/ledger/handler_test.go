@@ -378,6 +378,7 @@ func TestBinary(t *testing.T) {
 			if got := fmt.Sprint(sums["USD"].Count, " ", sums["USD"].Total); err != nil || got != want {
 				t.Errorf("ledger holds %s (%v), want %s", got, err, want)
 			}
+			function.Close() // the log is whole when the process has ended
 			for _, line := range strings.Split(strings.TrimSpace(log.String()), "\n") {
 				if !json.Valid([]byte(line)) {
 					t.Errorf("log line is no JSON: %s", line)

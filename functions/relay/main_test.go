@@ -172,6 +172,7 @@ func TestBinary(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("events of %v, want %v", got, want)
 	}
+	environment.Close() // the log is whole when the process has ended
 	if lines := strings.Count(log.String(), `"message":"batch"`); lines != 4 {
 		t.Errorf("%d log lines, want 4:\n%s", lines, log.String())
 	}

@@ -33,7 +33,7 @@ type Config struct {
 	// Environment is the function's own variables. The process gets these, Lambda's reserved ones, and nothing else of this
 	// machine's.
 	Environment map[string]string
-	// Log receives what the function writes.
+	// Log receives what the function writes. It has all of it after Close.
 	Log io.Writer
 }
 
@@ -200,7 +200,7 @@ func (e *Environment) MaxMemoryMB() float64 {
 // Kill ends the process at once, whatever it is doing.
 func (e *Environment) Kill() { _ = syscall.Kill(-e.command.Process.Pid, syscall.SIGKILL) }
 
-// Close ends the process and waits for it.
+// Close ends the process and waits for it. It may be called again.
 func (e *Environment) Close() {
 	e.Kill()
 	<-e.exited
