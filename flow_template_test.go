@@ -77,25 +77,21 @@ func TestEachEventReachesEachBusAndLedgerQueueOnce(t *testing.T) {
 }
 
 func TestTheGuardIsWhatKeepsEventsFromGoingInCircles(t *testing.T) {
-	for _, removed := range [][]string{{"region", "detail"}} {
-		regions := topology(t, envDev, func(resources map[string]assembly.Resource) {
-			for id, resource := range resources {
-				if resource.Properties["Name"] != "payment-dev-forward" {
-					continue
-				}
-				pattern := maps.Clone(object(resource.Properties["EventPattern"]))
-				for _, key := range removed {
-					delete(pattern, key)
-				}
-				properties := maps.Clone(resource.Properties)
-				properties["EventPattern"] = pattern
-				resource.Properties = properties
-				resources[id] = resource
+	regions := topology(t, envDev, func(resources map[string]assembly.Resource) {
+		for id, resource := range resources {
+			if resource.Properties["Name"] != "payment-dev-forward" {
+				continue
 			}
-		})
-		if _, err := eventbus.CheckRouting(t.Context(), synthesized[envDev].Settings.Account, regions, paymentEvent(envDev)); err == nil {
-			t.Errorf("without %v in the pattern nothing was found", removed)
+			pattern := maps.Clone(object(resource.Properties["EventPattern"]))
+			delete(pattern, "region")
+			delete(pattern, "detail")
+			resource.Properties = maps.Clone(resource.Properties)
+			resource.Properties["EventPattern"] = pattern
+			resources[id] = resource
 		}
+	})
+	if _, err := eventbus.CheckRouting(t.Context(), synthesized[envDev].Settings.Account, regions, paymentEvent(envDev)); err == nil {
+		t.Error("without the guard nothing was found")
 	}
 }
 
@@ -117,6 +113,12 @@ func TestForwardingRule(t *testing.T) {
 		if target["DeadLetterConfig"] == nil {
 			t.Error("the forwarding rule has no dead-letter queue")
 		}
+		// The service's own: 24 hours, 185 times. The ledger's target says the same aloud.
+		if policy, ok := target["RetryPolicy"]; ok {
+			t.Errorf("the forwarding rule tries again as %s says", text(policy))
+		}
+		ledger := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-ledger")
+		same(t, "the ledger target's retries", object(list(ledger.Properties["Targets"])[0])["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185})
 		role := list(object(target["RoleArn"])["Fn::GetAtt"])[0].(string)
 		same(t, "the forwarding role's permissions", v.statements()[role], []any{map[string]any{"Action": "events:PutEvents", "Effect": "Allow", "Resource": other}})
 
@@ -207,6 +209,9 @@ func TestRelayMapping(t *testing.T) {
 			"FunctionResponseTypes": []string{"ReportBatchItemFailures"}, "MaximumRecordAgeInSeconds": 12 * 3600,
 		} {
 			same(t, name, p[name], want)
+		}
+		if attempts, ok := p["MaximumRetryAttempts"]; ok {
+			t.Errorf("a record is given up after %v attempts, and not by its age alone", attempts)
 		}
 		failures := list(object(object(object(p["DestinationConfig"])["OnFailure"])["Destination"])["Fn::GetAtt"])
 		if len(failures) == 0 || !strings.HasPrefix(failures[0].(string), "RelayFailures") {
@@ -418,9 +423,11 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		same(t, "state", rule["State"], "ENABLED") // in both Regions: the function knows which of them is the standby
 		target := object(list(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
+		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
 		_, async := v.one(t, "AWS::Lambda::EventInvokeConfig")
+		same(t, "retries of a failed run", async.Properties["MaximumRetryAttempts"], 0) // the next run looks back over it
 		if destination := text(object(async.Properties["DestinationConfig"])["OnFailure"]); !strings.Contains(destination, "ReconciliationFailures") {
 			t.Errorf("failed runs go to %s", destination)
 		}

@@ -173,7 +173,7 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 			down  bool
 		}{{int32(payments / 3), true}, {int32(2 * payments / 3), false}} {
 			for sent.Load() < step.after {
-				if simulationSleep(ctx, 5*time.Millisecond) != nil {
+				if sleep(ctx, 5*time.Millisecond) != nil {
 					return
 				}
 			}
@@ -224,7 +224,7 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 	reconciled(t, p, server, l, accepted, past)
 }
 
-func simulationSleep(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -328,7 +328,7 @@ func pay(ctx context.Context, t *testing.T, r *rehearsal.Region, number int) {
 		out, err := r.Processor.Invoke(ctx, request)
 		if err != nil { // killed, or no environment is free
 			if errors.Is(err, simulation.ErrThrottled) {
-				_ = simulationSleep(ctx, time.Millisecond)
+				_ = sleep(ctx, time.Millisecond)
 			}
 			continue
 		}
