@@ -14,7 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 	"github.com/go-sql-driver/mysql"
+
+	"payments-dr/internal/rdscertificates"
 )
+
+// certificateAuthorities are whom connections trust.
+var certificateAuthorities = rdscertificates.Pool
 
 const (
 	// DefaultPort is the port of a MySQL server.

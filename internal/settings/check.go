@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"payments-dr/internal/rdscertificates"
 )
 
 var (
@@ -102,6 +104,8 @@ func (s *Settings) checkRegions(fault func(key string, value any, allowed string
 	for _, region := range regions {
 		if !regionCode.MatchString(region.Name) {
 			fault(region.key+"name", region.Name, "the code of a commercial AWS Region, such as us-east-1")
+		} else if !rdscertificates.HasRegion(region.Name) {
+			fault(region.key+"name", region.Name, "a Region whose database certificates are in internal/rdscertificates, which says how to add others")
 		}
 		network, err := netip.ParsePrefix(region.CIDR)
 		switch {
