@@ -11,8 +11,8 @@ import (
 
 // The roles of the three stacks; see settings.StackName.
 const (
-	RolePrimary   = "primary"
-	RoleSecondary = "secondary"
+	RolePrimary   = string(settings.RolePrimary)
+	RoleSecondary = string(settings.RoleSecondary)
 	RoleGlobal    = "global"
 )
 

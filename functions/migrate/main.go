@@ -10,26 +10,19 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/start"
 )
 
 // statementTimeout is how long one statement of a migration may take: an index over a large table is not made in seconds.
 const statementTimeout = 10 * time.Minute
 
-func main() {
-	h, err := newHandler(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	lambda.Start(h.handle)
-}
+func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
 
 func newHandler(ctx context.Context) (*handler, error) {
 	awsConfig, err := config.LoadDefaultConfig(ctx)
@@ -40,7 +33,7 @@ func newHandler(ctx context.Context) (*handler, error) {
 		secrets:        secretsmanager.NewFromConfig(awsConfig),
 		secretName:     os.Getenv("SECRET_NAME"),
 		writer:         os.Getenv(ledger.VariableHost),
-		reader:         os.Getenv("DATABASE_READER_HOST"), // optional
+		reader:         os.Getenv(ledger.VariableReaderHost), // optional
 		user:           schema.User{Name: ledger.UserName, Authentication: schema.IAMAuthentication},
 		pause:          defaultPause,
 		writerPatience: defaultWriterPatience,

@@ -7,22 +7,15 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/start"
 	"payments-dr/internal/telemetry"
 )
 
-func main() {
-	h, err := newHandler(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	lambda.Start(h.handle)
-}
+func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
 
 func newHandler(ctx context.Context) (*handler, error) {
 	awsConfig, err := config.LoadDefaultConfig(ctx)

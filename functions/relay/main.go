@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
+	"payments-dr/internal/start"
 	"payments-dr/internal/telemetry"
 )
 
@@ -29,14 +29,7 @@ const (
 	functionDimension = "relay"
 )
 
-func main() {
-	h, err := newHandler(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	lambda.Start(h.handle)
-}
+func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
 
 func newHandler(ctx context.Context) (*handler, error) {
 	awsConfig, err := config.LoadDefaultConfig(ctx)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"payments-dr/internal/loopback"
 )
 
 // Server is a running DynamoDB API.
@@ -41,7 +42,7 @@ func Start(moduleDir string) (*Server, error) {
 	if _, err := os.Stat(script); err != nil {
 		return nil, fmt.Errorf("find dynalite, which \"npm ci\" installs (or run \"make test\"): %w", err)
 	}
-	port, err := freePort()
+	port, err := loopback.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -73,15 +74,6 @@ func Start(moduleDir string) (*Server, error) {
 		return nil, errors.New("start dynalite: no word for 30 s")
 	}
 	return s, nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Close ends the server; its items are gone.

@@ -35,6 +35,8 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/go-sql-driver/mysql"
 	"github.com/sirupsen/logrus"
+
+	"payments-dr/internal/loopback"
 )
 
 const (
@@ -42,7 +44,7 @@ const (
 	User     = "payments_master"
 	Password = "simulated"
 
-	host = "127.0.0.1"
+	host = loopback.Host
 	// patience is how long a server may take to answer, or to end.
 	patience = 60 * time.Second
 )
@@ -181,7 +183,7 @@ func (s *Server) Restart() error {
 	options := append(s.options(), "--sql-mode=", "--default-time-zone=+05:00", "--bind-address="+host, "--skip-name-resolve", "--log-error="+s.log,
 		"--socket="+filepath.Join(s.directory, "socket"), "--pid-file="+filepath.Join(s.directory, "pid"))
 	if s.Port == 0 {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = loopback.FreePort(); err != nil {
 			return err
 		}
 		options = append(options, "--init-file="+filepath.Join(s.directory, "init.sql"))
@@ -199,15 +201,6 @@ func (s *Server) Restart() error {
 		close(ended)
 	}(s.command, s.ended)
 	return s.wait()
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // wait returns when the server answers.

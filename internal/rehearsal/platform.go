@@ -121,8 +121,8 @@ func Start(ctx context.Context, a *assembly.Assembly, options Options) (*Platfor
 
 func (p *Platform) start(ctx context.Context, a *assembly.Assembly) error {
 	streams := map[string]*simulation.Stream{}
-	for i, role := range []string{"primary", "secondary"} {
-		stack, err := a.Stack(role)
+	for i, role := range []settings.Role{settings.RolePrimary, settings.RoleSecondary} {
+		stack, err := a.Stack(string(role))
 		if err != nil {
 			return err
 		}
@@ -417,16 +417,6 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 	return lambdaruntime.Config{
 		Binary: binary, Name: function.FunctionName, Region: r.Name, MemoryMB: function.MemorySize, Environment: environment, Log: p.options.Log,
 	}, time.Duration(function.Timeout) * time.Second, nil
-}
-
-// Region is the Region of a name; it must be one of the two.
-func (p *Platform) Region(name string) *Region {
-	for _, r := range p.Regions {
-		if r.Name == name {
-			return r
-		}
-	}
-	panic("rehearsal: no Region " + name)
 }
 
 // Items is a client of the table behind all replicas, for looking at it.
