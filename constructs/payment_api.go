@@ -70,7 +70,7 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 
 	accessLogs := NewLogGroup(scope, "AccessLogs", "/payment/"+s.Environment+"/api/access", s, props.Key)
 	api := awsapigateway.NewRestApi(scope, text("Api"), &awsapigateway.RestApiProps{
-		RestApiName:   text("payment-" + s.Environment),
+		RestApiName:   text(s.APIGatewayName()),
 		Description:   text("Payment API, " + s.Environment + ", " + props.Region.Name),
 		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
 		// Logs need a role that is one for the whole account and Region. It stays when the stack goes, because other APIs of

@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -28,9 +29,15 @@ const (
 	reconcileEvery = time.Hour
 )
 
+// promotionEvents are what RDS says when a global database's switchover has finished and when its failover has completed
+// ("Amazon RDS event categories and event messages for Aurora", Amazon Aurora User Guide). However the promotion was started,
+// by the recovery plan in either mode, by hand or by RDS, these come from the Region that was promoted.
+var promotionEvents = []string{"RDS-EVENT-0185", "RDS-EVENT-0238"}
+
 // ReconciliationProps is what the reconciliation needs of its Region.
 type ReconciliationProps struct {
 	Settings *settings.Settings
+	Region   settings.Region
 	Network  *Network
 	Key      awskms.Key
 	Table    awsdynamodb.ITableV2
@@ -45,12 +52,15 @@ type Reconciliation struct {
 }
 
 // NewReconciliation makes the reconciliation of one Region. It is scheduled in both Regions, and does its work in the one
-// whose cluster is the writer; in the other it finds a reader and says so. Nothing has to be switched when the roles swap.
+// whose cluster is the writer; in the other it finds a reader and says so. Nothing has to be switched when the roles swap. And it
+// runs whenever the Region's cluster has been promoted, because the recovery plan skips its own call of it when the other
+// Region is lost.
 func NewReconciliation(scope constructs.Construct, id string, props ReconciliationProps) *Reconciliation {
 	scope = constructs.NewConstruct(scope, text(id))
 	s, stack := props.Settings, awscdk.Stack_Of(scope)
 	environment := databaseEnvironment(props.Database)
 	environment["TABLE_NAME"] = SessionTableName(s)
+	environment["RECONCILE_LOOKBACK_MINUTES"] = strconv.Itoa(s.Recovery.ReconcileMinutes)
 	environment[telemetry.NamespaceVariable] = MetricsNamespace(s)
 	r := &Reconciliation{
 		Function: NewFunction(scope, "Reconcile", FunctionProps{
@@ -79,17 +89,33 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		OnFailure:     awslambdadestinations.NewSqsDestination(r.Failures),
 	})
 	name := "payment-" + s.Environment + "-reconcile"
-	allowEventBridge(props.Key, stack, "rule/"+name)
+	allowEventBridge(props.Key, stack, "rule/"+name+"*")
+	target := func(event map[string]any) *[]awsevents.IRuleTarget {
+		return &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
+			Event:           awsevents.RuleTargetInput_FromObject(event),
+			DeadLetterQueue: r.Failures,
+			MaxEventAge:     seconds(reconcileEvery),
+			RetryAttempts:   jsii.Number(2),
+		})}
+	}
 	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
 		RuleName:    text(name),
 		Description: text("Reconciles the last hours"),
 		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
-		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
-			Event:           awsevents.RuleTargetInput_FromObject(map[string]any{"scheduled": true}),
-			DeadLetterQueue: r.Failures,
-			MaxEventAge:     seconds(reconcileEvery),
-			RetryAttempts:   jsii.Number(2),
-		})},
+		Targets:     target(map[string]any{"scheduled": true}),
+	})
+	awsevents.NewRule(scope, text("Promotion"), &awsevents.RuleProps{
+		RuleName:    text(name + "-promotion"),
+		Description: text("Reconciles as soon as this Region's cluster has become the writer"),
+		EventPattern: &awsevents.EventPattern{
+			Source: texts("aws.rds"), DetailType: texts("RDS DB Cluster Event"),
+			Detail: &map[string]any{
+				"SourceIdentifier": []string{ClusterIdentifier(s, props.Region)},
+				"EventID":          promotionEvents,
+			},
+		},
+		// Not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet.
+		Targets: target(map[string]any{"promotion": true}),
 	})
 	return r
 }
