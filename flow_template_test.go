@@ -25,8 +25,8 @@ func topology(t *testing.T, env string, change func(resources map[string]assembl
 	for _, role := range regionalRoles {
 		stack := viewOf(t, env, role).stack
 		resources := maps.Clone(stack.Template.Resources)
-		for id, resource := range resources { // schedules are of the default bus, and no payment's event
-			if resource.Type == "AWS::Events::Rule" && resource.Properties["EventPattern"] == nil {
+		for id, resource := range resources { // schedules and AWS's own events are of the default bus, and no payment's event
+			if resource.Type == "AWS::Events::Rule" && resource.Properties["EventBusName"] == nil {
 				delete(resources, id)
 			}
 		}
@@ -131,8 +131,8 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		if len(rules) != 3 {
-			t.Errorf("%d rules, want forward, ledger and reconcile", len(rules))
+		if len(rules) < 4 {
+			t.Errorf("%d rules, want at least forward, ledger, and two of reconcile", len(rules))
 		}
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
@@ -149,7 +149,7 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 		}
 		keyID, key := v.one(t, "AWS::KMS::Key")
 		policy := text(key.Properties["KeyPolicy"])
-		for _, resource := range []string{"rule/payment-" + v.assembly.Settings.Environment + "/*", "rule/payment-" + v.assembly.Settings.Environment + "-reconcile"} {
+		for _, resource := range []string{"rule/payment-" + v.assembly.Settings.Environment + "/*", "rule/payment-" + v.assembly.Settings.Environment + "-reconcile*"} {
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
 			}
@@ -424,6 +424,18 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		target := object(list(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
+		// And whenever this Region's cluster has been promoted: however that was started, and whatever the plan skips.
+		promotion := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-promotion").Properties
+		same(t, "promotion", promotion["EventPattern"], map[string]any{
+			"source": []any{"aws.rds"}, "detail-type": []any{"RDS DB Cluster Event"},
+			"detail": map[string]any{
+				"EventID":          []any{"RDS-EVENT-0185", "RDS-EVENT-0238"},
+				"SourceIdentifier": []any{"payment-" + s.Environment + "-" + v.stack.Region},
+			},
+		})
+		same(t, "promotion's state", promotion["State"], "ENABLED")
+		same(t, "promotion's function", object(list(promotion["Targets"])[0])["Arn"], target["Arn"])
+		same(t, "promotion's input", object(list(promotion["Targets"])[0])["Input"], `{"promotion":true}`)
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
 		_, async := v.one(t, "AWS::Lambda::EventInvokeConfig")
