@@ -32,8 +32,8 @@ type OperatorRoleProps struct {
 }
 
 // NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, and start a restore beside the live data. It can neither approve its own execution nor touch what the plan
-// moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
+// parameters, and start a restore beside the live data. It can neither approve its own execution nor skip a step, the approval
+// among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
 // Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
@@ -58,11 +58,13 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		}))
 	}
 	anything := []*string{text("*")}
-	statement("RunAndWatchThePlan", []*string{RecoveryPlanARNs(scope, s)},
-		"arc-region-switch:StartPlanExecution", "arc-region-switch:CancelPlanExecution",
-		"arc-region-switch:UpdatePlanExecution", "arc-region-switch:UpdatePlanExecutionStep",
+	run := []string{"arc-region-switch:StartPlanExecution", "arc-region-switch:CancelPlanExecution", "arc-region-switch:UpdatePlanExecution"}
+	if s.Recovery.Automatic {
+		run = append(run, actionSkipStep) // there is no approval to skip
+	}
+	statement("RunAndWatchThePlan", []*string{RecoveryPlanARNs(scope, s)}, append(run,
 		"arc-region-switch:GetPlanInRegion", "arc-region-switch:GetPlanExecution", "arc-region-switch:GetPlanEvaluationStatus",
-		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")
+		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")...)
 	// These know no resources ("Actions, resources, and condition keys", of each service, Service Authorization Reference).
 	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
 		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters")
@@ -85,7 +87,12 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	return role
 }
 
-// NewApproverRole makes the role that says yes or no to an execution of the recovery plan, and sees which one it is about. The
+// actionSkipStep lets one skip a step of an execution, or switch it to ungraceful. IAM knows the plan and not its steps, so
+// whoever may skip any may skip the approval.
+const actionSkipStep = "arc-region-switch:UpdatePlanExecutionStep"
+
+// NewApproverRole makes the role that says yes or no to an execution of the recovery plan, or to leaving out a step of it that
+// failed, and sees which one it is about. The
 // plan names it, and its evaluation looks for the first of the permissions ("Manual approval execution block sample policy",
 // Application Recovery Controller Developer Guide).
 func NewApproverRole(scope constructs.Construct, id string, s *settings.Settings) awsiam.Role {
@@ -96,7 +103,7 @@ func NewApproverRole(scope constructs.Construct, id string, s *settings.Settings
 		Statements: &[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 				Sid: text("Approve"),
-				Actions: texts("arc-region-switch:ApprovePlanExecutionStep", "arc-region-switch:GetPlanInRegion",
+				Actions: texts("arc-region-switch:ApprovePlanExecutionStep", actionSkipStep, "arc-region-switch:GetPlanInRegion",
 					"arc-region-switch:GetPlanExecution", "arc-region-switch:ListPlanExecutions"),
 				Resources: &[]*string{RecoveryPlanARNs(scope, s)},
 			}),

@@ -39,7 +39,7 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	s.checkRegions(fault)
 	s.checkSession(fault)
 
-	if !zoneName.MatchString(s.DNS.ZoneName) || len(s.APIName()) > 253 || strings.HasPrefix(s.DNS.ZoneName, "api.") {
+	if !zoneName.MatchString(s.DNS.ZoneName) || len(s.RegionalAPIName(Region{Name: "ap-southeast-1"})) > 253 || strings.HasPrefix(s.DNS.ZoneName, "api.") {
 		fault("dns.zoneName", s.DNS.ZoneName, "a domain name in lower case, without a dot at its end and without the \"api.\" that is put before it")
 	}
 	if id := s.DNS.HostedZoneID; id != "" && !hostedZoneID.MatchString(id) {
@@ -122,10 +122,19 @@ func (s *Settings) checkRecovery(within func(key string, value, least, most int,
 		}
 		fault("recovery.stepMinutes", way, "steps that add up to objectives.rtoMinutes (%d) at the most: %s", s.Objectives.RTOMinutes, parts)
 	}
+	if !s.Recovery.Automatic {
+		for i, p := range s.Operators.Approvers {
+			if slices.Contains(s.Operators.Principals, p) && !accountNumber.MatchString(p) {
+				fault(fmt.Sprintf("operators.approvers[%d]", i), p, "somebody who is not among operators.principals: who starts a recovery does not approve it")
+			}
+		}
+	}
 	for key, list := range map[string][]string{"principals": s.Operators.Principals, "approvers": s.Operators.Approvers} {
 		for i, p := range list {
 			if !principal.MatchString(p) {
 				fault(fmt.Sprintf("operators.%s[%d]", key, i), p, "the ARN of an IAM role or user, or an account's 12 digits")
+			} else if s.Production && strings.Contains(p, ":role/") {
+				fault(fmt.Sprintf("operators.%s[%d]", key, i), p, "the ARN of an IAM user, or an account: in production a second factor is asked for, and a role's session carries none")
 			}
 		}
 	}

@@ -153,7 +153,7 @@ const (
 type Ledger struct {
 	// ActiveRegion is the Region whose ledger function is switched on, RolePrimary or RoleSecondary: the one whose cluster is
 	// the writer. The recovery plan moves both; after a recovery that is to last, this setting follows, or the next
-	// deployment would switch the function back.
+	// deployment that changes the mapping would switch the function back.
 	ActiveRegion Role `json:"activeRegion"`
 	// QueueRetentionHours is how long a payment waits for the ledger, 1 to 336 (SQS's limit). In the active Region it bounds
 	// an outage of the database that the queue outlasts by itself; in the standby it is how much there is to work off after
@@ -214,11 +214,12 @@ func (r Recovery) LongestWay() int {
 
 // Operators are who may move a Region: IAM principals, as ARNs of roles or users or as 12-digit accounts. None means the
 // platform's own account, whose policies then say who. In production each needs to have signed in with multi-factor
-// authentication.
+// authentication, which the session of a role does not carry ("AssumeRole", AWS STS API Reference), so that roles are refused
+// there. Nobody is in both lists by name.
 type Operators struct {
 	// Principals may assume the operator's role of each Region: run and watch the recovery plan, and start a restore.
 	Principals []string `json:"principals"`
-	// Approvers may approve an execution of the recovery plan.
+	// Approvers may approve an execution of the recovery plan, and skip a step of it.
 	Approvers []string `json:"approvers"`
 }
 

@@ -248,6 +248,27 @@ func TestReservedName(t *testing.T) {
 	}
 }
 
+func TestWhoStartsARecoveryDoesNotApproveIt(t *testing.T) {
+	const ann, lead = "arn:aws:iam::111122223333:user/ann", "arn:aws:iam::111122223333:role/lead"
+	c := context(t)
+	set(t, c, "operators.principals", []any{ann, lead})
+	set(t, c, "operators.approvers", []any{ann})
+	_, err := settings.Load(c, "")
+	if err == nil || !strings.Contains(err.Error(), `operators.approvers[0] = "`+ann+`"; allowed: somebody who is not among operators.principals`) {
+		t.Errorf("error %v", err)
+	}
+	// A role's session carries no second factor.
+	set(t, c, "operators.approvers", []any{})
+	if _, err := settings.Load(c, ""); err != nil {
+		t.Error(err)
+	}
+	set(t, c, "production", true)
+	_, err = settings.Load(c, "")
+	if err == nil || !strings.Contains(err.Error(), `operators.principals[1] = "`+lead+`"; allowed: the ARN of an IAM user, or an account`) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Approval is no step of an automatic recovery, and does not count.
 func TestAutomaticRecoveryHasNoApprovalToWaitFor(t *testing.T) {
 	c := context(t)

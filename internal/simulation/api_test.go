@@ -19,7 +19,9 @@ import (
 // inProcess is a function in this process.
 type inProcess func(ctx context.Context, payload []byte) ([]byte, error)
 
-func (f inProcess) Invoke(ctx context.Context, payload []byte) ([]byte, error) { return f(ctx, payload) }
+func (f inProcess) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	return f(ctx, payload)
+}
 
 // echo answers with what the API handed on.
 func echo(_ context.Context, payload []byte) ([]byte, error) {
