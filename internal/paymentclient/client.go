@@ -33,8 +33,8 @@ import (
 const (
 	// service is what requests to API Gateway's APIs are signed for.
 	service = "execute-api"
-	// anyRegion makes a signature good in every Region ("Create a signed AWS API request", AWS IAM User Guide): the public
-	// name may lead to either, and a client need not know to which.
+	// anyRegion makes a signature good in every Region (sigv4a.SignRequestInput; "AWS Signature Version 4 for API requests",
+	// AWS IAM User Guide): the public name may lead to either, and a client need not know to which.
 	anyRegion = "*"
 
 	defaultMaxAttempts = 5
