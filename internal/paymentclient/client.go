@@ -97,7 +97,7 @@ func New(config Config) (*Client, error) {
 		return nil, fmt.Errorf("make payment client: MaxAttempts is %d and AttemptTimeout %v; allowed is 0 or more", config.MaxAttempts, config.AttemptTimeout)
 	}
 	u, err := url.Parse(config.URL)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && !isLoopback(u)) {
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && !isLoopback(u)) {
 		return nil, fmt.Errorf("make payment client: URL is %q; allowed is https:// with a host and, if any, a path", config.URL)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")

@@ -467,6 +467,7 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		`URL is "https://"`:                         {URL: "https://"},
 		`URL is "https://u:p@example.com"`:          {URL: "https://u:p@example.com"},
 		`URL is "https://example.com?x"`:            {URL: "https://example.com?x"},
+		`URL is "https://example.com/x?"`:           {URL: "https://example.com/x?"},
 		`DialHost is "a/b"`:                         {URL: "https://example.com", DialHost: "a/b"},
 		`DialHost is ":443"`:                        {URL: "https://example.com", DialHost: ":443"},
 		`MaxAttempts is -1 and AttemptTimeout 0s`:   {URL: "https://example.com", MaxAttempts: -1},
