@@ -237,6 +237,7 @@ func (l *logBuffer) lines() [][]byte {
 }
 
 func TestRealBinaryPaysAndProbes(t *testing.T) {
+	t.Parallel() // a run is mostly waiting
 	p := deploy(t)
 	e := p.canary(t, nil)
 	probes := slices.Repeat([]string{"CONNECT " + otherName + ":443"}, canary.Probes)
@@ -306,6 +307,7 @@ func TestRealBinaryPaysAndProbes(t *testing.T) {
 }
 
 func TestRealBinaryIsRefusedWithoutARightSignature(t *testing.T) {
+	t.Parallel() // a run is mostly waiting
 	p := deploy(t)
 	report, err := run(t, p.canary(t, map[string]string{"AWS_SECRET_ACCESS_KEY": "another"}))
 	if err != nil || report.Payment.Succeeded || !strings.Contains(report.Payment.Fault, "refused with status 403 by us-east-1") || len(p.items(t)) != 0 {
@@ -317,6 +319,7 @@ func TestRealBinaryIsRefusedWithoutARightSignature(t *testing.T) {
 }
 
 func TestRealBinaryWithoutCredentialsFails(t *testing.T) {
+	t.Parallel() // a run is mostly waiting
 	p := deploy(t)
 	_, err := run(t, p.canary(t, map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}))
 	failed, ok := errors.AsType[*lambdaruntime.FunctionError](err)
