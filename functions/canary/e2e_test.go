@@ -24,9 +24,9 @@ import (
 
 	"payments-dr/internal/canary"
 	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/localapi"
 	"payments-dr/internal/localdynamodb"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation"
 )
 
 // The tests below run the real binary, as it is deployed but for the processor's architecture, against the real processor of
@@ -105,7 +105,7 @@ func (n *names) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // platform is both Regions' APIs over one table, and the canary of one of them.
 type platform struct {
 	names  *names
-	apis   map[string]*localapi.API
+	apis   map[string]*simulation.TLSServer
 	table  *dynamodb.Client
 	binary string
 	trust  string
@@ -114,7 +114,7 @@ type platform struct {
 
 func deploy(t testing.TB) *platform {
 	t.Helper()
-	p := &platform{names: startNames(t), apis: map[string]*localapi.API{}, log: &logBuffer{}}
+	p := &platform{names: startNames(t), apis: map[string]*simulation.TLSServer{}, log: &logBuffer{}}
 	server, err := localdynamodb.Start(moduleDir)
 	if err != nil {
 		t.Fatal(err)
@@ -133,22 +133,24 @@ func deploy(t testing.TB) *platform {
 	}
 	var certificates []byte
 	for _, region := range []string{here, there} {
-		e, err := lambdaruntime.Start(lambdaruntime.Config{
-			Binary: processor, Name: "payment-test-processor", Region: region, MemoryMB: 1024, Log: io.Discard,
-			Environment: map[string]string{"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "AWS_ENDPOINT_URL_DYNAMODB": server.Endpoint},
+		function := simulation.NewFunction(simulation.FunctionConfig{
+			Runtime: lambdaruntime.Config{
+				Binary: processor, Name: "payment-test-processor", Region: region, MemoryMB: 1024, Log: io.Discard,
+				Environment: map[string]string{"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "AWS_ENDPOINT_URL_DYNAMODB": server.Endpoint},
+			},
+			Concurrency: 4, Timeout: 30 * time.Second,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(e.Close)
-		api, err := localapi.Start(localapi.Config{
-			Name: apiName, Region: region, Credentials: keys,
-			Handler: localapi.Proxy(func(ctx context.Context, payload []byte) ([]byte, error) {
-				ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-				defer cancel()
-				return e.Invoke(ctx, payload)
-			}),
-		})
+		t.Cleanup(function.Close)
+		api, err := simulation.StartTLS(apiName, simulation.NewAPI(simulation.APIConfig{
+			Stage: "live", DomainName: apiName, Function: function, Verify: simulation.Signatures{Credentials: keys, Region: region}.Verify,
+			Routes: []simulation.Route{
+				{Path: "/payments", Method: "ANY", Signed: true}, {Path: "/payments/{session_id}/{transaction_id}", Method: "ANY", Signed: true},
+				{Path: "/health", Method: "GET"},
+			},
+			Responses: map[string]simulation.GatewayResponse{"DEFAULT_4XX": {
+				Headers: map[string]string{"X-Region": "'" + region + "'"}, Template: `{"error":$context.error.messageString,"region":"` + region + `"}`,
+			}},
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,8 @@ import (
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/bojanz/currency"
 
-	"payments-dr/internal/localapi"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation"
 )
 
 const (
@@ -37,7 +37,7 @@ func provider(c aws.Credentials) aws.CredentialsProvider {
 
 // stage is an API that answers as a test wants it to, and a client of it whose pauses take no time.
 type stage struct {
-	api    *localapi.API
+	api    *simulation.TLSServer
 	client *Client
 	mu     sync.Mutex
 	bodies []string
@@ -49,24 +49,29 @@ type stage struct {
 func newStage(t *testing.T, config Config, answers ...http.HandlerFunc) *stage {
 	t.Helper()
 	s := &stage{}
+	signatures := simulation.Signatures{Credentials: keys, Region: region}
 	var err error
-	s.api, err = localapi.Start(localapi.Config{Name: publicName, Region: region, Credentials: keys, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.api, err = simulation.StartTLS(publicName, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
+		}
+		w.Header().Set("X-Region", region)
+		if _, err := signatures.Verify(r, body); err != nil && r.URL.Path != "/health" {
+			says(403, fmt.Sprintf(`{"error":%q,"region":"us-west-2"}`, err))(w, r)
+			return
 		}
 		s.mu.Lock()
 		n := len(s.bodies)
 		s.bodies, s.signs = append(s.bodies, string(body)), append(s.signs, r.Header.Get("Authorization"))
 		s.mu.Unlock()
-		w.Header().Set("X-Region", region)
 		answers[min(n, len(answers)-1)](w, r)
-	})})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.api.Close)
-	config.URL, config.DialHost, config.RootCAs = "https://"+publicName, s.api.Address(), localapi.Trust(s.api)
+	config.URL, config.DialHost, config.RootCAs = "https://"+publicName, s.api.Address(), simulation.Trust(s.api)
 	if config.Credentials == nil {
 		config.Credentials = provider(keys)
 	}
@@ -390,7 +395,7 @@ func TestAFailedRegionIsLeft(t *testing.T) {
 	failing := newStage(t, Config{}, says(503, `{"error":"x","region":"us-west-2"}`))
 	sound := newStage(t, Config{}, says(200, accepted, "X-Region", "us-east-1"))
 	c := failing.client
-	c.rootCAs = localapi.Trust(failing.api, sound.api)
+	c.rootCAs = simulation.Trust(failing.api, sound.api)
 	c.wait = func(context.Context, time.Duration) error { c.url.Host = sound.api.Address(); return nil } // DNS has moved
 	c.transport.Store(c.newTransport())
 	got, err := c.Pay(t.Context(), request(t))

@@ -1,4 +1,4 @@
-package localapi
+package simulation
 
 import (
 	"crypto/ecdh"
@@ -21,30 +21,41 @@ import (
 )
 
 const (
-	algorithm = "AWS4-ECDSA-P256-SHA256"
-	service   = "execute-api"
-	// dateLayout and dayLayout are how a signature writes its time.
-	dateLayout, dayLayout = "20060102T150405Z", "20060102"
-	// maxAge is how old a signature may be, or how far ahead ("AWS Signature Version 4 for API requests", AWS IAM User Guide).
-	maxAge = 5 * time.Minute
+	signatureAlgorithm = "AWS4-ECDSA-P256-SHA256"
+	signatureService   = "execute-api"
+	// signatureTime and signatureDay are how a signature writes its time.
+	signatureTime, signatureDay = "20060102T150405Z", "20060102"
+	// maxSignatureAge is how old a signature may be, or how far ahead ("AWS Signature Version 4 for API requests", AWS IAM User
+	// Guide).
+	maxSignatureAge = 5 * time.Minute
 )
 
-// Verifier verifies signatures of one caller for one Region ("Create a signed AWS API request", AWS IAM User Guide). It works
-// from what came over the wire, and shares no code with the signer.
-type Verifier struct {
-	// Credentials are the caller's; a session token, if they have one, must come along.
+// Signatures simulates how a REST API with IAM authorization knows its caller: it verifies signatures of Signature Version 4a,
+// of one caller, for one Region ("AWS Signature Version 4 for API requests", AWS IAM User Guide). It works from what came over
+// the wire, and shares no code with any signer. Its Verify is an APIConfig's.
+type Signatures struct {
+	// Credentials are the caller's. If they have a session token, it must come along.
 	Credentials aws.Credentials
+	// UserARN is what the caller is called.
+	UserARN string
 	// Region must be among the Regions that a request is signed for.
 	Region string
-	// Now is the clock.
-	Now func() time.Time
+	// Clock is what a signature's age is told by.
+	Clock Clock
 }
 
-// Verify returns an error that says why a request is not the caller's, or nil. body is the request's whole body.
-func (v Verifier) Verify(r *http.Request, body []byte) error {
+// Verify returns the caller, or an error that says why a request is not the caller's. body is the request's whole body.
+func (s Signatures) Verify(request *http.Request, body []byte) (userARN string, err error) {
+	if err := s.verify(request, body); err != nil {
+		return "", fmt.Errorf("verify signature: %w", err)
+	}
+	return s.UserARN, nil
+}
+
+func (s Signatures) verify(r *http.Request, body []byte) error {
 	scheme, parameters, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if scheme != algorithm {
-		return fmt.Errorf("the request is not signed with %s", algorithm)
+	if scheme != signatureAlgorithm {
+		return fmt.Errorf("the request is not signed with %s", signatureAlgorithm)
 	}
 	given := map[string]string{}
 	for parameter := range strings.SplitSeq(parameters, ",") {
@@ -52,30 +63,30 @@ func (v Verifier) Verify(r *http.Request, body []byte) error {
 		given[name] = value
 	}
 	date := r.Header.Get("X-Amz-Date")
-	at, err := time.Parse(dateLayout, date)
-	if err != nil || v.Now().Sub(at).Abs() > maxAge {
+	at, err := time.Parse(signatureTime, date)
+	if err != nil || orReal(s.Clock).Now().Sub(at).Abs() > maxSignatureAge {
 		return fmt.Errorf("the request is signed at %q, too far from now", date)
 	}
-	scope := at.Format(dayLayout) + "/" + service + "/aws4_request"
-	if given["Credential"] != v.Credentials.AccessKeyID+"/"+scope {
+	scope := at.Format(signatureDay) + "/" + signatureService + "/aws4_request"
+	if given["Credential"] != s.Credentials.AccessKeyID+"/"+scope {
 		return fmt.Errorf("the credential is %q", given["Credential"])
 	}
-	if !v.coversRegion(r.Header.Get("X-Amz-Region-Set")) {
+	if !s.coversRegion(r.Header.Get("X-Amz-Region-Set")) {
 		return fmt.Errorf("the request is signed for the Regions %q", r.Header.Get("X-Amz-Region-Set"))
 	}
-	if r.Header.Get("X-Amz-Security-Token") != v.Credentials.SessionToken {
+	if r.Header.Get("X-Amz-Security-Token") != s.Credentials.SessionToken {
 		return errors.New("the session token is another")
 	}
 	canonical, err := canonicalRequest(r, body, strings.Split(given["SignedHeaders"], ";"))
 	if err != nil {
 		return err
 	}
-	toSign := strings.Join([]string{algorithm, date, scope, hexDigest([]byte(canonical))}, "\n")
+	toSign := strings.Join([]string{signatureAlgorithm, date, scope, hexDigest([]byte(canonical))}, "\n")
 	signature, err := hex.DecodeString(given["Signature"])
 	if err != nil {
 		return errors.New("the signature is not hexadecimal")
 	}
-	key, err := PublicKey(v.Credentials)
+	key, err := SigningKey(s.Credentials)
 	if err != nil {
 		return err
 	}
@@ -85,9 +96,9 @@ func (v Verifier) Verify(r *http.Request, body []byte) error {
 	return nil
 }
 
-func (v Verifier) coversRegion(set string) bool {
+func (s Signatures) coversRegion(set string) bool {
 	for region := range strings.SplitSeq(set, ",") {
-		if region == "*" || region == v.Region {
+		if region == "*" || region == s.Region {
 			return true
 		}
 	}
@@ -119,12 +130,12 @@ func canonicalRequest(r *http.Request, body []byte, signed []string) (string, er
 		if err != nil {
 			return "", fmt.Errorf("the path's segment %q is not percent-encoded", segment)
 		}
-		segments[i] = encode(encode(decoded))
+		segments[i] = percentEncode(percentEncode(decoded))
 	}
 	var query []string
 	for name, values := range r.URL.Query() {
 		for _, value := range values {
-			query = append(query, encode(name)+"="+encode(value))
+			query = append(query, percentEncode(name)+"="+percentEncode(value))
 		}
 	}
 	slices.Sort(query)
@@ -133,8 +144,8 @@ func canonicalRequest(r *http.Request, body []byte, signed []string) (string, er
 	}, "\n"), nil
 }
 
-// encode percent-encodes all but the unreserved characters of RFC 3986.
-func encode(text string) string {
+// percentEncode encodes all but the unreserved characters of RFC 3986.
+func percentEncode(text string) string {
 	var encoded strings.Builder
 	for _, c := range []byte(text) {
 		switch {
@@ -152,15 +163,15 @@ func hexDigest(data []byte) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// PublicKey is the public half of the key pair that credentials stand for. The private half is a number between 1 and the
+// SigningKey is the public half of the key pair that credentials stand for. The private half is a number between 1 and the
 // order of the curve P-256, derived from the secret by the counter-mode function of NIST SP 800-108: HMAC-SHA256 over a
 // counter, the algorithm's name, a zero byte, the access key's id with a second counter, and the length in bits. The second
 // counter goes up until the number is in range.
-func PublicKey(credentials aws.Credentials) (*ecdsa.PublicKey, error) {
+func SigningKey(credentials aws.Credentials) (*ecdsa.PublicKey, error) {
 	limit := new(big.Int).Sub(elliptic.P256().Params().N, big.NewInt(2))
 	for counter := 1; counter <= 0xff; counter++ {
 		input := binary.BigEndian.AppendUint32(nil, 1)
-		input = append(input, algorithm...)
+		input = append(input, signatureAlgorithm...)
 		input = append(input, 0)
 		input = append(input, credentials.AccessKeyID...)
 		input = append(input, byte(counter))
