@@ -38,12 +38,12 @@ func newHandler(ctx context.Context) (*handler, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	bird, err := canary.New(c)
+	runner, err := canary.New(c)
 	if err != nil {
 		return nil, err
 	}
 	return &handler{
-		run:       bird.Run,
+		run:       runner.Run,
 		region:    awsConfig.Region,
 		namespace: os.Getenv(telemetry.NamespaceVariable),
 		logger:    lambdacontext.NewLogger(),
