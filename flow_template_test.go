@@ -131,8 +131,8 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		if len(rules) < 4 {
-			t.Errorf("%d rules, want at least forward, ledger, and two of reconcile", len(rules))
+		if len(rules) < 5 {
+			t.Errorf("%d rules, want at least forward, ledger, two of reconcile, and canary", len(rules))
 		}
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
@@ -149,7 +149,8 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 		}
 		keyID, key := v.one(t, "AWS::KMS::Key")
 		policy := text(key.Properties["KeyPolicy"])
-		for _, resource := range []string{"rule/payment-" + v.assembly.Settings.Environment + "/*", "rule/payment-" + v.assembly.Settings.Environment + "-reconcile*"} {
+		for _, name := range []string{"/*", "-reconcile*", "-canary"} {
+			resource := "rule/payment-" + v.assembly.Settings.Environment + name
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
 			}
@@ -198,6 +199,23 @@ func (v view) mappingOf(t *testing.T, name string) assembly.Resource {
 		}
 	}
 	t.Fatalf("function %s has no mapping", name)
+	return assembly.Resource{}
+}
+
+// invokeConfigOf is what happens to a function's asynchronous invocations.
+func (v view) invokeConfigOf(t *testing.T, name string) assembly.Resource {
+	t.Helper()
+	for id, function := range v.of("AWS::Lambda::Function") {
+		if function.Properties["FunctionName"] != "payment-"+v.assembly.Settings.Environment+"-"+name {
+			continue
+		}
+		for _, config := range v.of("AWS::Lambda::EventInvokeConfig") {
+			if text(config.Properties["FunctionName"]) == text(ref(id)) {
+				return config
+			}
+		}
+	}
+	t.Fatalf("function %s says nothing of asynchronous invocations", name)
 	return assembly.Resource{}
 }
 
@@ -293,7 +311,7 @@ func TestQueues(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		same(t, "queues", names, []string{"ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events"})
+		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events"})
 
 		ledger := v.named(t, "AWS::SQS::Queue", "QueueName", "payment-"+s.Environment+"-ledger").Properties
 		same(t, "the ledger queue's retention", ledger["MessageRetentionPeriod"], s.Ledger.QueueRetentionHours*3600)
@@ -438,7 +456,7 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		same(t, "promotion's input", object(list(promotion["Targets"])[0])["Input"], `{"promotion":true}`)
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
-		_, async := v.one(t, "AWS::Lambda::EventInvokeConfig")
+		async := v.invokeConfigOf(t, "reconcile")
 		same(t, "retries of a failed run", async.Properties["MaximumRetryAttempts"], 0) // the next run looks back over it
 		if destination := text(object(async.Properties["DestinationConfig"])["OnFailure"]); !strings.Contains(destination, "ReconciliationFailures") {
 			t.Errorf("failed runs go to %s", destination)

@@ -67,6 +67,7 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2,
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})
+	constructs.NewCanary(r.Stack, "Canary", constructs.CanaryProps{Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key})
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
 	})
