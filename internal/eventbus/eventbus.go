@@ -178,7 +178,7 @@ func (n *Network) AddRule(region string, r Rule) error {
 		return fmt.Errorf("add rule %s: %w", r.Name, err)
 	}
 	for _, target := range r.Targets {
-		service, targetRegion, err := readARN(target.ARN)
+		service, targetRegion, err := ReadARN(target.ARN)
 		switch {
 		case err != nil:
 			return fmt.Errorf("add rule %s: target %s: %w", r.Name, target.ID, err)
@@ -214,7 +214,8 @@ func (n *Network) find(region, name string) *bus {
 	return nil
 }
 
-func readARN(arn string) (service, region string, err error) {
+// ReadARN is the service and the Region of an ARN.
+func ReadARN(arn string) (service, region string, err error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" {
 		return "", "", fmt.Errorf("%q is no ARN", arn)

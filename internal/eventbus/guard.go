@@ -53,7 +53,7 @@ func follow(ctx context.Context, account string, regions []Topology, origin stri
 			routes.Refused = append(routes.Refused, d)
 			return
 		}
-		if service, _, _ := readARN(d.Target.ARN); service == "events" {
+		if service, _, _ := ReadARN(d.Target.ARN); service == "events" {
 			routes.Buses[d.Target.ARN]++
 		}
 	}})

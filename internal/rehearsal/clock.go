@@ -1,23 +1,43 @@
 package rehearsal
 
 import (
+	"context"
 	"time"
-
-	"payments-dr/internal/simulation"
 )
 
-// FastClock is a clock that runs speed times as fast as the machine's, from now on.
-func FastClock(speed float64) simulation.Clock { return fastClock{started: time.Now(), speed: speed} }
-
-type fastClock struct {
+// Clock runs speed times as fast as the machine's, from the moment it was made. Its time is called simulated: that of AWS's own
+// waits, which it shortens. What really runs here (functions, databases, the network) takes the machine's time, and so appears
+// speed times as long.
+type Clock struct {
 	started time.Time
 	speed   float64
 }
 
-func (c fastClock) Now() time.Time {
-	return c.started.Add(time.Duration(float64(time.Since(c.started)) * c.speed))
+// FastClock is a clock of a speed, from now on.
+func FastClock(speed float64) Clock { return Clock{started: time.Now(), speed: speed} }
+
+// Now is the simulated time.
+func (c Clock) Now() time.Time { return c.At(time.Now()) }
+
+// At is the simulated time of a moment of the machine's.
+func (c Clock) At(real time.Time) time.Time {
+	return c.started.Add(time.Duration(float64(real.Sub(c.started)) * c.speed))
 }
 
-func (c fastClock) After(d time.Duration) <-chan time.Time {
-	return time.After(time.Duration(float64(d) / c.speed))
+// After is time.After for a simulated duration.
+func (c Clock) After(d time.Duration) <-chan time.Time { return time.After(c.Real(d)) }
+
+// Real is how long a simulated duration takes on the machine.
+func (c Clock) Real(d time.Duration) time.Duration { return time.Duration(float64(d) / c.speed) }
+
+// Sleep waits for a simulated duration, or returns the context's error if that is done first.
+func (c Clock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(c.Real(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -153,7 +153,7 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 	defer line.Close()
 	signIn := rehearsal.Database{Host: "127.0.0.1", Port: line.Port(), User: ledger.UserName, Password: password, Name: database}
 	p, err := rehearsal.Start(ctx, a, rehearsal.Options{
-		Binaries: binaries, Table: table, Database: signIn, Clock: rehearsal.FastClock(speed), Log: io.Discard, Seed: seed,
+		Binaries: binaries, Table: table, Databases: map[string]rehearsal.Database{a.Settings.Regions.Primary.Name: signIn, a.Settings.Regions.Secondary.Name: signIn}, Clock: rehearsal.FastClock(speed), Log: io.Discard, Seed: seed,
 		KillProbability: 0.1, KillWithin: 4 * time.Millisecond, DuplicateProbability: 0.05, LostAnswerProbability: 0.02,
 	})
 	if err != nil {

@@ -2,15 +2,19 @@
 // the environment, memory, timeouts and mappings that the templates give them, around a simulated AWS (package simulation, and
 // package eventbus for the buses). It never has a copy of what the templates say, so that it cannot flatter them.
 //
-// Not simulated yet: the API in front of the processor, DNS, health checks, the recovery plan, and replication of the database.
+// Payments come in by a simulated API Gateway in each Region, behind TLS and with signatures that are verified, and by a public
+// name that is answered from the synthesized records and health checks; the synthesized recovery plan moves the rest. A rehearsal
+// (Rehearse) sends payments, takes parts away by name (Fault), follows the plan, and measures with package drill.
 package rehearsal
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http/httptest"
 	"slices"
@@ -19,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"payments-dr/internal/assembly"
@@ -40,9 +45,8 @@ type Options struct {
 	Binaries map[string]string
 	// Table is the DynamoDB API that holds the items of all replicas.
 	Table *localdynamodb.Server
-	// Database is the server that stands for the clusters of both Regions, one database: what one records is what the other
-	// would have by replication.
-	Database Database
+	// Databases are the Regions' clusters, by Region.
+	Databases map[string]Database
 	// Environments is how many processors a Region runs at a time; 0 is four.
 	Environments int
 	// Clock is the time of queues, streams and buses; nil is the machine's. Functions live by the machine's in any case.
@@ -52,6 +56,8 @@ type Options struct {
 	KillWithin      time.Duration
 	// DuplicateProbability is the share of messages of the ledger queues that are delivered twice.
 	DuplicateProbability float64
+	// Client is whose requests the APIs take: whoever signs with these is let in.
+	Client aws.Credentials
 	// LostAnswerProbability is the share of writes to the table, and of requests to the bus, that are done and not answered.
 	LostAnswerProbability float64
 	Seed                  uint64
@@ -81,14 +87,16 @@ type Platform struct {
 	closers  []func()
 	mu       sync.Mutex
 	failed   error
+	// partitioned is whether the Regions do not reach each other.
+	partitioned bool
 }
 
 // Region is one Region of the platform.
 type Region struct {
 	Name string
-	// Processor takes API Gateway's events; Relay and Ledger are driven by their mappings.
-	Processor, Relay, Ledger *simulation.Function
-	LedgerMapping            *simulation.QueueMapping
+	// Processor takes API Gateway's events; Relay and Ledger are driven by their mappings; Reconcile is asked.
+	Processor, Relay, Ledger, Reconcile *simulation.Function
+	LedgerMapping                       *simulation.QueueMapping
 	// Queues are the Region's queues by physical name.
 	Queues map[string]*simulation.Queue
 
@@ -96,6 +104,29 @@ type Region struct {
 	mapping   *simulation.StreamMapping
 	stack     assembly.Stack
 	endpoints map[string]string
+	api       *simulation.TLSServer
+	// region is whether the Region can be reached, table and bus whether these two can from within it.
+	region, table, bus simulation.Reach
+	serverErrors       *errorShare
+	faults             regionFaults
+}
+
+// APIAddress is where the Region's API listens, under the public name's certificate.
+func (r *Region) APIAddress() string { return r.api.Address() }
+
+// Trust is the authorities of the Regions' certificates.
+func (p *Platform) Trust() *x509.CertPool {
+	return simulation.Trust(p.Regions[0].api, p.Regions[1].api)
+}
+
+// Region is the Region of a name.
+func (p *Platform) Region(name string) *Region {
+	for _, r := range p.Regions {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
 }
 
 // The environment variables by which the SDK is told where a service is.
@@ -175,7 +206,8 @@ func (p *Platform) startTable(ctx context.Context, streams map[string]*simulatio
 	lost := simulation.NewChance(p.options.Seed + 100)
 	p.proxy = simulation.NewTableProxy(simulation.TableProxyConfig{
 		Endpoint: p.options.Table.Endpoint, Keys: []string{partition, sort}, Streams: streams,
-		Fault: func(_ context.Context, _, operation string) *simulation.TableFault {
+		Fault: func(ctx context.Context, region, operation string) *simulation.TableFault {
+			p.Region(region).faults.wait(ctx)
 			if operation == "PutItem" && lost.Happens(p.options.LostAnswerProbability) {
 				return &simulation.TableFault{Written: true}
 			}
@@ -188,7 +220,7 @@ func (p *Platform) startTable(ctx context.Context, streams map[string]*simulatio
 
 // startBuses makes the buses, rules and queues of both templates.
 func (p *Platform) startBuses(ctx context.Context) error {
-	config := eventbus.Config{Account: p.settings.Account}
+	config := eventbus.Config{Account: p.settings.Account, Fault: p.undelivered}
 	if clock := p.options.Clock; clock != nil {
 		config.Now, config.After = clock.Now, clock.After
 	}
@@ -290,13 +322,14 @@ func (p *Platform) queueOf(r *Region, value any) (*simulation.Queue, error) {
 }
 
 func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64) error {
-	table := httptest.NewServer(p.proxy.Replica(r.Name))
+	table := httptest.NewServer(r.table.Guard(p.proxy.Replica(r.Name)))
 	lost := simulation.NewChance(p.options.Seed + 200 + number)
-	bus := httptest.NewServer(p.Network.Endpoint(r.Name, eventbus.EndpointConfig{
+	bus := httptest.NewServer(r.bus.Guard(p.Network.Endpoint(r.Name, eventbus.EndpointConfig{
 		LoseAnswer: func(context.Context, []eventbus.Entry) bool { return lost.Happens(p.options.LostAnswerProbability) },
-	}))
+		Refuse:     func(context.Context, []eventbus.Entry) *eventbus.RequestError { return r.faults.bus() },
+	})))
 	for _, server := range []*httptest.Server{table, bus} {
-		server.Config.ErrorLog = nil
+		server.Config.ErrorLog = log.New(io.Discard, "", 0) // what is aborted here is aborted on purpose
 		p.closers = append(p.closers, func() { closeServer(server) })
 	}
 	r.endpoints = map[string]string{tableEndpoint: table.URL, busEndpoint: bus.URL}
@@ -309,6 +342,12 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 	if r.Processor, err = p.function(r, "processor", environments, number); err != nil {
 		return err
 	}
+	if err := p.startAPI(r); err != nil {
+		return err
+	}
+	if r.Reconcile, err = p.function(r, "reconcile", 1, number+30); err != nil {
+		return err
+	}
 	if r.Relay, err = p.function(r, "relay", streamShards, number+10); err != nil {
 		return err
 	}
@@ -317,7 +356,7 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		return err
 	}
 	config := simulation.StreamMappingConfig{
-		Stream: r.stream, Function: r.Relay, BatchSize: relay.BatchSize, Clock: p.options.Clock, MaximumRetryAttempts: -1,
+		Stream: r.stream, Function: held{r.Relay, &r.region}, BatchSize: relay.BatchSize, Clock: p.options.Clock, MaximumRetryAttempts: -1,
 		BisectBatchOnFunctionError: relay.BisectBatchOnFunctionError, ReportBatchItemFailures: relay.reports(),
 	}
 	if relay.MaximumRetryAttempts != nil {
@@ -349,11 +388,45 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		return err
 	}
 	r.LedgerMapping = simulation.NewQueueMapping(simulation.QueueMappingConfig{
-		Queue: source, Function: r.Ledger, BatchSize: queue.BatchSize, MaximumConcurrency: concurrency,
+		Queue: source, Function: held{r.Ledger, &r.region}, BatchSize: queue.BatchSize, MaximumConcurrency: concurrency,
 		ReportBatchItemFailures: queue.reports(), Disabled: queue.Enabled != nil && !*queue.Enabled,
 	})
 	p.running.Go(func() { r.LedgerMapping.Run(ctx) })
 	return nil
+}
+
+// startAPI puts the Region's API before the processor.
+func (p *Platform) startAPI(r *Region) error {
+	alarm := "payment-" + p.settings.Environment + "-api-failing"
+	var err error
+	if r.serverErrors, err = readErrorShare(r.stack, alarm); err != nil {
+		return err
+	}
+	api, err := newAPI(r.stack, p.settings, simulation.APIConfig{
+		Function: r.Processor, Clock: p.options.Clock, Observe: r.serverErrors.count,
+		Verify: simulation.Signatures{Credentials: p.options.Client, Region: r.Name, UserARN: "arn:aws:iam::" + p.settings.Account + ":user/client"}.Verify,
+	})
+	if err != nil {
+		return err
+	}
+	if r.api, err = simulation.StartTLS(p.settings.APIName(), r.region.Guard(r.faults.guard(api))); err != nil {
+		return err
+	}
+	p.closers = append(p.closers, r.api.Close)
+	return nil
+}
+
+// held is a function whose mapping waits while its Region is lost: nobody is there to invoke it.
+type held struct {
+	function *simulation.Function
+	region   *simulation.Reach
+}
+
+func (h held) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	if err := h.region.WaitUp(ctx); err != nil {
+		return nil, err
+	}
+	return h.function.Invoke(ctx, payload)
 }
 
 func closeServer(server *httptest.Server) {
@@ -402,16 +475,17 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 		case literal:
 			environment[variable] = given
 		case variable == ledger.VariableHost, variable == ledger.VariableReaderHost:
-			environment[variable] = p.options.Database.Host
+			environment[variable] = p.options.Databases[r.Name].Host
 		default:
 			return none, 0, fmt.Errorf("function %s: variable %s is %v, which is not simulated", name, variable, value)
 		}
 	}
 	if _, connects := environment[ledger.VariableHost]; connects {
-		environment[ledger.VariablePort] = strconv.Itoa(p.options.Database.Port)
-		environment[ledger.VariableUser] = p.options.Database.User
-		environment[ledger.VariablePassword] = p.options.Database.Password
-		environment[ledger.VariableDatabase] = p.options.Database.Name
+		database := p.options.Databases[r.Name]
+		environment[ledger.VariablePort] = strconv.Itoa(database.Port)
+		environment[ledger.VariableUser] = database.User
+		environment[ledger.VariablePassword] = database.Password
+		environment[ledger.VariableDatabase] = database.Name
 		environment[ledger.VariableTLS] = "off"
 	}
 	return lambdaruntime.Config{

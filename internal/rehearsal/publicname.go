@@ -17,13 +17,13 @@ const answerTTL = 60 * time.Second
 
 // PublicName answers for the public name as Route 53 would: from the synthesized records, by the state of health checks that run.
 type PublicName struct {
-	zone    *publicname.Zone
-	name    string
-	clock   simulation.Clock
-	changed func(what string)
+	zone   *publicname.Zone
+	name   string
+	clock  simulation.Clock
+	config PublicNameConfig
 
 	endpoints map[string]*simulation.HealthCheck // by the check's id
-	shares    map[string]*errorShare             // by the check's id
+	shares    map[string]*errorShare             // by Region
 
 	mu     sync.Mutex
 	chosen map[string]bool // the plan's health checks, by Region
@@ -38,8 +38,10 @@ type PublicNameConfig struct {
 	Get func(ctx context.Context, region, path string) (status int, err error)
 	// Shares are the Regions' server errors, by Region.
 	Shares map[string]*errorShare
-	// Changed is told each change of a health check or of the answer.
-	Changed func(what string)
+	// HealthChanged is told each change of what says whether a Region is healthy: "endpoint", "server errors" or "plan".
+	HealthChanged func(check, region string, healthy bool)
+	// AnswerChanged is told where the public name leads from now on.
+	AnswerChanged func(region string)
 }
 
 // NewPublicName reads records and health checks; Run runs the checks.
@@ -50,7 +52,7 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	}
 	s := config.Assembly.Settings
 	p := &PublicName{
-		zone: zone, name: s.APIName(), clock: config.Clock, changed: config.Changed,
+		zone: zone, name: s.APIName(), clock: config.Clock, config: config,
 		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{},
 		chosen: map[string]bool{s.Regions.Primary.Name: true}, // the passive Region's begins unhealthy
 		answer: s.Regions.Primary.Name,
@@ -83,7 +85,7 @@ func (p *PublicName) add(config PublicNameConfig, check publicname.Check) error 
 		if !ok {
 			return fmt.Errorf("health check %s follows server errors of %s, which nobody counts", check.ID, check.Region)
 		}
-		p.shares[check.ID] = share
+		p.shares[check.Region] = share
 	case publicname.KindEndpoint:
 		if p.endpoints[check.ID] != nil {
 			return nil
@@ -99,10 +101,8 @@ func (p *PublicName) add(config PublicNameConfig, check publicname.Check) error 
 		p.endpoints[check.ID] = simulation.NewHealthCheck(simulation.HealthCheckConfig{
 			Checkers: len(endpoint.Regions), Interval: time.Duration(endpoint.RequestInterval) * time.Second,
 			FailureThreshold: endpoint.FailureThreshold, Clock: config.Clock,
-			Get: func(ctx context.Context) (int, error) { return config.Get(ctx, check.Region, endpoint.ResourcePath) },
-			Changed: func(healthy bool) {
-				p.note(fmt.Sprintf("the endpoint of %s is %s", check.Region, map[bool]string{true: "healthy", false: "sick"}[healthy]))
-			},
+			Get:     func(ctx context.Context) (int, error) { return config.Get(ctx, check.Region, endpoint.ResourcePath) },
+			Changed: func(healthy bool) { p.note("endpoint", check.Region, healthy) },
 		})
 	}
 	return nil
@@ -114,7 +114,7 @@ func (p *PublicName) Run(ctx context.Context) {
 	for _, endpoint := range p.endpoints {
 		running.Go(func() { endpoint.Run(ctx) })
 	}
-	for _, share := range p.shares {
+	for region, share := range p.shares {
 		running.Go(func() {
 			for {
 				select {
@@ -125,7 +125,7 @@ func (p *PublicName) Run(ctx context.Context) {
 				before := share.healthy()
 				share.end()
 				if after := share.healthy(); after != before {
-					p.note(map[bool]string{true: "server errors are few again", false: "half of the answers are server errors"}[after])
+					p.note("server errors", region, after)
 				}
 			}
 		})
@@ -136,9 +136,17 @@ func (p *PublicName) Run(ctx context.Context) {
 // Choose turns the plan's health checks: the Region's is healthy, the other's is not.
 func (p *PublicName) Choose(region string) {
 	p.mu.Lock()
+	before := p.chosen
 	p.chosen = map[string]bool{region: true}
 	p.mu.Unlock()
-	p.note("the plan has chosen " + region)
+	for left := range before {
+		if left != region {
+			p.note("plan", left, false)
+		}
+	}
+	if !before[region] {
+		p.note("plan", region, true)
+	}
 }
 
 // Answer is the Region that the public name leads to now, and how long a resolver may keep that.
@@ -154,22 +162,23 @@ func (p *PublicName) healthy(check publicname.Check) bool {
 		defer p.mu.Unlock()
 		return p.chosen[check.Region]
 	case publicname.KindMetric:
-		return p.shares[check.ID].healthy()
+		return p.shares[check.Region].healthy()
 	default:
 		return p.endpoints[check.ID].Healthy()
 	}
 }
 
 // note tells of a change, and of the answer's if that has changed with it.
-func (p *PublicName) note(what string) {
-	region, _, err := p.Answer()
+func (p *PublicName) note(check, region string, healthy bool) {
+	p.config.HealthChanged(check, region, healthy)
+	answer, _, err := p.Answer()
 	p.mu.Lock()
-	if err == nil && region != p.answer {
-		what += fmt.Sprintf("; the public name leads to %s", region)
-		p.answer = region
+	changed := err == nil && answer != p.answer
+	if changed {
+		p.answer = answer
 	}
 	p.mu.Unlock()
-	if p.changed != nil {
-		p.changed(what)
+	if changed {
+		p.config.AnswerChanged(answer)
 	}
 }

@@ -77,6 +77,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
+// RespondError answers a request with a server error, as when API Gateway itself is unwell.
+func (a *API) RespondError(w http.ResponseWriter) {
+	status := a.respond(w, "DEFAULT_5XX", http.StatusInternalServerError, "Internal server error")
+	if a.config.Observe != nil {
+		a.config.Observe(status)
+	}
+}
+
 func (a *API) serve(w http.ResponseWriter, request *http.Request) int {
 	path := request.URL.EscapedPath()
 	host, _, err := net.SplitHostPort(request.Host)

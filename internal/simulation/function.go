@@ -48,7 +48,9 @@ type Function struct {
 	idle   []*lambdaruntime.Environment
 	busy   map[*lambdaruntime.Environment]bool
 	down   bool
-	stats  FunctionStats
+	// crashing has every invocation end with its environment.
+	crashing bool
+	stats    FunctionStats
 }
 
 // NewFunction is a function without environments; invocations start them. Close ends them.
@@ -80,7 +82,12 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.config.Timeout)
 	defer cancel()
 	spared := func() bool { return true }
-	if f.chance.Happens(f.config.KillProbability) {
+	f.mu.Lock()
+	crashing := f.crashing
+	f.mu.Unlock()
+	if crashing {
+		environment.Kill()
+	} else if f.chance.Happens(f.config.KillProbability) {
 		after := time.Duration(f.chance.below(max(int(f.config.KillWithin), 1)))
 		spared = time.AfterFunc(after, environment.Kill).Stop
 	}
@@ -149,6 +156,13 @@ func (f *Function) SetDown(down bool) {
 	for _, environment := range idle {
 		environment.Close()
 	}
+}
+
+// SetCrashing has every invocation end with its environment, as code does that exits; or ends that.
+func (f *Function) SetCrashing(crashing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.crashing = crashing
 }
 
 // Stats is what the function did until now.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"net/http"
 	"sync"
 )
@@ -33,6 +34,23 @@ func (r *Reach) Down() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.down
+}
+
+// WaitUp waits until the endpoint can be reached. The error is the context's.
+func (r *Reach) WaitUp(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		down, back := r.down, r.lost
+		r.mu.Unlock()
+		if !down {
+			return nil
+		}
+		select {
+		case <-back:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Guard puts the endpoint before a handler. Whoever asks while it is lost, or is not answered before, waits until they give up;

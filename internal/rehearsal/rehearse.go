@@ -1,0 +1,563 @@
+package rehearsal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/drill"
+	"payments-dr/internal/globaldatabase"
+	"payments-dr/internal/ledger"
+	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/payment"
+	"payments-dr/internal/reconcile"
+	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation"
+)
+
+const (
+	databaseName     = "payments"
+	databasePassword = "simulated" // of a server that only this machine reaches, for as long as the rehearsal runs
+	// settle is how long before now the reconcile function ends its window, in the machine's time; see functions/reconcile.
+	settle = time.Minute + 2*time.Second
+)
+
+// Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
+type Assumed struct {
+	// Decision is from the loss to the start of the plan: the alarm, and whoever looks at it.
+	Decision time.Duration
+	// Approval is how long the second person takes.
+	Approval time.Duration
+	// Switchover and Failover are Aurora's.
+	Switchover, Failover time.Duration
+	// Mapping is how long an event source mapping takes to be switched.
+	Mapping time.Duration
+	// Rejoining is how long after its return the old writer is a secondary again.
+	Rejoining time.Duration
+	// ReplicationLag is Aurora's, in undisturbed operation.
+	ReplicationLag time.Duration
+}
+
+// DefaultAssumed are the assumptions, each with what it rests on, for every report.
+func DefaultAssumed() (Assumed, []drill.Assumption) {
+	a := Assumed{
+		Decision: 4 * time.Minute, Approval: 30 * time.Second, Switchover: time.Minute, Failover: 3 * time.Minute,
+		Mapping: 20 * time.Second, Rejoining: 2 * time.Minute, ReplicationLag: time.Second,
+	}
+	return a, []drill.Assumption{
+		{What: "from the loss to the start of the plan", Value: a.Decision.String(), Source: "assumption: three minutes of the canary's alarm, and a minute to look"},
+		{What: "approval", Value: a.Approval.String(), Source: "assumption: the second person is at hand"},
+		{What: "Aurora's switchover", Value: a.Switchover.String(), Source: `AWS: "Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide, and its announcements: under a minute as a rule`},
+		{What: "Aurora's failover", Value: a.Failover.String(), Source: `AWS: same page: typically minutes`},
+		{What: "switching a mapping", Value: a.Mapping.String(), Source: "assumption: nothing is published"},
+		{What: "the old writer is a secondary again after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
+		{What: "replication lag", Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
+		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
+		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
+	}
+}
+
+// Config describes a rehearsal.
+type Config struct {
+	Assembly *assembly.Assembly
+	// ModuleDir is the project's folder, with node_modules in it.
+	ModuleDir string
+	// Binaries are the functions' executables for this machine, by name.
+	Binaries map[string]string
+	// MariaDB has the database be two MariaDB servers with real replication instead of embedded ones.
+	MariaDB bool
+	// Fault is the name of what goes wrong; see Faults.
+	Fault string
+	// Speed is how many times as fast as AWS's own waits they pass here.
+	Speed float64
+	// Rate is payments a simulated second, Clients how many clients they come from.
+	Rate    float64
+	Clients int
+	Seed    uint64
+	Assumed Assumed
+	// Run has what the measure needs to know beside the observations: banner, objectives, assumptions. Its readers are set here.
+	Run drill.Run
+	// Recorder takes the observations; Progress of the run can be read from it.
+	Recorder *drill.Recorder
+	// Log receives what the functions write; nil: nobody.
+	Log io.Writer
+}
+
+// rehearsal is one run.
+type rehearsal struct {
+	config   Config
+	settings settings.Settings
+	clock    Clock
+	platform *Platform
+	database *globaldatabase.GlobalDatabase
+	table    *localdynamodb.Server
+	name     *PublicName
+	plan     []Step
+	load     *load
+	here     string // the Region that the settings call primary
+	there    string
+
+	mu              sync.Mutex
+	promoted        []func(func(drill.Row) error) error
+	reconciliations []reconcile.Report
+	checkers        http.Client
+}
+
+// Rehearse runs the platform of the assembly under load, lets the fault happen, does what the runbook says, and measures. The
+// report is complete if the error is nil, whatever its status.
+func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
+	scenario, ok := scenarios[config.Fault]
+	if !ok {
+		return drill.Report{}, fmt.Errorf("rehearse: fault is %q; allowed is one of %v", config.Fault, FaultNames())
+	}
+	if config.Log == nil {
+		config.Log = io.Discard
+	}
+	r := &rehearsal{config: config, settings: config.Assembly.Settings}
+	r.here, r.there = r.settings.Regions.Primary.Name, r.settings.Regions.Secondary.Name
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.close()
+	if err := r.start(ctx); err != nil {
+		return drill.Report{}, fmt.Errorf("start the rehearsal: %w", err)
+	}
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var background sync.WaitGroup
+	background.Go(func() { r.name.Run(running) })
+	background.Go(func() { r.sample(running) })
+	paying, stopPaying := context.WithCancel(ctx)
+	defer stopPaying()
+	var paid sync.WaitGroup
+	paid.Go(func() { r.load.run(paying) })
+
+	err := scenario.play(ctx, r)
+	if err == nil {
+		err = r.sleep(ctx, afterwards)
+	}
+	stopPaying()
+	paid.Wait()
+	if err == nil {
+		err = r.settle(ctx)
+	}
+	stop()
+	background.Wait()
+	if err != nil {
+		return drill.Report{}, fmt.Errorf("rehearse %s: %w", config.Fault, err)
+	}
+	report, err := r.measure(ctx)
+	if err != nil {
+		return drill.Report{}, fmt.Errorf("measure: %w", err)
+	}
+	return report, nil
+}
+
+func (r *rehearsal) start(ctx context.Context) error {
+	var err error
+	if r.plan, err = ReadPlan(r.config.Assembly); err != nil {
+		return err
+	}
+	if r.settings.Session.Consistency != settings.ConsistencyStrong {
+		return errors.New("the session table is eventually consistent; only a strongly consistent one is simulated yet")
+	}
+	var table, database sync.WaitGroup
+	var tableErr, databaseErr error
+	table.Go(func() { r.table, tableErr = localdynamodb.Start(r.config.ModuleDir) })
+	database.Go(func() {
+		r.database, databaseErr = globaldatabase.Start(ctx, globaldatabase.Options{
+			Regions: [2]string{r.here, r.there}, MariaDB: r.config.MariaDB, Database: databaseName, Log: r.config.Log, Schema: makeLedger(r.config.MariaDB),
+		})
+	})
+	table.Wait()
+	database.Wait()
+	if err := errors.Join(tableErr, databaseErr); err != nil {
+		return err
+	}
+	databases := map[string]Database{}
+	for _, region := range []string{r.here, r.there} {
+		host, port, err := r.database.Address(region)
+		if err != nil {
+			return err
+		}
+		databases[region] = Database{Host: host, Port: port, User: ledger.UserName, Password: databasePassword, Name: databaseName}
+	}
+	r.clock = FastClock(r.config.Speed)
+	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
+	keys := aws.Credentials{AccessKeyID: "AKIAREHEARSAL0000000", SecretAccessKey: "simulated"} // of no account
+	r.platform, err = Start(ctx, r.config.Assembly, Options{
+		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: keys, Seed: r.config.Seed, Log: r.config.Log,
+		Environments: 8,
+	})
+	if err != nil {
+		return err
+	}
+	shares := map[string]*errorShare{}
+	for _, region := range r.platform.Regions {
+		shares[region.Name] = region.serverErrors
+	}
+	r.checkers.Transport = &http.Transport{TLSClientConfig: trusting(r.platform, r.settings.APIName()), DisableKeepAlives: false, ForceAttemptHTTP2: true}
+	r.name, err = NewPublicName(PublicNameConfig{
+		Assembly: r.config.Assembly, Clock: r.clock, Shares: shares, Get: r.ask,
+		HealthChanged: func(check, region string, healthy bool) {
+			result := drill.ResultUnhealthy
+			if healthy {
+				result = drill.ResultHealthy
+			}
+			r.event(drill.Event{Kind: drill.KindHealthCheck, Name: check, Region: region, Result: result})
+		},
+		AnswerChanged: func(region string) {
+			r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: region})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: r.here})
+	r.load, err = newLoad(loadConfig{
+		Clock: r.clock, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
+		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""), Trust: r.platform.Trust(),
+		Answer: r.name.Answer, Address: func(region string) string { return r.platform.Region(region).APIAddress() }, Recorder: r.config.Recorder,
+	})
+	return err
+}
+
+// makeLedger makes the ledger's table and its user, as the migration does.
+func makeLedger(mariaDB bool) func(context.Context, *sql.DB) error {
+	return func(ctx context.Context, writer *sql.DB) error {
+		// Aurora's IAM authentication exists nowhere else.
+		if _, err := schema.Migrate(ctx, writer, schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY '" + databasePassword + "'"}); err != nil {
+			return err
+		}
+		if mariaDB {
+			return nil
+		}
+		// The embedded server's secondary indexes lead to wrong rows once a connection has died in a transaction.
+		_, err := writer.ExecContext(ctx, "ALTER TABLE payments DROP INDEX payments_accepted_at")
+		return err
+	}
+}
+
+func (r *rehearsal) close() {
+	r.checkers.CloseIdleConnections()
+	if r.platform != nil {
+		r.platform.Close()
+	}
+	if r.database != nil {
+		r.database.Close()
+	}
+	if r.table != nil {
+		r.table.Close()
+	}
+}
+
+// ask is a health checker's request to a Region's own API.
+func (r *rehearsal) ask(ctx context.Context, region, path string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.platform.Region(region).APIAddress()+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Host = "own.execute-api." + region + ".amazonaws.com"
+	response, err := r.checkers.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, nil
+}
+
+func (r *rehearsal) event(e drill.Event) {
+	e.At = r.clock.Now()
+	_ = r.config.Recorder.Event(e) // what cannot be true is counted by the recorder
+}
+
+func (r *rehearsal) phase(name string) { r.event(drill.Event{Kind: drill.KindPhase, Name: name}) }
+
+func (r *rehearsal) note(format string, arguments ...any) {
+	r.event(drill.Event{Kind: drill.KindNote, Text: fmt.Sprintf(format, arguments...)})
+}
+
+func (r *rehearsal) sleep(ctx context.Context, d time.Duration) error { return r.clock.Sleep(ctx, d) }
+
+// sample notes every five simulated seconds how far the database is behind and how full the ledger's queues are.
+func (r *rehearsal) sample(ctx context.Context) {
+	for r.sleep(ctx, 5*time.Second) == nil {
+		now := r.clock.Now()
+		for _, region := range r.platform.Regions {
+			if region.region.Down() {
+				continue // nobody could look
+			}
+			visible, hidden := region.Queues["payment-"+r.settings.Environment+"-ledger"].Depth()
+			_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricQueueDepth, Region: region.Name, Value: float64(visible + hidden)})
+		}
+		lag, err := r.database.Lag(ctx)
+		if err != nil {
+			continue // there is no secondary
+		}
+		secondary := r.there
+		if r.database.Writer() == r.there {
+			secondary = r.here
+		}
+		_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricReplicationLag, Region: secondary, Value: lag.Behind.Seconds() * r.config.Speed})
+		if lag.Rows >= 0 {
+			_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricReplicationRows, Region: secondary, Value: float64(lag.Rows)})
+		}
+	}
+}
+
+// execute runs the recovery plan.
+func (r *rehearsal) execute(ctx context.Context, to string, mode Mode) error {
+	name := "activate " + to + ", " + string(mode)
+	r.event(drill.Event{Kind: drill.KindPlanBegins, Name: name, Region: to})
+	err := Execution{
+		Steps: r.plan, Mode: mode, To: to, Clock: r.clock,
+		Approve: func(ctx context.Context) error { return r.sleep(ctx, r.config.Assumed.Approval) },
+		Promote: r.promote,
+		SetMapping: func(ctx context.Context, region string, on bool) error {
+			if r.platform.Region(region).region.Down() {
+				return fmt.Errorf("%s does not answer", region)
+			}
+			if err := r.sleep(ctx, r.config.Assumed.Mapping); err != nil {
+				return err
+			}
+			r.platform.Region(region).LedgerMapping.SetEnabled(on)
+			return nil
+		},
+		Reconcile:   func(ctx context.Context, region string) error { return r.reconcile(ctx, region, `{}`) },
+		MoveTraffic: func(_ context.Context, region string) error { r.name.Choose(region); return nil },
+		Began:       func(step Step) { r.event(drill.Event{Kind: drill.KindStepBegins, Name: step.Name, Region: to}) },
+		Ended: func(step Step, result StepResult, err error) {
+			e := drill.Event{Kind: drill.KindStepEnds, Name: step.Name, Region: to, Result: drill.ResultCompleted}
+			switch {
+			case result == StepSkipped:
+				e.Result = drill.ResultSkipped
+			case err != nil:
+				e.Result, e.Text = drill.ResultFailed, err.Error()
+			}
+			r.event(e)
+		},
+	}.Run(ctx)
+	result := drill.ResultCompleted
+	if err != nil {
+		result = drill.ResultFailed
+	}
+	r.event(drill.Event{Kind: drill.KindPlanEnds, Name: name, Region: to, Result: result})
+	if err != nil {
+		return fmt.Errorf("run the recovery plan: %w", err)
+	}
+	return nil
+}
+
+// promote changes the writer, and takes as long as Aurora would. What the promoted database has at that moment is kept for the
+// measure.
+func (r *rehearsal) promote(ctx context.Context, region string, failover bool) error {
+	change, takes := r.database.Switchover, r.config.Assumed.Switchover
+	if failover {
+		change, takes = r.database.Failover, r.config.Assumed.Failover
+	}
+	// The database here changes roles in an instant: first the wait, in which nothing is written as with Aurora, then the change.
+	if err := r.sleep(ctx, takes); err != nil {
+		return err
+	}
+	if err := change(ctx, region); err != nil {
+		return err
+	}
+	rows, err := r.rows(ctx, region)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.promoted = append(r.promoted, rows)
+	r.mu.Unlock()
+	r.event(drill.Event{Kind: drill.KindPromotion, Region: region})
+	// RDS says so, and a rule has the reconciliation look.
+	go func() { _ = r.reconcile(context.WithoutCancel(ctx), region, `{"promotion":true}`) }()
+	return nil
+}
+
+// reconcile runs a Region's reconcile function.
+func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error {
+	out, err := r.platform.Region(region).Reconcile.Invoke(ctx, []byte(payload))
+	if errors.Is(err, simulation.ErrThrottled) {
+		return nil // one is running
+	}
+	if err != nil {
+		r.note("the reconciliation of %s failed: %v", region, err)
+		return err
+	}
+	var report reconcile.Report
+	if err := json.Unmarshal(out, &report); err != nil {
+		return fmt.Errorf("read the reconciliation's report: %w", err)
+	}
+	r.mu.Lock()
+	r.reconciliations = append(r.reconciliations, report)
+	r.mu.Unlock()
+	r.note("%s reconciled: %d payments, %d missing, %d repaired", region, report.Counts.Table, report.Counts.Missing, report.Counts.Repaired)
+	return nil
+}
+
+// settle lets everything that was accepted arrive.
+func (r *rehearsal) settle(ctx context.Context) error {
+	r.phase("settling")
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := r.platform.WaitDelivered(ctx); err != nil {
+		return err
+	}
+	return r.platform.WaitRecorded(ctx)
+}
+
+// measure reconciles what is left to be reconciled, reads table and ledger, and measures.
+func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
+	writer := r.database.Writer()
+	before, err := r.rows(ctx, writer)
+	if err != nil {
+		return drill.Report{}, err
+	}
+	r.note("waiting until the last payments are old enough to be reconciled")
+	select { // the function compares nothing that is younger than a minute, by the machine's time
+	case <-time.After(settle):
+	case <-ctx.Done():
+		return drill.Report{}, ctx.Err()
+	}
+	for range 2 { // the second shows what the first has left
+		if err := r.reconcile(ctx, writer, `{}`); err != nil {
+			return drill.Report{}, err
+		}
+	}
+	run := r.config.Run
+	run.LedgerBefore = before
+	if run.Ledger, err = r.rows(ctx, writer); err != nil {
+		return drill.Report{}, err
+	}
+	if run.Table, err = r.items(ctx); err != nil {
+		return drill.Report{}, err
+	}
+	r.mu.Lock()
+	run.Promoted, run.Reconciliations = slices.Clone(r.promoted), slices.Clone(r.reconciliations)
+	r.mu.Unlock()
+	return drill.Measure(r.config.Recorder, run)
+}
+
+// rows are the rows of a Region's ledger as they are now, with their times by the rehearsal's clock.
+func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Row) error) error, error) {
+	database, err := r.database.Open(region)
+	if err != nil {
+		return nil, err
+	}
+	defer database.Close()
+	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, amount, currency, region, accepted_at, recorded_at FROM payments")
+	if err != nil {
+		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+	}
+	defer found.Close()
+	var rows []drill.Row
+	for found.Next() {
+		var session, transaction, amount, currency, acceptedIn, accepted, recorded string
+		if err := found.Scan(&session, &transaction, &amount, &currency, &acceptedIn, &accepted, &recorded); err != nil {
+			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+		}
+		row, err := r.row(session, transaction, amount, currency, acceptedIn, accepted, recorded)
+		if err != nil {
+			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+		}
+		rows = append(rows, row)
+	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+	}
+	return func(each func(drill.Row) error) error {
+		for _, row := range rows {
+			if err := each(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func (r *rehearsal) row(session, transaction, amount, currency, region, accepted, recorded string) (drill.Row, error) {
+	acceptedAt, err := databaseTime(accepted)
+	if err != nil {
+		return drill.Row{}, err
+	}
+	recordedAt, err := databaseTime(recorded)
+	if err != nil {
+		return drill.Row{}, err
+	}
+	p, err := payment.New(session, transaction, amount, currency, region, acceptedAt.Format("2006-01-02T15:04:05.000000Z"), payment.StatusProcessed)
+	if err != nil {
+		return drill.Row{}, err
+	}
+	p.Timestamp = r.clock.At(p.Timestamp)
+	return drill.Row{Payment: p, RecordedAt: r.clock.At(recordedAt)}, nil
+}
+
+// databaseTime is a DATETIME as the driver gives it: as text, or parsed and written by it.
+func databaseTime(text string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02 15:04:05.999999", time.RFC3339Nano} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time", text)
+}
+
+// items are the session table's payments as they are now, with their times by the rehearsal's clock.
+func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) error, error) {
+	var items []drill.Item
+	name := "payment-" + r.settings.Environment + "-sessions"
+	pages := dynamodb.NewScanPaginator(r.platform.Items(), &dynamodb.ScanInput{TableName: &name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read table: %w", err)
+		}
+		for _, item := range page.Items {
+			text := func(name string) string { s, _ := item[name].(*types.AttributeValueMemberS); return valueOf(s) }
+			if text(payment.AttributeAcceptedBucket) == "" {
+				continue // a health check's
+			}
+			p, err := payment.New(text("session_id"), text("transaction_id"), text("amount"), text("currency"), text("region"), text("timestamp"), text("status"))
+			if err != nil {
+				return nil, fmt.Errorf("read table: %w", err)
+			}
+			p.Timestamp = r.clock.At(p.Timestamp)
+			items = append(items, p)
+		}
+	}
+	return func(each func(drill.Item) error) error {
+		for _, item := range items {
+			if err := each(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+func valueOf(s *types.AttributeValueMemberS) string {
+	if s == nil {
+		return ""
+	}
+	return s.Value
+}
+
+// FaultNames are the names of the faults, in order.
+func FaultNames() []string { return slices.Sorted(maps.Keys(scenarios)) }

@@ -1,0 +1,286 @@
+package rehearsal
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"payments-dr/internal/drill"
+)
+
+// The spans of a run, simulated.
+const (
+	beforehand = 90 * time.Second
+	afterwards = 90 * time.Second
+	// faultLasts is how long a fault lasts that ends by itself.
+	faultLasts = 4 * time.Minute
+)
+
+// Scenario is a fault, and what is done about it.
+type Scenario struct {
+	// Description says in a sentence what goes wrong.
+	Description string
+	play        func(ctx context.Context, r *rehearsal) error
+}
+
+// Scenarios are what can be rehearsed, by name.
+func Scenarios() map[string]Scenario { return scenarios }
+
+var scenarios map[string]Scenario
+
+func init() { // because the scenarios call one another by name
+	scenarios = map[string]Scenario{
+		"region-loss": {
+			Description: "everything in the primary Region stops, in mid-flight; the plan fails over, the Region comes back, the plan fails back",
+			play:        playRegionLoss,
+		},
+		"planned-move": {Description: "nothing is broken; the plan moves everything to the other Region and back", play: playPlannedMove},
+		"database-down": {
+			Description: "the writer's database is gone, and the Region around it is well; the plan fails over and back",
+			play:        playDatabaseDown,
+		},
+		"api-errors": {Description: "the primary Region's API answers every request with a server error", play: playPassing("api-errors", apiErrors)},
+		"table-unreachable": {
+			Description: "the primary Region's functions do not reach their table",
+			play:        playPassing("table-unreachable", tableUnreachable),
+		},
+		"bus-down":  {Description: "the primary Region's event bus refuses all events", play: playPassing("bus-down", busDown)},
+		"partition": {Description: "both Regions live and do not reach each other", play: playPassing("partition", partition)},
+		"slow":      {Description: "the table takes 400 ms more a call, and the database is half a minute behind", play: playPassing("slow", slow)},
+		"flapping":  {Description: "the primary Region's API comes and goes every 40 seconds", play: playFlapping},
+		"bad-deploy": {
+			Description: "the primary Region's processor ends at every invocation",
+			play:        playPassing("bad-deploy", badDeploy),
+		},
+		"chaos": {Description: "a seeded random schedule of the faults that pass by themselves", play: playChaos},
+	}
+}
+
+// passing is a fault that comes and goes.
+type passing struct {
+	hits []drill.Subject
+	set  func(ctx context.Context, r *rehearsal, on bool) error
+}
+
+var (
+	payments = []drill.Subject{drill.SubjectPayments}
+
+	apiErrors = passing{payments, func(_ context.Context, r *rehearsal, on bool) error { r.platform.SetAPIErrors(r.here, on); return nil }}
+	badDeploy = passing{payments, func(_ context.Context, r *rehearsal, on bool) error { r.platform.SetCrashing(r.here, on); return nil }}
+	// A table that cannot be reached takes the payments along, and the relay.
+	tableUnreachable = passing{payments, func(_ context.Context, r *rehearsal, on bool) error {
+		r.platform.SetTableUnreachable(r.here, on)
+		return nil
+	}}
+	busDown   = passing{[]drill.Subject{drill.SubjectLedger}, func(_ context.Context, r *rehearsal, on bool) error { r.platform.SetBusDown(r.here, on); return nil }}
+	partition = passing{nil, func(ctx context.Context, r *rehearsal, on bool) error {
+		r.platform.SetPartitioned(on)
+		return r.database.SetPartitioned(ctx, on)
+	}}
+	slow = passing{nil, func(_ context.Context, r *rehearsal, on bool) error {
+		latency, lag := time.Duration(0), r.config.Assumed.ReplicationLag
+		if on {
+			latency, lag = 400*time.Millisecond, 30*time.Second
+		}
+		r.platform.SetSlow(r.here, r.clock.Real(latency))
+		r.database.SetLag(r.clock.Real(lag))
+		return nil
+	}}
+)
+
+func (r *rehearsal) begin(name string, f passing) drill.Event {
+	return drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: f.hits}
+}
+
+func playPassing(name string, f passing) func(context.Context, *rehearsal) error {
+	return func(ctx context.Context, r *rehearsal) error {
+		r.phase("before")
+		if err := r.sleep(ctx, beforehand); err != nil {
+			return err
+		}
+		r.phase(name)
+		if err := r.pass(ctx, name, f, faultLasts); err != nil {
+			return err
+		}
+		r.phase("after")
+		// Long enough for the health checks to see that all is well, and for answers to be looked up again.
+		return r.sleep(ctx, 2*time.Minute)
+	}
+}
+
+func (r *rehearsal) pass(ctx context.Context, name string, f passing, lasts time.Duration) error {
+	r.event(r.begin(name, f))
+	if err := f.set(ctx, r, true); err != nil {
+		return fmt.Errorf("begin %s: %w", name, err)
+	}
+	if err := r.sleep(ctx, lasts); err != nil {
+		return err
+	}
+	if err := f.set(ctx, r, false); err != nil {
+		return fmt.Errorf("end %s: %w", name, err)
+	}
+	r.event(drill.Event{Kind: drill.KindFaultEnds, Name: name, Region: r.here})
+	return nil
+}
+
+func playRegionLoss(ctx context.Context, r *rehearsal) error {
+	const name = "region-loss"
+	r.phase("before")
+	if err := r.sleep(ctx, beforehand); err != nil {
+		return err
+	}
+	r.phase("one Region is lost")
+	r.event(drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: []drill.Subject{drill.SubjectPayments, drill.SubjectLedger}})
+	r.platform.SetLost(r.here, true)
+	if err := r.database.SetDown(ctx, r.here, true); err != nil {
+		return err
+	}
+	if err := r.sleep(ctx, r.config.Assumed.Decision); err != nil {
+		return err
+	}
+	r.phase("failover")
+	if err := r.execute(ctx, r.there, Ungraceful); err != nil {
+		return err
+	}
+	r.phase("one Region serves")
+	if err := r.sleep(ctx, 2*time.Minute); err != nil {
+		return err
+	}
+
+	r.phase("the Region is back")
+	r.platform.SetLost(r.here, false)
+	if err := r.database.SetDown(ctx, r.here, false); err != nil {
+		return err
+	}
+	r.event(drill.Event{Kind: drill.KindFaultEnds, Name: name, Region: r.here})
+	return r.goBack(ctx)
+}
+
+// goBack is what the runbook says for the way back: the old Region's ledger is stopped, its database rejoins, and the plan moves
+// everything there again.
+func (r *rehearsal) goBack(ctx context.Context) error {
+	r.platform.Region(r.here).LedgerMapping.SetEnabled(false)
+	r.note("by the runbook: the ledger of %s is stopped, which the ungraceful execution left out", r.here)
+	if err := r.sleep(ctx, r.config.Assumed.Rejoining); err != nil {
+		return err
+	}
+	lost, err := r.database.Rejoin(ctx, r.here)
+	if err != nil {
+		return err
+	}
+	r.note("the old writer is a secondary again; %d of its rows had not been replicated", len(lost.Unreplicated))
+	if err := r.sleep(ctx, time.Minute); err != nil {
+		return err
+	}
+	r.phase("failback")
+	if err := r.execute(ctx, r.here, Graceful); err != nil {
+		return err
+	}
+	r.phase("after")
+	return nil
+}
+
+func playPlannedMove(ctx context.Context, r *rehearsal) error {
+	r.phase("before")
+	if err := r.sleep(ctx, beforehand); err != nil {
+		return err
+	}
+	for _, to := range []string{r.there, r.here} {
+		r.phase("moving to " + to)
+		if err := r.execute(ctx, to, Graceful); err != nil {
+			return err
+		}
+		r.phase(to + " serves")
+		if err := r.sleep(ctx, 2*time.Minute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func playDatabaseDown(ctx context.Context, r *rehearsal) error {
+	const name = "database-down"
+	r.phase("before")
+	if err := r.sleep(ctx, beforehand); err != nil {
+		return err
+	}
+	r.phase("the database is gone")
+	r.event(drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: []drill.Subject{drill.SubjectLedger}})
+	if err := r.database.SetDown(ctx, r.here, true); err != nil {
+		return err
+	}
+	if err := r.sleep(ctx, r.config.Assumed.Decision); err != nil {
+		return err
+	}
+	r.phase("failover")
+	if err := r.execute(ctx, r.there, Ungraceful); err != nil {
+		return err
+	}
+	if err := r.sleep(ctx, 2*time.Minute); err != nil {
+		return err
+	}
+	r.phase("the database is back")
+	if err := r.database.SetDown(ctx, r.here, false); err != nil {
+		return err
+	}
+	r.event(drill.Event{Kind: drill.KindFaultEnds, Name: name, Region: r.here})
+	return r.goBack(ctx)
+}
+
+func playFlapping(ctx context.Context, r *rehearsal) error {
+	const name = "flapping"
+	r.phase("before")
+	if err := r.sleep(ctx, beforehand); err != nil {
+		return err
+	}
+	r.phase(name)
+	r.event(drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: payments})
+	for range 4 {
+		for _, on := range []bool{true, false} {
+			r.platform.SetAPIErrors(r.here, on)
+			if err := r.sleep(ctx, 40*time.Second); err != nil {
+				return err
+			}
+		}
+	}
+	r.event(drill.Event{Kind: drill.KindFaultEnds, Name: name, Region: r.here})
+	r.phase("after")
+	return r.sleep(ctx, 2*time.Minute)
+}
+
+// playChaos lets eight faults pass, one after another, for a minute to two each, with a minute or two between them.
+func playChaos(ctx context.Context, r *rehearsal) error {
+	faults := []struct {
+		name string
+		passing
+	}{
+		{"api-errors", apiErrors}, {"table-unreachable", tableUnreachable}, {"bus-down", busDown},
+		{"partition", partition}, {"slow", slow}, {"bad-deploy", badDeploy},
+	}
+	random := rand.New(rand.NewPCG(r.config.Seed, 77))
+	r.phase("before")
+	if err := r.sleep(ctx, beforehand); err != nil {
+		return err
+	}
+	r.phase("chaos")
+	for i := range 8 {
+		fault := faults[random.IntN(len(faults))]
+		name := fmt.Sprintf("%s, number %d", fault.name, i+1)
+		if err := r.pass(ctx, name, passing{hits: nil, set: fault.set}, time.Minute+time.Duration(random.Int64N(int64(time.Minute)))); err != nil {
+			return err
+		}
+		if err := r.sleep(ctx, 90*time.Second+time.Duration(random.Int64N(int64(time.Minute)))); err != nil {
+			return err
+		}
+	}
+	r.phase("after")
+	return nil
+}
+
+// trusting is the TLS of health checkers, which ask a Region's own host. The simulated APIs have one certificate, the public
+// name's.
+func trusting(p *Platform, name string) *tls.Config {
+	return &tls.Config{RootCAs: p.Trust(), ServerName: name, MinVersion: tls.VersionTLS12}
+}
