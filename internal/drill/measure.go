@@ -60,6 +60,7 @@ type measure struct {
 
 	accounts accounts
 	faults   []fault
+	waits    []record
 }
 
 // span is a request's.
@@ -99,6 +100,7 @@ func (m *measure) sort() {
 		}
 		m.seen(a.sent, a.ended)
 	}
+	m.sent = make([]span, 0, blockSize*len(m.requests))
 	for _, block := range m.requests {
 		for i := range block {
 			m.sent = append(m.sent, span{block[i].sent, block[i].ended, block[i].outcome == acknowledged})

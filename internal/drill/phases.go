@@ -29,7 +29,7 @@ func (m *measure) measurePhases() {
 	for i := range all[1:] {
 		all[i].to = all[i+1].from
 	}
-	waits := m.waits()
+	waits := m.waited()
 	for _, b := range all {
 		p := Phase{Name: b.name, From: moment(b.from), To: moment(min(b.to, m.last))}
 		attempts := m.byTime[m.indexOf(b.from):m.indexOf(b.to)]
@@ -82,9 +82,12 @@ func (m *measure) requestIndex(at int64) int {
 	return sort.Search(len(m.sent), func(i int) bool { return m.sent[i].sent >= at })
 }
 
-// waits are the payments whose times of acceptance and recording are known, by acceptance.
-func (m *measure) waits() []record {
-	var waits []record
+// waited are the payments whose times of acceptance and recording are known, by acceptance.
+func (m *measure) waited() []record {
+	if m.waits != nil {
+		return m.waits
+	}
+	waits := make([]record, 0, len(m.accounts.list))
 	for i := range m.accounts.list {
 		if one := &m.accounts.list[i]; one.flags.has(inLedger) && one.recorded != 0 {
 			waits = append(waits, record{one.ledgerAccepted, one.recorded})
@@ -93,6 +96,7 @@ func (m *measure) waits() []record {
 	slices.SortFunc(waits, func(a, b record) int {
 		return cmp.Or(cmp.Compare(a.accepted, b.accepted), cmp.Compare(a.recorded, b.recorded))
 	})
+	m.waits = waits
 	return waits
 }
 
@@ -166,7 +170,7 @@ func (m *measure) drawTimeline() {
 	for region, points := range answered {
 		t.Answered = append(t.Answered, Series{Region: m.regionName(region), Points: points})
 	}
-	for _, w := range m.waits() {
+	for _, w := range m.waited() {
 		higher(t.Wait, at(w.accepted), time.Duration(w.recorded-w.accepted).Seconds())
 	}
 	sampled := map[sampleKey]Points{}

@@ -56,7 +56,7 @@ func (m *measure) measureLedger() {
 
 // records are all payments of table and ledger, by when they were recorded.
 func (m *measure) records() []record {
-	var records []record
+	records := make([]record, 0, len(m.accounts.list))
 	for i := range m.accounts.list {
 		switch one := &m.accounts.list[i]; {
 		case one.flags.has(inLedger):
@@ -75,7 +75,7 @@ func (m *measure) records() []record {
 // not seen to be back; it is nil if the fault had no effect. The reason is why it is not measured.
 func (m *measure) ledgerBack(f fault, records []record) (took *time.Duration, reason string) {
 	shown := &m.report.Faults[f.index]
-	before, since := f.begins, make([]record, 0, len(records))
+	before, since := f.begins, []record(nil)
 	for _, r := range records {
 		if r.accepted >= f.begins {
 			since = append(since, r)
@@ -199,16 +199,16 @@ func (m *measure) measurePromotions() {
 		}
 		m.report.Promotions = append(m.report.Promotions, p)
 	}
+	switch {
+	case n == 0:
+		unmeasured = "nothing was promoted"
+	case m.report.Totals.Payments == 0:
+		unmeasured = cmp.Or(unmeasured, "no payment was acknowledged")
+	}
 	for _, f := range m.faults {
 		if m.hits(f, SubjectLedger) && !used[f.index] {
 			unmeasured = cmp.Or(unmeasured, fmt.Sprintf("the fault %q led to no promotion", m.report.Faults[f.index].Name))
 		}
-	}
-	switch {
-	case n == 0:
-		unmeasured = cmp.Or(unmeasured, "nothing was promoted")
-	case m.report.Totals.Payments == 0:
-		unmeasured = cmp.Or(unmeasured, "no payment was acknowledged")
 	}
 	m.report.Objectives = append(m.report.Objectives, m.timed(NameRPO, m.run.Objectives.RPO, m.run.Computed.RPO, measured, unmeasured))
 }
