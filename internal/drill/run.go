@@ -1,0 +1,114 @@
+package drill
+
+import (
+	"fmt"
+	"time"
+
+	"payments-dr/internal/reconcile"
+)
+
+// Run is what observations are measured by: what was promised, what was computed, and what is there in the end.
+type Run struct {
+	// Banner is the line that stands first in every output and says what this is: "SIMULATED: …" of a rehearsal.
+	Banner string
+	// Title names the run.
+	Title string
+	// Objectives are what was promised. Beside them no payment may be lost, doubled, different or unexplained, whatever the run.
+	Objectives Objectives
+	// Computed are what the objectives' times come to by computation; nil where they were not computed.
+	Computed struct{ PaymentsRTO, LedgerRTO, RPO *Computed }
+	// Sustained says what counts as payments being taken, and recorded, again.
+	Sustained Sustained
+	// Assumptions are what the run stands on without having measured it.
+	Assumptions []Assumption
+
+	// SessionPrefix begins the sessions of the run's own payments, where others make payments too. Items and rows of other
+	// sessions are counted and left alone. Empty: all are the run's own.
+	SessionPrefix string
+	// Table hands the session table's items to the function, as they are in the end.
+	Table func(each func(Item) error) error
+	// LedgerBefore hands over the ledger's rows before the last reconciliation and after the queues were worked off; nil: what
+	// the reconciliation has repaired is not known.
+	LedgerBefore func(each func(Row) error) error
+	// Ledger hands over the ledger's rows as they are in the end.
+	Ledger func(each func(Row) error) error
+	// Promoted hand over the rows that the promoted database had at each promotion, in the order of the promotions. Where one is
+	// missing, the final ledger's times of recording say it.
+	Promoted []func(each func(Row) error) error
+	// Reconciliations are their reports, in the order of time.
+	Reconciliations []reconcile.Report
+}
+
+// Objectives are the promised times; zero: nothing is promised, and the time is measured and not judged.
+type Objectives struct {
+	// PaymentsRTO is how long payments may not be taken.
+	PaymentsRTO time.Duration
+	// LedgerRTO is how long payments may not be recorded. It needs an RPO.
+	LedgerRTO time.Duration
+	// RPO is how far the promoted ledger may be behind the loss.
+	RPO time.Duration
+}
+
+// Computed is a time as computed: as a rule, and at the most.
+type Computed struct{ Expected, Worst time.Duration }
+
+// Sustained says when success counts as lasting. Zero values are the defaults.
+type Sustained struct {
+	// For is how long it has to last; 0 is 60 s.
+	For time.Duration
+	// Success is the share of attempts that has to succeed, above 0.5 and up to 1; 0 is 0.99.
+	Success float64
+	// Silence is the longest pause between attempts, or between records, that still counts as looking on; 0 is 10 s.
+	Silence time.Duration
+	// Sent is the share of the requests on schedule that have to be sent, where the schedule is known, up to 1; 0 is 0.9.
+	Sent float64
+}
+
+// Assumption is something that the run stands on without having measured it.
+type Assumption struct {
+	What  string `json:"what"`
+	Value string `json:"value"`
+	// Source is where it is written: a documentation page's name, a template, a measurement.
+	Source string `json:"source"`
+}
+
+func (r *Run) check() error {
+	for _, one := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Objectives.PaymentsRTO", r.Objectives.PaymentsRTO}, {"Objectives.LedgerRTO", r.Objectives.LedgerRTO}, {"Objectives.RPO", r.Objectives.RPO},
+		{"Sustained.For", r.Sustained.For}, {"Sustained.Silence", r.Sustained.Silence},
+	} {
+		if one.value < 0 {
+			return fmt.Errorf("%s is %v; allowed is 0 or more", one.field, one.value)
+		}
+	}
+	switch s := r.Sustained; {
+	case r.Banner == "":
+		return fmt.Errorf("Banner is empty; allowed is a line that says what the run is")
+	case r.Objectives.LedgerRTO > 0 && r.Objectives.RPO == 0:
+		return fmt.Errorf("Objectives.RPO is 0; allowed with a LedgerRTO is more than 0")
+	case s.Success != 0 && !(s.Success > 0.5 && s.Success <= 1):
+		return fmt.Errorf("Sustained.Success is %v; allowed is above 0.5 and up to 1", s.Success)
+	case s.Sent != 0 && !(s.Sent > 0 && s.Sent <= 1):
+		return fmt.Errorf("Sustained.Sent is %v; allowed is above 0 and up to 1", s.Sent)
+	}
+	return nil
+}
+
+func (s Sustained) orDefault() Sustained {
+	if s.For == 0 {
+		s.For = time.Minute
+	}
+	if s.Success == 0 {
+		s.Success = 0.99
+	}
+	if s.Silence == 0 {
+		s.Silence = 10 * time.Second
+	}
+	if s.Sent == 0 {
+		s.Sent = 0.9
+	}
+	return s
+}
