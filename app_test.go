@@ -25,7 +25,7 @@ const (
 	envDev  = "dev"
 	envProd = "prod"
 	// envEurope has its primary Region away from the global stack's, an eventually consistent table, no NAT gateways, an
-	// existing hosted zone, three instances and the secondary as the ledger's active Region.
+	// existing hosted zone, three instances, a budget, and the secondary as the ledger's active Region.
 	envEurope = "europe"
 )
 
@@ -94,6 +94,9 @@ func european(dev map[string]any) map[string]any {
 	europe["network"] = map[string]any{"natGatewaysPerRegion": 0.0}
 	europe["dns"] = map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}
 	europe["account"] = "111122223333"
+	europe["alerts"] = map[string]any{
+		"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+	}
 	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 48.0}
 	database := maps.Clone(dev["database"].(map[string]any))
 	database["instancesPerRegion"] = 3.0

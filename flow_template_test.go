@@ -25,8 +25,8 @@ func topology(t *testing.T, env string, change func(resources map[string]assembl
 	for _, role := range regionalRoles {
 		stack := viewOf(t, env, role).stack
 		resources := maps.Clone(stack.Template.Resources)
-		for id, resource := range resources { // schedules are of the default bus, and no payment's event
-			if resource.Type == "AWS::Events::Rule" && resource.Properties["EventPattern"] == nil {
+		for id, resource := range resources { // schedules and notices are of the default bus, and no payment's event
+			if resource.Type == "AWS::Events::Rule" && resource.Properties["EventBusName"] == nil {
 				delete(resources, id)
 			}
 		}
@@ -131,9 +131,12 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		if len(rules) != 3 {
-			t.Errorf("%d rules, want forward, ledger and reconcile", len(rules))
+		var names []string
+		for _, rule := range rules {
+			names = append(names, strings.TrimPrefix(rule.Properties["Name"].(string), "payment-"+v.assembly.Settings.Environment+"-"))
 		}
+		slices.Sort(names)
+		same(t, "rules", names, []string{"backup-notices", "database-role", "forward", "ledger", "reconcile", "recovery-plan-notices"})
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
 				config := object(object(target)["DeadLetterConfig"])
@@ -149,7 +152,11 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 		}
 		keyID, key := v.one(t, "AWS::KMS::Key")
 		policy := text(key.Properties["KeyPolicy"])
-		for _, resource := range []string{"rule/payment-" + v.assembly.Settings.Environment + "/*", "rule/payment-" + v.assembly.Settings.Environment + "-reconcile"} {
+		env := v.assembly.Settings.Environment
+		for _, resource := range []string{
+			"rule/payment-" + env + "/*", "rule/payment-" + env + "-reconcile", "rule/payment-" + env + "-database-role",
+			"rule/payment-" + env + "-backup-notices", "rule/payment-" + env + "-recovery-plan-notices",
+		} {
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
 			}
@@ -293,7 +300,7 @@ func TestQueues(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		same(t, "queues", names, []string{"ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events"})
+		same(t, "queues", names, []string{"ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events", "undelivered-notices"})
 
 		ledger := v.named(t, "AWS::SQS::Queue", "QueueName", "payment-"+s.Environment+"-ledger").Properties
 		same(t, "the ledger queue's retention", ledger["MessageRetentionPeriod"], s.Ledger.QueueRetentionHours*3600)
@@ -424,6 +431,10 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		target := object(list(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
+		role := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-database-role").Properties
+		same(t, "schedule of the question for the role", role["ScheduleExpression"], "rate(1 minute)") // the period of the alarms on its answer
+		same(t, "its state", role["State"], "ENABLED")
+		same(t, "its input", object(list(role["Targets"])[0])["Input"], `{"role":true}`)
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
 		_, async := v.one(t, "AWS::Lambda::EventInvokeConfig")

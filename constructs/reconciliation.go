@@ -26,6 +26,8 @@ const (
 	reconcileTimeout = 15 * time.Minute
 	// reconcileEvery is how often the last hours are compared. Each run looks back twice as far.
 	reconcileEvery = time.Hour
+	// databaseRoleEvery is how often the database is asked whether it takes writes: the period of the alarms that need to know.
+	databaseRoleEvery = time.Minute
 )
 
 // ReconciliationProps is what the reconciliation needs of its Region.
@@ -62,7 +64,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			Key:         props.Key,
 			Environment: environment,
 		}),
-		Failures: NewDeadLetterQueue(scope, "Failures", "payment-"+s.Environment+"-reconcile-failures", props.Key),
+		Failures: NewDeadLetterQueue(scope, "Failures", s, "reconcile-failures", props.Key),
 	}
 	allowDatabaseUser(r.Function, props.Database, ledger.UserName)
 	r.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -78,18 +80,24 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		MaxEventAge:   awscdk.Duration_Minutes(jsii.Number(reconcileEvery.Minutes())),
 		OnFailure:     awslambdadestinations.NewSqsDestination(r.Failures),
 	})
-	name := "payment-" + s.Environment + "-reconcile"
-	allowEventBridge(props.Key, stack, "rule/"+name)
-	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
-		RuleName:    text(name),
-		Description: text("Reconciles the last hours"),
-		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
-		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
-			Event:           awsevents.RuleTargetInput_FromObject(map[string]any{"scheduled": true}),
-			DeadLetterQueue: r.Failures,
-			MaxEventAge:     seconds(reconcileEvery),
-			RetryAttempts:   jsii.Number(2),
-		})},
-	})
+	schedule := func(id, name, description string, every time.Duration, event map[string]any) {
+		name = "payment-" + s.Environment + "-" + name
+		allowEventBridge(props.Key, stack, "rule/"+name)
+		awsevents.NewRule(scope, text(id), &awsevents.RuleProps{
+			RuleName:    text(name),
+			Description: text(description),
+			Schedule:    awsevents.Schedule_Rate(seconds(every)),
+			Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
+				Event:           awsevents.RuleTargetInput_FromObject(event),
+				DeadLetterQueue: r.Failures,
+				MaxEventAge:     seconds(every),
+				RetryAttempts:   jsii.Number(2),
+			})},
+		})
+		newRuleAlarms(scope, s, "", name)
+	}
+	schedule("Schedule", "reconcile", "Reconciles the last hours", reconcileEvery, map[string]any{"scheduled": true})
+	// Alarms that depend on which Region's cluster is the writer take it from the answers; see newDatabaseAlarms.
+	schedule("Role", "database-role", "Asks the database whether it takes writes", databaseRoleEvery, map[string]any{"role": true})
 	return r
 }

@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
 	"payments-dr/constructs"
@@ -16,5 +18,10 @@ func newGlobal(app awscdk.App, s *settings.Settings, secondary *regional) awscdk
 	constructs.NewDatabaseParameters(stack, "Parameters", s, s.Regions.Primary, map[string]*string{
 		constructs.ParameterSecondaryEndpoint: secondary.database.Cluster.AttrEndpointAddress(),
 	})
+	if !slices.ContainsFunc(s.Both(), func(r settings.Region) bool { return r.Name == settings.GlobalRegion }) {
+		// Alarms tell a topic of their own Region; here no regional stack has made one.
+		constructs.NewAlertTopic(stack, "Alerts", s, constructs.NewEncryptionKey(stack, "Key", s))
+	}
+	constructs.NewBudget(stack, "Budget", s)
 	return stack
 }

@@ -29,6 +29,7 @@ func newRegional(app awscdk.App, s *settings.Settings, role string, region setti
 		region: region,
 	}
 	r.key = constructs.NewEncryptionKey(r.Stack, "Key", s)
+	constructs.NewAlertTopic(r.Stack, "Alerts", s, r.key)
 	r.network = constructs.NewNetwork(r.Stack, "Network", s, region, r.key)
 	return r
 }
@@ -59,6 +60,8 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2)
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
 		Settings: s, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})
+	constructs.NewNotices(r.Stack, "Notices", s, r.key)
+	constructs.NewAlarms(r.Stack, "Alarms", s, r.region)
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
 	})

@@ -63,6 +63,26 @@ const (
 	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
 )
 
+// Reconcile's metrics of the Region's database, each 1 or 0 every minute.
+const (
+	// MetricDatabaseUnreachable is 1 if the database did not answer whether it takes writes.
+	MetricDatabaseUnreachable = "DatabaseUnreachable"
+	// MetricDatabaseReader is 1 if it takes none, because the other Region's does. It is missing while the database is unreachable.
+	MetricDatabaseReader = "DatabaseReader"
+)
+
+// The canary's metrics, each minute.
+const (
+	// MetricCanaryPaymentSucceeded counts payments that went as they should.
+	MetricCanaryPaymentSucceeded = "CanaryPaymentSucceeded"
+	// MetricCanaryPaymentFailed counts payments that did not.
+	MetricCanaryPaymentFailed = "CanaryPaymentFailed"
+	// MetricCanaryPaymentLatency is how long a payment took that succeeded, in milliseconds.
+	MetricCanaryPaymentLatency = "CanaryPaymentLatency"
+	// MetricOtherRegionUnreachable is 1 if the other Region's API did not answer, and otherwise 0.
+	MetricOtherRegionUnreachable = "OtherRegionUnreachable"
+)
+
 // Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one. They are Values otherwise.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
 	values := make(map[string]int, len(names))
