@@ -300,3 +300,39 @@ func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
 		})
 	}
 }
+
+func TestRoleIsToldAsMetrics(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		standby      bool
+		err          error
+		answer, line string
+	}{
+		{"writer", false, nil, `{"reader":false}`, `"DatabaseReader":0,"DatabaseUnreachable":0`},
+		{"reader", true, nil, `{"reader":true}`, `"DatabaseReader":1,"DatabaseUnreachable":0`},
+		{"no answer", false, errors.New("no endpoint answers"), `{"unreachable":true}`, `"error":"no endpoint answers","DatabaseUnreachable":1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := &side{}
+			h, log := newTestHandler(table, &ledgerSide{})
+			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
+			answer, err := h.invoke(t.Context(), json.RawMessage(`{"role":true}`))
+			if err != nil {
+				t.Fatal(err) // a database that is away is what the question was about
+			}
+			if body, err := json.Marshal(answer); err != nil || string(body) != tt.answer {
+				t.Errorf("answer %s, %v; want %s", body, err, tt.answer)
+			}
+			line := log.String()
+			if !strings.Contains(line, tt.line) || !strings.Contains(line, `"Function":"reconcile"`) || !strings.Contains(line, `"Namespace":"Payments/test"`) {
+				t.Errorf("line %s, want in it %s", line, tt.line)
+			}
+			if tt.err != nil && strings.Contains(line, `"DatabaseReader"`) {
+				t.Errorf("line %s tells a role that nobody knows", line)
+			}
+			if len(table.asked) > 0 {
+				t.Error("a reconciliation was run")
+			}
+		})
+	}
+}
