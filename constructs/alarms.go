@@ -20,7 +20,7 @@ func NewAlarms(scope constructs.Construct, id string, s *settings.Settings, regi
 	newRelayAlarms(scope, s)
 	reader, replication := newDatabaseAlarms(scope, s, region)
 	newLedgerAlarms(scope, s, reader)
-	newReconciliationAlarms(scope, s, reader)
+	newReconciliationAlarms(scope, s)
 	newCanaryAlarms(scope, s)
 	newOtherRegionAlarms(scope, s, other, replication)
 }

@@ -3,7 +3,6 @@ package constructs
 import (
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/constructs-go/constructs/v10"
@@ -76,40 +75,12 @@ func newInstanceAlarms(scope constructs.Construct, s *settings.Settings, instanc
 		name: "database-" + number + "-connections", section: "Database connections",
 		says: "Most of the connections that " + instance + " takes are in use.",
 		of:   instanceMetric(instance, "DatabaseConnections", maximum), is: above,
-		threshold: math.Floor(float64(s.Alarms.DatabaseConnectionPercent) / 100 * maxConnections(s.Database.InstanceClass)), periods: 3, missing: missingIsGood,
+		threshold: math.Floor(float64(s.Alarms.DatabaseConnectionPercent) / 100 * float64(s.Database.MaxConnections())), periods: 3, missing: missingIsGood,
 	})
 	newAlarm(scope, s, alarm{
 		name: "database-" + number + "-memory", section: "Database memory",
 		says: "The memory of " + instance + " is nearly used up.",
 		of:   instanceMetric(instance, "FreeableMemory", average), is: below,
-		threshold: math.Floor(float64(s.Alarms.DatabaseFreeMemoryPercent) / 100 * memoryBytes(s.Database.InstanceClass)), periods: 10, missing: missingIsGood,
+		threshold: math.Floor(float64(s.Alarms.DatabaseFreeMemoryPercent) / 100 * float64(s.Database.InstanceMemoryBytes())), periods: 10, missing: missingIsGood,
 	})
-}
-
-const gibibyte = 1 << 30
-
-// memoryBytes is the memory of an instance class. A "large" of the r families has 16 GiB and of x2g 32, and each size above has as
-// many times more as its number says ("Hardware specifications for DB instance classes for Aurora", Amazon Aurora User Guide).
-// Settings have been checked: the class is of one of the families that they allow.
-func memoryBytes(class string) float64 {
-	family, size, _ := strings.Cut(strings.TrimPrefix(class, "db."), ".")
-	memory := 16.0 * gibibyte
-	if count, ok := strings.CutSuffix(size, "xlarge"); ok {
-		n := 1
-		if count != "" {
-			n, _ = strconv.Atoi(count)
-		}
-		memory = 32 * gibibyte * float64(n)
-	}
-	if strings.HasPrefix(family, "x2g") {
-		memory *= 2
-	}
-	return memory
-}
-
-// maxConnections is how many connections an instance of a class takes by default: 1,000 for 16 GiB, and 1,000 more each time that
-// the memory doubles ("Maximum connections to an Aurora MySQL DB instance", Amazon Aurora User Guide, whose table rounds sizes
-// between up, where this rounds nothing: the alarm may come a little early).
-func maxConnections(class string) float64 {
-	return math.Floor(1000 * math.Log2(memoryBytes(class)/(8*gibibyte)))
 }

@@ -7,14 +7,11 @@ import (
 	"payments-dr/internal/telemetry"
 )
 
-// alarmReconciliationSilent is part of reconciliation-stopped and has no actions of its own.
-const alarmReconciliationSilent = "reconciliation-silent"
-
 // newReconciliationAlarms makes the alarms on what the reconciliation finds, and on its not running at all.
 //
-// It reports in the Region whose cluster is the writer, and finds a reader in the other and says nothing. So its silence counts
-// where the database is not a reader.
-func newReconciliationAlarms(scope constructs.Construct, s *settings.Settings, reader constructs.IDependable) {
+// It runs in both Regions, and in the standby it reports that it has run and nothing else. So its silence is a fault in either: one
+// that is found only when the roles have swapped is found too late.
+func newReconciliationAlarms(scope constructs.Construct, s *settings.Settings) {
 	for _, found := range []struct{ name, section, metric, says string }{
 		{"payments-missing", "Payments missing", telemetry.MetricReconcileMissing,
 			"Accepted payments were not in the ledger when the reconciliation looked, and have been recorded by it."},
@@ -30,15 +27,9 @@ func newReconciliationAlarms(scope constructs.Construct, s *settings.Settings, r
 			of: ownMetric(s, "reconcile", found.metric, maximum).every(reconcileEvery), is: atLeast, threshold: 1, periods: 1, missing: missingIsGood,
 		})
 	}
-	silent := newAlarm(scope, s, alarm{
-		name: alarmReconciliationSilent, section: "Reconciliation stopped", silent: true,
-		says: "Part of reconciliation-stopped, and normal in the standby: no reconciliation has come to its end.",
-		of:   ownMetric(s, "reconcile", telemetry.MetricReconcileTablePayments, samples).every(reconcileEvery), is: below, threshold: 1, periods: 2, missing: missingIsBad,
-	})
-	newCompositeAlarm(scope, s, compositeAlarm{
+	newAlarm(scope, s, alarm{
 		name: "reconciliation-stopped", section: "Reconciliation stopped",
-		says:     "No reconciliation has come to its end for two hours, in the Region whose database takes writes.",
-		rule:     alarmIs(s, alarmReconciliationSilent) + " AND NOT " + alarmIs(s, alarmDatabaseReader),
-		operands: []constructs.IDependable{silent, reader},
+		says: "No reconciliation has come to its end for two hours.",
+		of:   ownMetric(s, "reconcile", telemetry.MetricReconcileRuns, sum).every(reconcileEvery), is: below, threshold: 1, periods: 2, missing: missingIsBad,
 	})
 }

@@ -11,6 +11,10 @@ import (
 	"payments-dr/internal/settings"
 )
 
+// uneventfulSteps are the events of a plan's steps that nobody is told: the start and the end of the execution tell enough. The
+// guide's examples begin them with a capital, the API's model does not.
+var uneventfulSteps = []string{"StepStarted", "StepUpdate", "StepSucceeded", "stepStarted", "stepUpdate", "stepSucceeded"}
+
 // NewNotices tells a Region's topic what other services report as events: backups, copies and restores that failed, and what
 // the recovery plan finds and does. What cannot be told ends in a dead-letter queue, which has an alarm.
 //
@@ -56,18 +60,17 @@ func NewNotices(scope constructs.Construct, id string, s *settings.Settings, key
 			name:        "recovery-plan-notices",
 			description: "Tells what the recovery plan finds and does",
 			// A warning about the plan comes once a day while it stands. In the guide's example its detail-type is that of an execution, so
-			// both are taken ("Using Region switch with Amazon EventBridge", Amazon Application Recovery Controller Developer Guide). Of a
-			// plan's steps, those that begin or succeed are left out: the start and the end tell enough.
+			// both are taken ("Using Region switch with Amazon EventBridge", Amazon Application Recovery Controller Developer Guide).
 			pattern: map[string]any{
 				"source":      []string{"aws.arc-region-switch"},
 				"detail-type": []string{"ARC Region Switch Plan Evaluation", "ARC Region Switch Plan Execution"},
 				"resources":   prefix("arn:aws:arc-region-switch::" + s.Account + ":plan/payment-" + s.Environment),
 				"detail": map[string]any{"$or": []any{
-					map[string]any{"eventType": []any{map[string]any{"anything-but": map[string]any{"equals-ignore-case": []string{"stepStarted", "stepUpdate", "stepSucceeded"}}}}},
+					map[string]any{"eventType": []any{map[string]any{"anything-but": uneventfulSteps}}},
 					map[string]any{"eventType": []any{map[string]any{"exists": false}}},
 				}},
 			},
-			says: "<type> in " + region + ": <event> <action> <step> <warning>", section: "Recovery plan",
+			says: "<type> in " + region + ". <event> <action> <step> <warning>", section: "Recovery plan",
 			paths: map[string]string{
 				"type": "$.detail-type", "event": "$.detail.eventType", "action": "$.detail.executionAction",
 				"step": "$.detail.stepDetails.stepName", "warning": "$.detail.metadata.warning",

@@ -44,7 +44,7 @@ func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, err
 			return nil, fmt.Errorf("find out whether this Region is the standby: %w", err)
 		}
 		if standby {
-			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby")
+			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby", telemetry.Counts(h.namespace, "reconcile", h.now(), telemetry.MetricReconcileRuns)...)
 			return map[string]bool{"standby": true}, nil
 		}
 	}
@@ -111,6 +111,7 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 	}
 	if report.Complete {
 		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]int{
+			telemetry.MetricReconcileRuns:          1,
 			telemetry.MetricReconcileTablePayments: report.Counts.Table,
 			telemetry.MetricReconcileMissing:       report.Counts.Missing,
 			telemetry.MetricReconcileRepaired:      report.Counts.Repaired,

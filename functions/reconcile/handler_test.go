@@ -198,7 +198,7 @@ func TestFaultsAreAResultAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
+		"ReconcileRuns": 1, "ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
 		"ReconcileConflicting": 1, "ReconcileDiffering": 1, "ReconcileUnaccounted": 1,
 	}
 	directive := line.AWS.CloudWatchMetrics[0]
@@ -282,11 +282,14 @@ func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			table, ledger := &side{}, &ledgerSide{}
-			h, _ := newTestHandler(table, ledger)
+			h, log := newTestHandler(table, ledger)
 			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
 			answer, err := h.invoke(t.Context(), json.RawMessage(tt.event))
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if ran := strings.Contains(log.String(), `"ReconcileRuns":1`); ran != (tt.err == nil) {
+				t.Errorf("log %s", log)
 			}
 			if got := min(len(table.asked), 1); got != tt.asked {
 				t.Errorf("the table was asked %d times", len(table.asked))

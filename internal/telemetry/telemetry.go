@@ -61,6 +61,8 @@ const (
 	MetricReconcileConflicting   = "ReconcileConflicting"
 	MetricReconcileDiffering     = "ReconcileDiffering"
 	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
+	// MetricReconcileRuns counts runs that came to their end, those too that found the standby and had nothing to do.
+	MetricReconcileRuns = "ReconcileRuns"
 )
 
 // Reconcile's metrics of the Region's database, each 1 or 0 every minute.
