@@ -60,7 +60,7 @@ var documentedMetrics = map[string]map[string][]string{
 	},
 	// "Monitoring health checks using CloudWatch", Amazon Route 53 Developer Guide
 	"AWS/Route53": {"HealthCheckStatus": {"HealthCheckId"}, "HealthCheckPercentageHealthy": {"HealthCheckId"}},
-	// "Monitoring AWS Backup with CloudWatch", AWS Backup Developer Guide
+	// "Monitoring AWS Backup metrics with CloudWatch", AWS Backup Developer Guide
 	"AWS/Backup": {
 		"NumberOfBackupJobsCompleted": {"BackupVaultName", "ResourceType"}, "NumberOfBackupJobsFailed": {"BackupVaultName", "ResourceType"},
 		"NumberOfCopyJobsFailed": {"ResourceType", "BackupVaultName"}, "NumberOfRestoreJobsFailed": {"ResourceType"},
@@ -216,6 +216,11 @@ func checkDimension(a *assembly.Assembly, region string, s series, name string, 
 			}
 		}
 		return fmt.Errorf("there is no replica of %s in %s", text(value), at)
+	case "ResourceType": // of AWS Backup: a kind of resource
+		if !slices.Contains([]any{"Aurora", "DynamoDB"}, value) {
+			return fmt.Errorf("nothing here is a %s", text(value))
+		}
+		return nil
 	case "Operation":
 		if !slices.Contains([]any{"PutItem", "GetItem", "Query", "BatchGetItem"}, value) {
 			return fmt.Errorf("nothing here calls %s", text(value))

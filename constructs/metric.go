@@ -85,6 +85,13 @@ func ownMetric(s *settings.Settings, function, name, statistic string) metric {
 	return metric{MetricsNamespace(s), name, []dimension{{telemetry.DimensionFunction, function}}, statistic, time.Minute}
 }
 
+// backupQuery is a metric of the account's backups of a kind of resource ("Monitoring AWS Backup metrics with CloudWatch", AWS Backup
+// Developer Guide). By query, because the page names the dimensions and not their sets; by the largest of what is found, because a sum
+// would count a job once for each set.
+func backupQuery(kind, name string) string {
+	return query("MAX", name, "AWS/Backup", "ResourceType", kind)
+}
+
 // healthCheckMetric is a metric of a health check. Route 53 sends them to us-east-1 alone ("Monitoring health checks using
 // CloudWatch", Amazon Route 53 Developer Guide).
 func healthCheckMetric(healthCheckID, name, statistic string) metric {

@@ -22,6 +22,7 @@ func newGlobal(app awscdk.App, s *settings.Settings, secondary *regional) awscdk
 		// Alarms tell a topic of their own Region; here no regional stack has made one.
 		constructs.NewAlertTopic(stack, "Alerts", s, constructs.NewEncryptionKey(stack, "Key", s))
 	}
+	constructs.NewGlobalDashboard(stack, "Dashboard", s)
 	constructs.NewBudget(stack, "Budget", s)
 	return stack
 }

@@ -62,6 +62,8 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2)
 	})
 	constructs.NewNotices(r.Stack, "Notices", s, r.key)
 	constructs.NewAlarms(r.Stack, "Alarms", s, r.region)
+	// Last: it shows every alarm that has been made.
+	constructs.NewRegionalDashboard(r.Stack, "Dashboard", s, r.region)
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
 	})
