@@ -75,12 +75,22 @@ func newInstanceAlarms(scope constructs.Construct, s *settings.Settings, instanc
 		name: "database-" + number + "-connections", section: "Database connections",
 		says: "Most of the connections that " + instance + " takes are in use.",
 		of:   instanceMetric(instance, "DatabaseConnections", maximum), is: above,
-		threshold: math.Floor(float64(s.Alarms.DatabaseConnectionPercent) / 100 * float64(s.Database.MaxConnections())), periods: 3, missing: missingIsGood,
+		threshold: connectionThreshold(s), periods: 3, missing: missingIsGood,
 	})
 	newAlarm(scope, s, alarm{
 		name: "database-" + number + "-memory", section: "Database memory",
 		says: "The memory of " + instance + " is nearly used up.",
 		of:   instanceMetric(instance, "FreeableMemory", average), is: below,
-		threshold: math.Floor(float64(s.Alarms.DatabaseFreeMemoryPercent) / 100 * float64(s.Database.InstanceMemoryBytes())), periods: 10, missing: missingIsGood,
+		threshold: freeMemoryThreshold(s), periods: 10, missing: missingIsGood,
 	})
+}
+
+// connectionThreshold is how many connections of an instance are too many.
+func connectionThreshold(s *settings.Settings) float64 {
+	return math.Floor(float64(s.Alarms.DatabaseConnectionPercent) / 100 * float64(s.Database.MaxConnections()))
+}
+
+// freeMemoryThreshold is how many bytes of an instance's memory have to be free.
+func freeMemoryThreshold(s *settings.Settings) float64 {
+	return math.Floor(float64(s.Alarms.DatabaseFreeMemoryPercent) / 100 * float64(s.Database.InstanceMemoryBytes()))
 }

@@ -3,6 +3,7 @@ package constructs
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func (g graph) widget(region settings.Region) *dashboard.Metrics {
 	if view == "" {
 		view = dashboard.TimeSeries
 	}
-	m := &dashboard.Metrics{Title: g.title + ", " + region.Name, View: view, Region: region.Name, Period: int(time.Minute.Seconds())}
+	m := &dashboard.Metrics{Title: region.Name + ": " + g.title, View: view, Region: region.Name, Period: int(time.Minute.Seconds())}
 	for i, p := range g.series(region) {
 		if p.query != "" {
 			m.Metrics = append(m.Metrics, dashboard.Series{Options: dashboard.Options{Expression: p.query, ID: fmt.Sprintf("q%d", i), Label: p.label}})
@@ -133,14 +134,14 @@ func (l *layout) text(markdown string, height int) {
 	l.row([]dashboard.Widget{{Width: dashboard.Columns, Height: height, Text: &dashboard.Text{Markdown: markdown}}})
 }
 
-// side adds graphs, perRow to a row for each Region, the Regions side by side.
+// side adds graphs, up to perRow to a row for each Region, the Regions side by side. A row with fewer has wider ones.
 func (l *layout) side(regions []settings.Region, graphs []graph, perRow int) {
-	width := dashboard.Columns / len(regions) / perRow
-	for start := 0; start < len(graphs); start += perRow {
+	for row := range slices.Chunk(graphs, perRow) {
+		width := dashboard.Columns / len(regions) / len(row)
 		var widgets []dashboard.Widget
 		for i, region := range regions {
-			for j, g := range graphs[start:min(start+perRow, len(graphs))] {
-				widgets = append(widgets, dashboard.Widget{X: (i*perRow + j) * width, Width: width, Height: graphHeight, Metrics: g.widget(region)})
+			for j, g := range row {
+				widgets = append(widgets, dashboard.Widget{X: (i*len(row) + j) * width, Width: width, Height: graphHeight, Metrics: g.widget(region)})
 			}
 		}
 		l.row(widgets)
@@ -150,10 +151,8 @@ func (l *layout) side(regions []settings.Region, graphs []graph, perRow int) {
 // alarms adds the states of alarms, in as many widgets as it takes.
 func (l *layout) alarms(title string, arns []string, height int) {
 	const most = 100
-	for start := 0; start < len(arns); start += most {
-		l.row([]dashboard.Widget{{Width: dashboard.Columns, Height: height, Alarms: &dashboard.Alarms{
-			Title: title, Alarms: arns[start:min(start+most, len(arns))], SortBy: dashboard.StateFirst,
-		}}})
+	for some := range slices.Chunk(arns, most) {
+		l.row([]dashboard.Widget{{Width: dashboard.Columns, Height: height, Alarms: &dashboard.Alarms{Title: title, Alarms: some, SortBy: dashboard.StateFirst}}})
 	}
 }
 

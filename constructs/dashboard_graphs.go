@@ -34,7 +34,7 @@ func alarmAt(value float64) dashboard.Line {
 func overview(s *settings.Settings) []graph {
 	rpo := time.Duration(s.Objectives.RPOMinutes) * time.Minute
 	return []graph{
-		{title: "Payments taken", unit: "a minute", series: func(settings.Region) []plotted {
+		{title: "payments taken", unit: "a minute", series: func(settings.Region) []plotted {
 			return []plotted{
 				{label: "accepted", of: ownMetric(s, "processor", telemetry.MetricPaymentsAccepted, sum)},
 				{label: "failed: table", of: ownMetric(s, "processor", telemetry.MetricTableUnavailable, sum)},
@@ -43,30 +43,30 @@ func overview(s *settings.Settings) []graph {
 			}
 		}},
 		{
-			title: "Behind the writer (no data: this is the writer)", unit: "milliseconds",
+			title: "behind the writer", unit: "milliseconds",
 			lines: []dashboard.Line{
 				objective(fmt.Sprintf("RPO %d min", s.Objectives.RPOMinutes), float64(rpo.Milliseconds())),
 				alarmAt(float64((time.Duration(s.Alarms.ReplicationLagSeconds) * time.Second).Milliseconds())),
 			},
 			series: func(region settings.Region) []plotted {
-				return []plotted{{label: "database", query: replicationLagQuery(s, region)}}
+				return []plotted{{label: "database; no data: it is the writer", query: replicationLagQuery(s, region)}}
 			},
 		},
-		{title: "Database: 1 reader, 0 writer. Other Region: 1 unreachable", view: dashboard.SingleValue, series: func(settings.Region) []plotted {
+		{title: "role and reach", view: dashboard.SingleValue, series: func(settings.Region) []plotted {
 			return []plotted{
-				{label: "database is reader", of: ownMetric(s, "reconcile", telemetry.MetricDatabaseReader, maximum)},
-				{label: "database unreachable", of: ownMetric(s, "reconcile", telemetry.MetricDatabaseUnreachable, maximum)},
-				{label: "other Region unreachable", of: ownMetric(s, canaryFunction, telemetry.MetricOtherRegionUnreachable, maximum)},
+				{label: "1: reader, 0: writer", of: ownMetric(s, "reconcile", telemetry.MetricDatabaseReader, maximum)},
+				{label: "1: database unreachable", of: ownMetric(s, "reconcile", telemetry.MetricDatabaseUnreachable, maximum)},
+				{label: "1: other Region unreachable", of: ownMetric(s, canaryFunction, telemetry.MetricOtherRegionUnreachable, maximum)},
 			}
 		}},
 		{
-			title: "Oldest payment waiting for the ledger", unit: "seconds",
+			title: "waits for the ledger", unit: "seconds",
 			lines: []dashboard.Line{
 				objective(fmt.Sprintf("RTO %d min", s.Objectives.RTOMinutes), (time.Duration(s.Objectives.RTOMinutes) * time.Minute).Seconds()),
 				alarmAt((time.Duration(s.Alarms.LedgerDelayMinutes) * time.Minute).Seconds()),
 			},
 			series: func(settings.Region) []plotted {
-				return []plotted{{label: "in the queue (standby: a buffer of hours)", of: queueMetric(QueueName(s, ledgerQueue), "ApproximateAgeOfOldestMessage", maximum)}}
+				return []plotted{{label: "oldest payment; standby: a buffer of hours", of: queueMetric(QueueName(s, ledgerQueue), "ApproximateAgeOfOldestMessage", maximum)}}
 			},
 		},
 	}
@@ -126,65 +126,65 @@ func sections(s *settings.Settings) []section {
 	}
 	return []section{
 		{"API", []graph{
-			{title: "Requests", unit: "a minute", series: fixed(plotted{label: "all, health checks too", of: apiMetric(s, "Count", sum)})},
-			{title: "Answers 5xx", unit: "share", lines: []dashboard.Line{alarmAt(float64(s.Alarms.APIErrorPercent) / 100)},
+			{title: "requests", unit: "a minute", series: fixed(plotted{label: "all, health checks too", of: apiMetric(s, "Count", sum)})},
+			{title: "answers 5xx", unit: "share", lines: []dashboard.Line{alarmAt(float64(s.Alarms.APIErrorPercent) / 100)},
 				series: fixed(plotted{label: "5xx", of: apiMetric(s, "5XXError", average)})},
-			{title: "Latency", unit: "milliseconds", lines: []dashboard.Line{alarmAt(float64(s.Alarms.APILatencyMilliseconds))}, series: fixed(
+			{title: "latency", unit: "milliseconds", lines: []dashboard.Line{alarmAt(float64(s.Alarms.APILatencyMilliseconds))}, series: fixed(
 				plotted{label: "p99", of: apiMetric(s, "Latency", p99)}, plotted{label: "p50", of: apiMetric(s, "Latency", "p50")},
 				plotted{label: "canary", of: ownMetric(s, canaryFunction, telemetry.MetricCanaryPaymentLatency, average)})},
-			{title: "Refused", unit: "a minute", series: fixed(
+			{title: "refused", unit: "a minute", series: fixed(
 				plotted{label: "throttled", of: metric{MetricsNamespace(s), metricAPIThrottled, nil, sum, time.Minute}},
 				plotted{label: "4xx, all", of: apiMetric(s, "4XXError", sum)},
 				plotted{label: "invalid", of: ownMetric(s, "processor", telemetry.MetricRequestsInvalid, sum)})},
 		}},
 		{"Functions", []graph{
-			{title: "Errors", unit: "a minute", series: functions("Errors", sum)},
-			{title: "Throttled", unit: "a minute", series: functions("Throttles", sum)},
-			{title: "Duration, slowest of a hundred", unit: "milliseconds", series: functions("Duration", p99)},
-			{title: "At once", unit: "invocations", series: functions("ConcurrentExecutions", maximum)},
+			{title: "errors", unit: "a minute", series: functions("Errors", sum)},
+			{title: "throttled", unit: "a minute", series: functions("Throttles", sum)},
+			{title: "duration, slowest of a hundred", unit: "milliseconds", series: functions("Duration", p99)},
+			{title: "at once", unit: "invocations", series: functions("ConcurrentExecutions", maximum)},
 		}},
 		{"Bus and queues", []graph{
-			{title: "Relay: age in the stream", unit: "milliseconds", lines: []dashboard.Line{alarmAt(float64((time.Duration(s.Alarms.RelayDelaySeconds) * time.Second).Milliseconds()))},
+			{title: "relay: age in the stream", unit: "milliseconds", lines: []dashboard.Line{alarmAt(float64((time.Duration(s.Alarms.RelayDelaySeconds) * time.Second).Milliseconds()))},
 				series: fixed(plotted{label: "oldest record", of: functionMetric(FunctionName(s, "relay"), "IteratorAge", maximum)})},
-			{title: "Rules", unit: "a minute", series: fixed(
+			{title: "rules", unit: "a minute", series: fixed(
 				plotted{label: "forwarded", of: ruleMetric(bus, bus+"-forward", "Invocations", sum)},
 				plotted{label: "to the ledger", of: ruleMetric(bus, bus+"-ledger", "Invocations", sum)},
 				plotted{label: "forward failed", of: ruleMetric(bus, bus+"-forward", "FailedInvocations", sum)},
 				plotted{label: "ledger failed", of: ruleMetric(bus, bus+"-ledger", "FailedInvocations", sum)})},
-			{title: "Payments waiting for the ledger", unit: "messages", lines: []dashboard.Line{alarmAt(float64(s.Alarms.LedgerBacklogMessages))},
+			{title: "payments waiting for the ledger", unit: "messages", lines: []dashboard.Line{alarmAt(float64(s.Alarms.LedgerBacklogMessages))},
 				series: fixed(plotted{label: "in the queue", of: queueMetric(queue, "ApproximateNumberOfMessagesVisible", maximum)})},
-			{title: "Dead letters", unit: "messages", lines: []dashboard.Line{alarmAt(1)}, series: deadLetters()},
-			{title: "Ledger", unit: "a minute", series: fixed(
+			{title: "dead letters", unit: "messages", lines: []dashboard.Line{alarmAt(1)}, series: deadLetters()},
+			{title: "ledger", unit: "a minute", series: fixed(
 				plotted{label: "recorded", of: ownMetric(s, "ledger", telemetry.MetricLedgerRecorded, sum)},
 				plotted{label: "there already", of: ownMetric(s, "ledger", telemetry.MetricLedgerDuplicates, sum)},
 				plotted{label: "in conflict", of: ownMetric(s, "ledger", telemetry.MetricLedgerConflicts, sum)},
 				plotted{label: "database away", of: ownMetric(s, "ledger", telemetry.MetricLedgerUnavailable, sum)})},
-			{title: "Reconciliation", unit: "payments", series: fixed(
+			{title: "reconciliation", unit: "payments", series: fixed(
 				plotted{label: "missing", of: ownMetric(s, "reconcile", telemetry.MetricReconcileMissing, maximum)},
 				plotted{label: "conflicting", of: ownMetric(s, "reconcile", telemetry.MetricReconcileConflicting, maximum)},
 				plotted{label: "unaccounted", of: ownMetric(s, "reconcile", telemetry.MetricReconcileUnaccounted, maximum)})},
 		}},
 		{"Aurora", []graph{
-			{title: "Processors", unit: "percent", lines: []dashboard.Line{alarmAt(float64(s.Alarms.DatabaseCPUPercent))}, series: instances("CPUUtilization", average)},
-			{title: "Connections", unit: "connections", series: instances("DatabaseConnections", maximum)},
-			{title: "Free memory", unit: "bytes", series: instances("FreeableMemory", minimum)},
-			{title: "Commits", unit: "milliseconds", series: func(region settings.Region) []plotted {
+			{title: "processors", unit: "percent", lines: []dashboard.Line{alarmAt(float64(s.Alarms.DatabaseCPUPercent))}, series: instances("CPUUtilization", average)},
+			{title: "connections", unit: "connections", lines: []dashboard.Line{alarmAt(connectionThreshold(s))}, series: instances("DatabaseConnections", maximum)},
+			{title: "free memory", unit: "bytes", lines: []dashboard.Line{alarmAt(freeMemoryThreshold(s))}, series: instances("FreeableMemory", minimum)},
+			{title: "commits", unit: "milliseconds", series: func(region settings.Region) []plotted {
 				return []plotted{{label: "latency", of: clusterMetric(s, region, "CommitLatency", average)}}
 			}},
 		}},
 		{"Table", []graph{
-			{title: "Latency", unit: "milliseconds", series: operations("SuccessfulRequestLatency", average)},
-			{title: "Errors and throttles", unit: "a minute", series: fixed(
+			{title: "latency", unit: "milliseconds", series: operations("SuccessfulRequestLatency", average)},
+			{title: "errors and throttles", unit: "a minute", series: fixed(
 				plotted{label: "errors", query: tableSumQuery(s, "SystemErrors")}, plotted{label: "throttled", query: tableSumQuery(s, "ThrottledRequests")})},
-			{title: "Used", unit: "units a minute", series: fixed(
+			{title: "used", unit: "units a minute", series: fixed(
 				plotted{label: "writes", of: tableMetric(s, "ConsumedWriteCapacityUnits", sum)}, plotted{label: "reads", of: tableMetric(s, "ConsumedReadCapacityUnits", sum)})},
-			{title: "Payments", unit: "a minute", series: fixed(
+			{title: "payments", unit: "a minute", series: fixed(
 				plotted{label: "replayed", of: ownMetric(s, "processor", telemetry.MetricPaymentsReplayed, sum)},
 				plotted{label: "conflicting", of: ownMetric(s, "processor", telemetry.MetricPaymentsConflicting, sum)})},
 		}},
 		{"Backups", []graph{
-			{title: "Backups", unit: "jobs", series: backups([2]string{"NumberOfBackupJobsCompleted", "completed"}, [2]string{"NumberOfBackupJobsFailed", "failed"})},
-			{title: "Copies and restores that failed", unit: "jobs", series: backups([2]string{"NumberOfCopyJobsFailed", "copies"}, [2]string{"NumberOfRestoreJobsFailed", "restores"})},
+			{title: "backups", unit: "jobs", series: backups([2]string{"NumberOfBackupJobsCompleted", "completed"}, [2]string{"NumberOfBackupJobsFailed", "failed"})},
+			{title: "copies and restores that failed", unit: "jobs", series: backups([2]string{"NumberOfCopyJobsFailed", "copies"}, [2]string{"NumberOfRestoreJobsFailed", "restores"})},
 		}},
 	}
 }
