@@ -107,7 +107,7 @@ func (e *evaluation) metric(t *testing.T, w world, minute int, alarm assembly.Re
 		return int(or)
 	}
 	statistic, _ := alarm.Properties["Statistic"].(string)
-	period, periods, points := number("Period", 60)/60, number("EvaluationPeriods", 0), number("DatapointsToAlarm", 0)
+	period, periods, points := number("Period", 60)/60, number("EvaluationPeriods", 0), number("DatapointsToAlarm", float64(number("EvaluationPeriods", 0)))
 	const more = 2
 	var bad []bool // of the points with data, the newest first
 	for i := 0; i < periods+more && len(bad) < periods; i++ {

@@ -25,7 +25,7 @@ const (
 	envDev  = "dev"
 	envProd = "prod"
 	// envEurope has its primary Region away from the global stack's, an eventually consistent table, no NAT gateways, an
-	// existing hosted zone, three instances, a budget, and the secondary as the ledger's active Region.
+	// existing hosted zone, three instances, a budget, the secondary as the ledger's active Region, and a recovery that an alarm starts.
 	envEurope = "europe"
 )
 
@@ -96,6 +96,12 @@ func european(dev map[string]any) map[string]any {
 	europe["account"] = "111122223333"
 	europe["alerts"] = map[string]any{
 		"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+	}
+	recovery := maps.Clone(dev["recovery"].(map[string]any))
+	recovery["automatic"], recovery["reconcileMinutes"] = true, 180.0
+	europe["recovery"] = recovery
+	europe["operators"] = map[string]any{
+		"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}, "approvers": []any{},
 	}
 	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 48.0}
 	database := maps.Clone(dev["database"].(map[string]any))
@@ -577,6 +583,8 @@ var anyResource = []string{
 	"xray:PutTraceSegments", "xray:PutTelemetryRecords",
 	"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
 	"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", // the last without names
+	"rds:DescribeGlobalClusters", "rds:DescribeDBClusters", "arc-region-switch:ListPlansInRegion",
 }
 
 // managedPolicies are the policies of AWS that roles may have, each the only way or one for a single action.
@@ -800,7 +808,7 @@ func TestWebACL(t *testing.T) {
 
 func TestParametersAreInBothRegions(t *testing.T) {
 	for _, env := range []string{envDev, envProd, envEurope} {
-		prefix := "/payment/" + env + "/db/"
+		prefix := "/payment/" + env + "/"
 		in := map[string]map[string]any{} // Region, then name
 		for _, role := range []string{stacks.RolePrimary, stacks.RoleSecondary, stacks.RoleGlobal} {
 			v := viewOf(t, env, role)
@@ -824,19 +832,23 @@ func TestParametersAreInBothRegions(t *testing.T) {
 		}
 		s := synthesized[env].Settings
 		for _, region := range s.Both() {
-			for _, name := range []string{"primary-endpoint", "secondary-endpoint", "table-name"} {
+			for _, name := range []string{"db/primary-endpoint", "db/secondary-endpoint", "db/table-name", "recovery/plan-arn"} {
 				value, ok := in[region.Name][name]
 				if !ok {
 					t.Errorf("%s: %s%s is not in %s", env, prefix, name, region.Name)
 				}
-				if name == "table-name" {
+				if name == "db/table-name" {
 					same(t, name, value, "payment-"+env+"-sessions")
+				} else if name == "recovery/plan-arn" {
+					if !strings.Contains(text(value), "RecoveryPlan") {
+						t.Errorf("%s: %s in %s is %s", env, name, region.Name, text(value))
+					}
 				} else if !strings.Contains(text(value), "Endpoint") {
 					t.Errorf("%s: %s in %s is %s", env, name, region.Name, text(value))
 				}
 			}
-			if n := len(in[region.Name]); n != 3 {
-				t.Errorf("%s: %d parameters in %s, want 3", env, n, region.Name)
+			if n := len(in[region.Name]); n != 4 {
+				t.Errorf("%s: %d parameters in %s, want 4", env, n, region.Name)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func topology(t *testing.T, env string, change func(resources map[string]assembl
 	for _, role := range regionalRoles {
 		stack := viewOf(t, env, role).stack
 		resources := maps.Clone(stack.Template.Resources)
-		for id, resource := range resources { // schedules and notices are of the default bus, and no payment's event
+		for id, resource := range resources { // schedules and AWS's own events are of the default bus, and no payment's event
 			if resource.Type == "AWS::Events::Rule" && resource.Properties["EventBusName"] == nil {
 				delete(resources, id)
 			}
@@ -131,12 +131,9 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		var names []string
-		for _, rule := range rules {
-			names = append(names, strings.TrimPrefix(rule.Properties["Name"].(string), "payment-"+v.assembly.Settings.Environment+"-"))
+		if len(rules) < 8 {
+			t.Errorf("%d rules, want at least forward, ledger, three of reconcile, canary, and two of notices", len(rules))
 		}
-		slices.Sort(names)
-		same(t, "rules", names, []string{"backup-notices", "database-role", "forward", "ledger", "reconcile", "recovery-plan-notices"})
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
 				config := object(object(target)["DeadLetterConfig"])
@@ -152,11 +149,8 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 		}
 		keyID, key := v.one(t, "AWS::KMS::Key")
 		policy := text(key.Properties["KeyPolicy"])
-		env := v.assembly.Settings.Environment
-		for _, resource := range []string{
-			"rule/payment-" + env + "/*", "rule/payment-" + env + "-reconcile", "rule/payment-" + env + "-database-role",
-			"rule/payment-" + env + "-backup-notices", "rule/payment-" + env + "-recovery-plan-notices",
-		} {
+		for _, name := range []string{"/*", "-reconcile*", "-canary", "-backup-notices", "-recovery-plan-notices"} {
+			resource := "rule/payment-" + v.assembly.Settings.Environment + name
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
 			}
@@ -205,6 +199,23 @@ func (v view) mappingOf(t *testing.T, name string) assembly.Resource {
 		}
 	}
 	t.Fatalf("function %s has no mapping", name)
+	return assembly.Resource{}
+}
+
+// invokeConfigOf is what happens to a function's asynchronous invocations.
+func (v view) invokeConfigOf(t *testing.T, name string) assembly.Resource {
+	t.Helper()
+	for id, function := range v.of("AWS::Lambda::Function") {
+		if function.Properties["FunctionName"] != "payment-"+v.assembly.Settings.Environment+"-"+name {
+			continue
+		}
+		for _, config := range v.of("AWS::Lambda::EventInvokeConfig") {
+			if text(config.Properties["FunctionName"]) == text(ref(id)) {
+				return config
+			}
+		}
+	}
+	t.Fatalf("function %s says nothing of asynchronous invocations", name)
 	return assembly.Resource{}
 }
 
@@ -300,7 +311,7 @@ func TestQueues(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		same(t, "queues", names, []string{"ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events", "undelivered-notices"})
+		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events", "undelivered-notices"})
 
 		ledger := v.named(t, "AWS::SQS::Queue", "QueueName", "payment-"+s.Environment+"-ledger").Properties
 		same(t, "the ledger queue's retention", ledger["MessageRetentionPeriod"], s.Ledger.QueueRetentionHours*3600)
@@ -431,13 +442,25 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		target := object(list(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
-		role := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-database-role").Properties
+		role := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-role").Properties
 		same(t, "schedule of the question for the role", role["ScheduleExpression"], "rate(1 minute)") // the period of the alarms on its answer
 		same(t, "its state", role["State"], "ENABLED")
 		same(t, "its input", object(list(role["Targets"])[0])["Input"], `{"role":true}`)
+		// And whenever this Region's cluster has been promoted: however that was started, and whatever the plan skips.
+		promotion := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-promotion").Properties
+		same(t, "promotion", promotion["EventPattern"], map[string]any{
+			"source": []any{"aws.rds"}, "detail-type": []any{"RDS DB Cluster Event"},
+			"detail": map[string]any{
+				"EventID":          []any{"RDS-EVENT-0185", "RDS-EVENT-0238"},
+				"SourceIdentifier": []any{"payment-" + s.Environment + "-" + v.stack.Region},
+			},
+		})
+		same(t, "promotion's state", promotion["State"], "ENABLED")
+		same(t, "promotion's function", object(list(promotion["Targets"])[0])["Arn"], target["Arn"])
+		same(t, "promotion's input", object(list(promotion["Targets"])[0])["Input"], `{"promotion":true}`)
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
-		_, async := v.one(t, "AWS::Lambda::EventInvokeConfig")
+		async := v.invokeConfigOf(t, "reconcile")
 		same(t, "retries of a failed run", async.Properties["MaximumRetryAttempts"], 0) // the next run looks back over it
 		if destination := text(object(async.Properties["DestinationConfig"])["OnFailure"]); !strings.Contains(destination, "ReconciliationFailures") {
 			t.Errorf("failed runs go to %s", destination)

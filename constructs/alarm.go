@@ -74,18 +74,16 @@ func newAlarm(scope constructs.Construct, s *settings.Settings, a alarm) awsclou
 	if a.missing == "" || a.periods == 0 || a.section == "" {
 		panic(fmt.Sprintf("alarm %s does not say what missing data mean, how long it waits, or where it is explained", a.name))
 	}
-	points := a.points
-	if points == 0 {
-		points = a.periods
-	}
 	props := &awscloudwatch.CfnAlarmProps{
 		AlarmName:          text(AlarmName(s, a.name)),
 		AlarmDescription:   text(alarmDescription(s, a.says, a.section)),
 		ComparisonOperator: text(string(a.is)),
 		Threshold:          jsii.Number(a.threshold),
 		EvaluationPeriods:  jsii.Number(a.periods),
-		DatapointsToAlarm:  jsii.Number(points),
 		TreatMissingData:   text(string(a.missing)),
+	}
+	if a.points != 0 {
+		props.DatapointsToAlarm = jsii.Number(a.points)
 	}
 	if !a.silent {
 		props.AlarmActions, props.OkActions = alertActions(scope, s), alertActions(scope, s)

@@ -9,22 +9,23 @@ import (
 	"payments-dr/internal/telemetry"
 )
 
-// canaryFunction is the short name of the function that pays each minute, as a client would.
+// canaryFunction is the short name of the function that pays each minute, through the public name, as a client would.
 const canaryFunction = "canary"
 
 // alarmOtherRegionUnreachable is the alarm that the other Region's API does not answer this Region's canary.
 const alarmOtherRegionUnreachable = "other-region-unreachable"
 
-// newCanaryAlarms makes the alarms on the canary's payments in its own Region.
+// newCanaryAlarms makes the alarms on the payments that this Region's canary makes through the public name. Both Regions' canaries pay
+// at the same name: if payments cannot be taken at all, both tell.
 func newCanaryAlarms(scope constructs.Construct, s *settings.Settings) {
 	newAlarm(scope, s, alarm{
-		name: "canary-failing", section: "Canary failing",
-		says: "The canary's payments in this Region fail.",
+		name: "canary-payment-failing", section: "Canary failing",
+		says: "Test payments through the public name fail.",
 		of:   ownMetric(s, canaryFunction, telemetry.MetricCanaryPaymentFailed, sum), is: atLeast, threshold: 1, periods: 5, points: 3, missing: missingIsGood,
 	})
 	newAlarm(scope, s, alarm{
-		name: "canary-slow", section: "Canary slow",
-		says: "The canary's payments in this Region take too long.",
+		name: "canary-payment-slow", section: "Canary slow",
+		says: "Test payments through the public name take too long.",
 		of:   ownMetric(s, canaryFunction, telemetry.MetricCanaryPaymentLatency, average), is: above,
 		threshold: float64(s.Alarms.APILatencyMilliseconds), periods: 5, missing: missingIsGood,
 	})
@@ -35,8 +36,8 @@ func newCanaryAlarms(scope constructs.Construct, s *settings.Settings) {
 	})
 }
 
-// ImpairedAlarmName is the alarm, in each Region, that the other Region is impaired. It names that other Region.
-func ImpairedAlarmName(other settings.Region) string { return other.Name + "-impaired" }
+// alarmImpaired is the alarm that a Region is impaired, in the other one.
+func alarmImpaired(region settings.Region) string { return region.Name + "-impaired" }
 
 // newOtherRegionAlarms makes the alarms that tell, in this Region, of the other: what is lost cannot call for help itself.
 //
@@ -56,7 +57,7 @@ func newOtherRegionAlarms(scope constructs.Construct, s *settings.Settings, othe
 		periods: int(otherRegionPatience / time.Minute), missing: missingIsGood,
 	})
 	newCompositeAlarm(scope, s, compositeAlarm{
-		name: ImpairedAlarmName(other), section: "Other Region impaired",
+		name: alarmImpaired(other), section: "Other Region impaired",
 		says:     other.Name + ", which has the ledger, is impaired, as seen from this Region in two ways: recover the ledger here.",
 		rule:     alarmIs(s, alarmOtherRegionUnreachable) + " AND " + alarmIs(s, AlarmReplicationBehind),
 		operands: []constructs.IDependable{unreachable, replication},

@@ -47,8 +47,9 @@ func NewGlobalDashboard(scope constructs.Construct, id string, s *settings.Setti
 	l.side(s.Both(), overview(s), 2)
 	var widgets []dashboard.Widget
 	for i, region := range s.Both() {
+		alarms := append([]string{AlarmARN(s, settings.GlobalRegion, alarmUnhealthy(region.Name))}, pagingAlarms(s, region)...)
 		widgets = append(widgets, dashboard.Widget{X: 12 * i, Width: 12, Height: 5, Alarms: &dashboard.Alarms{
-			Title: "Alarms of " + region.Name, Alarms: pagingAlarms(s, region), SortBy: dashboard.StateFirst,
+			Title: "Alarms of " + region.Name, Alarms: alarms, SortBy: dashboard.StateFirst,
 		}})
 	}
 	l.row(widgets)
@@ -171,7 +172,7 @@ func (l *layout) heading(s *settings.Settings, title string) {
 func pagingAlarms(s *settings.Settings, region settings.Region) []string {
 	var arns []string
 	for _, name := range []string{
-		"canary-failing", "api-errors", "api-slow", ImpairedAlarmName(s.Other(region)), alarmOtherRegionUnreachable, "canary-stopped",
+		"canary-payment-failing", alarmAPIFailing, "api-errors", "api-slow", alarmImpaired(s.Other(region)), alarmOtherRegionUnreachable, "canary-stopped",
 		AlarmReplicationBehind, "ledger-behind", "relay-behind", "database-unreachable", "table-errors", "reconciliation-stopped", "payments-missing", "payments-conflicting",
 	} {
 		arns = append(arns, AlarmARN(s, region.Name, name))

@@ -40,6 +40,8 @@ func overview(s *settings.Settings) []graph {
 				{label: "failed: table", of: ownMetric(s, "processor", telemetry.MetricTableUnavailable, sum)},
 				{label: "failed: our fault", of: ownMetric(s, "processor", telemetry.MetricInternalErrors, sum)},
 				{label: "canary failed", of: ownMetric(s, canaryFunction, telemetry.MetricCanaryPaymentFailed, sum)},
+				{label: "canary answered here", of: ownMetric(s, canaryFunction, telemetry.MetricAnsweredHere, sum)},
+				{label: "canary answered elsewhere", of: ownMetric(s, canaryFunction, telemetry.MetricAnsweredElsewhere, sum)},
 			}
 		}},
 		{
@@ -73,10 +75,10 @@ func overview(s *settings.Settings) []graph {
 }
 
 // functionsOnDashboards are the functions that run all the time. Migrations run at deployments alone.
-var functionsOnDashboards = []string{"processor", "relay", "ledger", "reconcile"}
+var functionsOnDashboards = []string{"processor", "relay", "ledger", "reconcile", canaryFunction}
 
 // deadLettersOnDashboards are the dead-letter queues.
-var deadLettersOnDashboards = []string{ledgerQueue + "-dead-letters", "relay-failures", "undelivered-events", "reconcile-failures", "undelivered-notices"}
+var deadLettersOnDashboards = []string{ledgerQueue + "-dead-letters", "relay-failures", "undelivered-events", "reconcile-failures", "canary-failures", "undelivered-notices"}
 
 // sections are the parts below the first row, in the order of a payment's way.
 func sections(s *settings.Settings) []section {

@@ -40,7 +40,7 @@ func (m metric) every(period time.Duration) metric {
 // apiMetric is a metric of the payment API ("Amazon API Gateway dimensions and metrics", API Gateway Developer Guide: by
 // ApiName and Stage). The average of 5XXError is the share of requests.
 func apiMetric(s *settings.Settings, name, statistic string) metric {
-	return metric{"AWS/ApiGateway", name, []dimension{{"ApiName", APIName(s)}, {"Stage", StageName}}, statistic, time.Minute}
+	return metric{"AWS/ApiGateway", name, []dimension{{"ApiName", s.APIGatewayName()}, {"Stage", StageName}}, statistic, time.Minute}
 }
 
 // functionMetric is a metric of a function by its full name ("Types of metrics for Lambda functions", AWS Lambda Developer Guide).

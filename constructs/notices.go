@@ -64,7 +64,7 @@ func NewNotices(scope constructs.Construct, id string, s *settings.Settings, key
 			pattern: map[string]any{
 				"source":      []string{"aws.arc-region-switch"},
 				"detail-type": []string{"ARC Region Switch Plan Evaluation", "ARC Region Switch Plan Execution"},
-				"resources":   prefix("arn:aws:arc-region-switch::" + s.Account + ":plan/payment-" + s.Environment),
+				"resources":   prefix("arn:aws:arc-region-switch::" + s.Account + ":plan/" + RecoveryPlanName(s) + ":"),
 				"detail": map[string]any{"$or": []any{
 					map[string]any{"eventType": []any{map[string]any{"anything-but": uneventfulSteps}}},
 					map[string]any{"eventType": []any{map[string]any{"exists": false}}},

@@ -3,6 +3,7 @@ package constructs
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -15,40 +16,42 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// The names below /payment/<env>/db/. "Primary" and "secondary" are the Regions of the settings; which of them is the
-// writer at the moment is RDS's to say.
+// The names below /payment/<env>/. "Primary" and "secondary" are the Regions of the settings; which of them is the writer at
+// the moment is RDS's to say.
 const (
-	ParameterPrimaryEndpoint   = "primary-endpoint"
-	ParameterSecondaryEndpoint = "secondary-endpoint"
-	ParameterTableName         = "table-name"
+	ParameterPrimaryEndpoint   = "db/primary-endpoint"
+	ParameterSecondaryEndpoint = "db/secondary-endpoint"
+	ParameterTableName         = "db/table-name"
+	ParameterRecoveryPlan      = "recovery/plan-arn"
 )
 
-// DatabaseParameterName is the full name of a parameter.
-func DatabaseParameterName(s *settings.Settings, name string) string {
-	return "/payment/" + s.Environment + "/db/" + name
+// ParameterName is the full name of a parameter.
+func ParameterName(s *settings.Settings, name string) string {
+	return "/payment/" + s.Environment + "/" + name
 }
 
-// NewDatabaseParameters writes parameters for a Region's operators and tools. Both Regions hold the same names, so that
-// either can be asked when the other is gone. No function reads them in the way of a payment.
+// NewParameters writes parameters for a Region's operators and tools. Both Regions hold the same names, so that either can be
+// asked when the other is gone. No function reads them in the way of a payment.
 //
 // They are of type String. CloudFormation cannot make a SecureString ("AWS::SSM::Parameter", CloudFormation Template
 // Reference), and nothing in them is secret: the endpoints answer inside the networks alone, and only to those who
 // authenticate. The one secret, the master password, is in Secrets Manager under MasterSecretName.
 //
 // They are for the stack's own Region; for another Region the values are written by a custom resource, which is how the
-// global stack reaches a primary Region that is not its own.
-func NewDatabaseParameters(scope constructs.Construct, id string, s *settings.Settings, region settings.Region, values map[string]*string) {
+// global stack reaches the Regions that are not its own.
+func NewParameters(scope constructs.Construct, id string, s *settings.Settings, region settings.Region, values map[string]*string) {
 	scope = constructs.NewConstruct(scope, text(id))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
+		id := name[strings.LastIndex(name, "/")+1:]
 		if *awscdk.Stack_Of(scope).Region() == region.Name {
-			awsssm.NewStringParameter(scope, text(name), &awsssm.StringParameterProps{
-				ParameterName: text(DatabaseParameterName(s, name)),
+			awsssm.NewStringParameter(scope, text(id), &awsssm.StringParameterProps{
+				ParameterName: text(ParameterName(s, name)),
 				StringValue:   values[name],
 				Description:   text(parameterDescriptions[name]),
 			})
 			continue
 		}
-		newParameterElsewhere(scope, name, s, region, values[name])
+		newParameterElsewhere(scope, id, name, s, region, values[name])
 	}
 }
 
@@ -56,10 +59,11 @@ var parameterDescriptions = map[string]string{
 	ParameterPrimaryEndpoint:   "Aurora cluster endpoint of the Region that the settings call primary",
 	ParameterSecondaryEndpoint: "Aurora cluster endpoint of the Region that the settings call secondary",
 	ParameterTableName:         "Session table, the same name in both Regions",
+	ParameterRecoveryPlan:      "ARN of the recovery plan",
 }
 
-func newParameterElsewhere(scope constructs.Construct, name string, s *settings.Settings, region settings.Region, value *string) {
-	fullName := DatabaseParameterName(s, name)
+func newParameterElsewhere(scope constructs.Construct, id, name string, s *settings.Settings, region settings.Region, value *string) {
+	fullName := ParameterName(s, name)
 	call := func(action string, parameters map[string]any) *customresources.AwsSdkCall {
 		return &customresources.AwsSdkCall{
 			Service: text("ssm"), Action: text(action), Region: text(region.Name), Parameters: parameters,
@@ -69,10 +73,10 @@ func newParameterElsewhere(scope constructs.Construct, name string, s *settings.
 	put := call("PutParameter", map[string]any{
 		"Name": fullName, "Value": value, "Type": "String", "Overwrite": true, "Description": parameterDescriptions[name],
 	})
-	customresources.NewAwsCustomResource(scope, text(name), &customresources.AwsCustomResourceProps{
+	customresources.NewAwsCustomResource(scope, text(id), &customresources.AwsCustomResourceProps{
 		OnCreate: put, OnUpdate: put, OnDelete: call("DeleteParameter", map[string]any{"Name": fullName}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            awslogs.NewLogGroup(scope, text(name+"-logs"), &awslogs.LogGroupProps{RemovalPolicy: removalPolicy(s)}),
+		LogGroup:            awslogs.NewLogGroup(scope, text(id+"-logs"), &awslogs.LogGroupProps{RemovalPolicy: removalPolicy(s)}),
 		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 				Actions: texts("ssm:PutParameter", "ssm:DeleteParameter"),

@@ -47,9 +47,6 @@ const (
 	processorTimeout = 30 * time.Second
 )
 
-// APIName is the API's name, the same in both Regions. Its metrics go by it.
-func APIName(s *settings.Settings) string { return "payment-" + s.Environment }
-
 // NewPaymentAPI makes the payment API of one Region.
 func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps) *PaymentAPI {
 	scope = constructs.NewConstruct(scope, text(id))
@@ -73,7 +70,7 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 
 	accessLogs := NewLogGroup(scope, "AccessLogs", "/payment/"+s.Environment+"/api/access", s, props.Key)
 	api := awsapigateway.NewRestApi(scope, text("Api"), &awsapigateway.RestApiProps{
-		RestApiName:   text(APIName(s)),
+		RestApiName:   text(s.APIGatewayName()),
 		Description:   text("Payment API, " + s.Environment + ", " + props.Region.Name),
 		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
 		// Logs need a role that is one for the whole account and Region. It stays when the stack goes, because other APIs of

@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -30,9 +31,15 @@ const (
 	databaseRoleEvery = time.Minute
 )
 
+// promotionEvents are what RDS says when a global database's switchover has finished and when its failover has completed
+// ("Amazon RDS event categories and event messages for Aurora", Amazon Aurora User Guide). However the promotion was started,
+// by the recovery plan in either mode, by hand or by RDS, these come from the Region that was promoted.
+var promotionEvents = []string{"RDS-EVENT-0185", "RDS-EVENT-0238"}
+
 // ReconciliationProps is what the reconciliation needs of its Region.
 type ReconciliationProps struct {
 	Settings *settings.Settings
+	Region   settings.Region
 	Network  *Network
 	Key      awskms.Key
 	Table    awsdynamodb.ITableV2
@@ -47,12 +54,15 @@ type Reconciliation struct {
 }
 
 // NewReconciliation makes the reconciliation of one Region. It is scheduled in both Regions, and does its work in the one
-// whose cluster is the writer; in the other it finds a reader and says so. Nothing has to be switched when the roles swap.
+// whose cluster is the writer; in the other it finds a reader and says so. Nothing has to be switched when the roles swap. And it
+// runs whenever the Region's cluster has been promoted, because the recovery plan skips its own call of it when the other
+// Region is lost.
 func NewReconciliation(scope constructs.Construct, id string, props ReconciliationProps) *Reconciliation {
 	scope = constructs.NewConstruct(scope, text(id))
 	s, stack := props.Settings, awscdk.Stack_Of(scope)
 	environment := databaseEnvironment(props.Database)
 	environment["TABLE_NAME"] = SessionTableName(s)
+	environment["RECONCILE_LOOKBACK_MINUTES"] = strconv.Itoa(s.Recovery.ReconcileMinutes)
 	environment[telemetry.NamespaceVariable] = MetricsNamespace(s)
 	r := &Reconciliation{
 		Function: NewFunction(scope, "Reconcile", FunctionProps{
@@ -80,24 +90,43 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		MaxEventAge:   awscdk.Duration_Minutes(jsii.Number(reconcileEvery.Minutes())),
 		OnFailure:     awslambdadestinations.NewSqsDestination(r.Failures),
 	})
-	schedule := func(id, name, description string, every time.Duration, event map[string]any) {
+	target := func(event map[string]any, age time.Duration) *[]awsevents.IRuleTarget {
+		return &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
+			Event:           awsevents.RuleTargetInput_FromObject(event),
+			DeadLetterQueue: r.Failures,
+			MaxEventAge:     seconds(age),
+			RetryAttempts:   jsii.Number(2),
+		})}
+	}
+	rule := func(id, name string, rule awsevents.RuleProps) {
 		name = "payment-" + s.Environment + "-" + name
-		allowEventBridge(props.Key, stack, "rule/"+name)
-		awsevents.NewRule(scope, text(id), &awsevents.RuleProps{
-			RuleName:    text(name),
-			Description: text(description),
-			Schedule:    awsevents.Schedule_Rate(seconds(every)),
-			Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
-				Event:           awsevents.RuleTargetInput_FromObject(event),
-				DeadLetterQueue: r.Failures,
-				MaxEventAge:     seconds(every),
-				RetryAttempts:   jsii.Number(2),
-			})},
-		})
+		rule.RuleName = text(name)
+		awsevents.NewRule(scope, text(id), &rule)
 		newRuleAlarms(scope, s, "", name)
 	}
-	schedule("Schedule", "reconcile", "Reconciles the last hours", reconcileEvery, map[string]any{"scheduled": true})
+	allowEventBridge(props.Key, stack, "rule/payment-"+s.Environment+"-reconcile*")
+	rule("Schedule", "reconcile", awsevents.RuleProps{
+		Description: text("Reconciles the last hours"),
+		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
+		Targets:     target(map[string]any{"scheduled": true}, reconcileEvery),
+	})
+	rule("Promotion", "reconcile-promotion", awsevents.RuleProps{
+		Description: text("Reconciles as soon as this Region's cluster has become the writer"),
+		EventPattern: &awsevents.EventPattern{
+			Source: texts("aws.rds"), DetailType: texts("RDS DB Cluster Event"),
+			Detail: &map[string]any{
+				"SourceIdentifier": []string{ClusterIdentifier(s, props.Region)},
+				"EventID":          promotionEvents,
+			},
+		},
+		// Not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet.
+		Targets: target(map[string]any{"promotion": true}, reconcileEvery),
+	})
 	// Alarms that depend on which Region's cluster is the writer take it from the answers; see newDatabaseAlarms.
-	schedule("Role", "database-role", "Asks the database whether it takes writes", databaseRoleEvery, map[string]any{"role": true})
+	rule("Role", "reconcile-role", awsevents.RuleProps{
+		Description: text("Asks the database whether it takes writes"),
+		Schedule:    awsevents.Schedule_Rate(seconds(databaseRoleEvery)),
+		Targets:     target(map[string]any{"role": true}, databaseRoleEvery),
+	})
 	return r
 }

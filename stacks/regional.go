@@ -4,6 +4,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/constructs"
@@ -19,6 +20,9 @@ type regional struct {
 	// database is the Region's member of the global database.
 	database *constructs.AuroraMember
 	api      *constructs.PaymentAPI
+	// name is the API's answer to the public name.
+	name   *constructs.PublicName
+	ledger *constructs.Ledger
 }
 
 // newRegional makes what everything else in a Region stands on.
@@ -41,25 +45,30 @@ func (r *regional) joinDatabase(s *settings.Settings, global *constructs.AuroraG
 	})
 }
 
-// addPlatform adds the regional platform: the same in both Regions. table is the session table's replica in this one.
-func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2) {
+// addPlatform adds the regional platform: the same in both Regions. table is the session table's replica in this one, zone the
+// public zone that both share.
+func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2, zone awsroute53.IHostedZone) {
 	r.api = constructs.NewPaymentAPI(r.Stack, "PaymentApi", constructs.PaymentAPIProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table,
 	})
+	r.name = constructs.NewPublicName(r.Stack, "PublicName", constructs.PublicNameProps{Settings: s, Zone: zone, API: r.api})
+	constructs.NewServerErrorAlarm(r.Stack, "ServerErrors", s)
+	constructs.NewOperatorRole(r.Stack, "Operator", constructs.OperatorRoleProps{Settings: s, Region: r.region, Key: r.key})
 	queue := constructs.NewLedgerQueue(r.Stack, "LedgerQueue", s, r.key)
 	bus := constructs.NewEventBus(r.Stack, "EventBus", constructs.EventBusProps{
 		Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key, Ledger: queue.Queue,
 	})
 	constructs.NewRelay(r.Stack, "Relay", constructs.RelayProps{Settings: s, Region: r.region, Key: r.key, Table: table, Bus: bus})
-	constructs.NewLedger(r.Stack, "Ledger", constructs.LedgerProps{
+	r.ledger = constructs.NewLedger(r.Stack, "Ledger", constructs.LedgerProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Queue: queue, Database: r.database,
 		Schema: constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{
 			Settings: s, Network: r.network, Key: r.key, Database: r.database,
 		}),
 	})
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
-		Settings: s, Network: r.network, Key: r.key, Table: table, Database: r.database,
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})
+	constructs.NewCanary(r.Stack, "Canary", constructs.CanaryProps{Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key})
 	constructs.NewNotices(r.Stack, "Notices", s, r.key)
 	constructs.NewAlarms(r.Stack, "Alarms", s, r.region)
 	// Last: it shows every alarm that has been made.

@@ -19,10 +19,10 @@ const (
 // Build makes the three stacks of one environment, in the order of their deployment: the secondary joins what the primary
 // made, and the global stack ties both together.
 func Build(app awscdk.App, s *settings.Settings) {
-	primary := newPrimary(app, s)
-	secondary := newSecondary(app, s, primary)
+	primary, zone := newPrimary(app, s)
+	secondary := newSecondary(app, s, primary, zone)
 	secondary.AddStackDependency(primary.Stack, jsii.String("joins the primary's global database and table"))
-	global := newGlobal(app, s, secondary)
+	global := newGlobal(app, s, primary, secondary, zone)
 	global.AddStackDependency(primary.Stack, jsii.String("ties both Regions together"))
 	global.AddStackDependency(secondary.Stack, jsii.String("ties both Regions together"))
 }

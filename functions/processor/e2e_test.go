@@ -204,6 +204,23 @@ func TestRealBinaryTakesAPaymentOnce(t *testing.T) {
 	}
 }
 
+func TestRealBinaryTakesATestPaymentLikeAnyOther(t *testing.T) {
+	d := deploy(t, 1)
+	const body = `{"transaction_id":"t-1","session_id":"canary-us-east-1","amount":0.01,"currency":"XTS"}`
+	for _, replayed := range []string{"", "true"} {
+		response := invoke(t, d.environments[0], post(body))
+		if response.StatusCode != 200 || !strings.Contains(response.Body, `"amount":0.01,"currency":"XTS"`) || response.Headers["Idempotent-Replayed"] != replayed {
+			t.Errorf("%d %s, replayed %q, want %q", response.StatusCode, response.Body, response.Headers["Idempotent-Replayed"], replayed)
+		}
+	}
+	if response := invoke(t, d.environments[0], post(strings.Replace(body, "0.01", "0.02", 1))); response.StatusCode != 422 {
+		t.Errorf("another amount: %d %s, want 422", response.StatusCode, response.Body)
+	}
+	if items := d.items(t); len(items) != 1 {
+		t.Errorf("%d items, want 1", len(items))
+	}
+}
+
 func TestRealBinaryRefusesGarbage(t *testing.T) {
 	d := deploy(t, 1)
 	for _, tt := range []struct {

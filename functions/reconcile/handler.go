@@ -27,8 +27,9 @@ type handler struct {
 	now       func() time.Time
 }
 
-// invoke is what Lambda calls. An event that asks for the role gets no reconciliation. The hourly schedule runs in both Regions; in the standby there is nothing to do, because the other
-// Region's run does it, and the answer says so. Whoever asks for a window of their own gets it tried in any case.
+// invoke is what Lambda calls. An event that asks for the role gets no reconciliation. The hourly schedule runs in both Regions;
+// in the standby there is nothing to do, because the other Region's run does it, and the answer says so. Whoever asks for a window
+// of their own gets it tried in any case.
 func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, error) {
 	var e struct {
 		Scheduled bool `json:"scheduled"`

@@ -270,13 +270,14 @@ func (l *Ledger) Window(ctx context.Context, from, to time.Time, each func(payme
 // pageSize is how many payments Window holds at a time.
 const pageSize = 1000
 
-// Sum is what the payments of one currency come to.
+// Sum is what the payments of one currency come to. There is none of payment.TestCurrency.
 type Sum struct {
 	Count int64
 	Total currency.Amount
 }
 
-// Sums adds up, exactly, the payments that were accepted at from or later and before to, by currency.
+// Sums adds up, exactly, the payments that were accepted at from or later and before to, by currency. Test payments are left
+// out: payment.TestCurrency is no money.
 func (l *Ledger) Sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
 	sums, err := l.sums(ctx, ceiling(from), ceiling(to))
 	if err != nil {
@@ -287,7 +288,8 @@ func (l *Ledger) Sums(ctx context.Context, from, to time.Time) (map[string]Sum, 
 
 func (l *Ledger) sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
 	rows, err := l.database.QueryContext(ctx,
-		"SELECT currency, COUNT(*), SUM(amount) FROM payments WHERE accepted_at >= ? AND accepted_at < ? GROUP BY currency", from, to)
+		"SELECT currency, COUNT(*), SUM(amount) FROM payments WHERE accepted_at >= ? AND accepted_at < ? AND currency <> ? GROUP BY currency",
+		from, to, payment.TestCurrency)
 	if err != nil {
 		return nil, err
 	}

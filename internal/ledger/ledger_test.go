@@ -210,6 +210,27 @@ func TestAmountsAreExact(t *testing.T) {
 	})
 }
 
+func TestTestPaymentsAreRecordedAndNotAddedUp(t *testing.T) {
+	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
+		l := open(t, config)
+		all := []payment.Payment{
+			newPayment(t, "s", "money", "1.00", "USD"),
+			newPayment(t, "s", "test", "0.01", payment.TestCurrency), newPayment(t, "s", "another test", "999999999999.99", payment.TestCurrency),
+		}
+		wantRecord(t, l, all, 3, 0)
+		wantRecord(t, l, all, 0, 3)
+		wantStored(t, l, all...)
+		sums, err := l.Sums(t.Context(), accepted, accepted.Add(time.Microsecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(sums) != 1 || fmt.Sprint(sums["USD"]) != "{1 1.00 USD}" {
+			t.Errorf("sums %v, want a dollar and no more", sums)
+		}
+		wantRecord(t, l, []payment.Payment{newPayment(t, "s", "test", "0.02", payment.TestCurrency)}, 0, 0, all[1].Identity)
+	})
+}
+
 func TestIdentitiesAreBytes(t *testing.T) {
 	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
 		l := open(t, config)

@@ -182,6 +182,32 @@ func TestSumsAreExact(t *testing.T) {
 	}
 }
 
+func TestTestPaymentsAreReconciledAndNotAddedUp(t *testing.T) {
+	money, test := newPayment("money", 0, "1.00", "USD"), newPayment("test", 0, "0.01", payment.TestCurrency)
+	ledger := newLedger(money)
+	report := mustRun(t, newTable(money, test), ledger, window(time.Hour), reconcile.Options{})
+	wantCounts(t, report, reconcile.Counts{Table: 2, LedgerBefore: 1, Ledger: 2, Missing: 1, Repaired: 1})
+	if want := []reconcile.Sum{{Currency: "USD", Table: "1.00", Ledger: "1.00"}}; !report.Clean() || !reflect.DeepEqual(report.Sums, want) {
+		t.Errorf("clean %v, sums %v, want %v", report.Clean(), report.Sums, want)
+	}
+	if !ledger.payments[test.Identity].Equal(test) {
+		t.Errorf("the ledger has %+v", ledger.payments[test.Identity])
+	}
+
+	// What is wrong with one is a fault, although no sum shows it.
+	other := newPayment("test", 0, "0.02", payment.TestCurrency)
+	report = mustRun(t, newTable(test), newLedger(other), window(time.Hour), reconcile.Options{})
+	wantCounts(t, report, reconcile.Counts{Table: 1, LedgerBefore: 1, Ledger: 1, Conflicting: 1})
+	if report.Clean() || len(report.Sums) != 0 {
+		t.Errorf("clean %v, sums %v", report.Clean(), report.Sums)
+	}
+	report = mustRun(t, newTable(), newLedger(test), window(time.Hour), reconcile.Options{})
+	wantCounts(t, report, reconcile.Counts{LedgerBefore: 1, Ledger: 1, Unaccounted: 1})
+	if report.Clean() {
+		t.Error("a test payment that nobody sent is clean")
+	}
+}
+
 func TestPaymentsBeingRecordedMeanwhile(t *testing.T) {
 	a, b := newPayment("a", 0, "1.00", "USD"), newPayment("b", 0, "2.00", "USD")
 	t.Run("between look and repair", func(t *testing.T) {

@@ -24,7 +24,8 @@ type Report struct {
 	// DoneUpTo is the moment before which everything was compared. A run that could not finish is continued from here.
 	DoneUpTo time.Time `json:"doneUpTo"`
 	Counts   Counts    `json:"counts"`
-	// Sums has every currency of either side, in the order of their codes.
+	// Sums has every currency of either side, in the order of their codes, but payment.TestCurrency, which is no money. Test
+	// payments are compared one by one and counted like any other.
 	Sums []Sum `json:"sums"`
 	// Examples has some payments of each fault. The ids are clients' own: they belong in no log.
 	Examples Examples `json:"examples"`
@@ -82,7 +83,8 @@ type Example struct {
 
 // Clean reports whether the run came to its end and has left both sides with the same payments over the same money: every
 // payment accepted in the window is in the ledger, to the cent, and no other. It asks three ways, any of which would do if
-// the others had no fault: no payment is at fault, both sides have as many, and their sums are the same.
+// the others had no fault: no payment is at fault, both sides have as many, and their sums are the same. Test payments have no
+// sum, and are asked for in the other two ways.
 func (r Report) Clean() bool {
 	if !r.Complete || r.Counts.Conflicting > 0 || r.Counts.Unaccounted > 0 || (r.DryRun && r.Counts.Missing > 0) {
 		return false
@@ -124,10 +126,23 @@ type sums map[string]*sum
 
 type sum struct{ table, ledger big.Int }
 
-func (s sums) addTable(a currency.Amount)  { of := &s.of(a).table; of.Add(of, a.BigInt()) }
-func (s sums) addLedger(a currency.Amount) { of := &s.of(a).ledger; of.Add(of, a.BigInt()) }
+func (s sums) addTable(a currency.Amount) {
+	if of := s.of(a); of != nil {
+		of.table.Add(&of.table, a.BigInt())
+	}
+}
 
+func (s sums) addLedger(a currency.Amount) {
+	if of := s.of(a); of != nil {
+		of.ledger.Add(&of.ledger, a.BigInt())
+	}
+}
+
+// of is the sum that an amount belongs to; nil if to none, because it is no money.
 func (s sums) of(a currency.Amount) *sum {
+	if payment.IsTest(a) {
+		return nil
+	}
 	one, ok := s[a.CurrencyCode()]
 	if !ok {
 		one = &sum{}

@@ -195,7 +195,7 @@ func (p *Platform) startBuses(ctx context.Context) error {
 	p.Network = eventbus.New(ctx, config)
 	var topologies []eventbus.Topology
 	for _, r := range p.Regions {
-		template, err := json.Marshal(map[string]any{"Resources": withoutSchedules(r.stack.Template.Resources)})
+		template, err := json.Marshal(map[string]any{"Resources": onPaymentBus(r.stack.Template.Resources)})
 		if err != nil {
 			return fmt.Errorf("write template of %s: %w", r.Name, err)
 		}
@@ -222,11 +222,11 @@ func (p *Platform) startBuses(ctx context.Context) error {
 	return nil
 }
 
-// withoutSchedules leaves out the rules that no event triggers.
-func withoutSchedules(resources map[string]assembly.Resource) map[string]assembly.Resource {
+// onPaymentBus leaves out the rules of the default bus: schedules, and those for events of AWS's own.
+func onPaymentBus(resources map[string]assembly.Resource) map[string]assembly.Resource {
 	resources = maps.Clone(resources)
 	maps.DeleteFunc(resources, func(_ string, r assembly.Resource) bool {
-		return r.Type == "AWS::Events::Rule" && r.Properties["EventPattern"] == nil
+		return r.Type == "AWS::Events::Rule" && r.Properties["EventBusName"] == nil
 	})
 	return resources
 }

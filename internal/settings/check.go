@@ -19,6 +19,7 @@ var (
 	hostedZoneID    = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	engineVersion   = regexp.MustCompile(`^8\.0\.mysql_aurora\.3\.\d+\.\d+$`)
 	runbookURL      = regexp.MustCompile(`^https://[^\s#"<>]+$`)
+	principal       = regexp.MustCompile(`^(\d{12}|arn:aws:iam::\d{12}:(root|(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}))$`)
 	instanceClass   = regexp.MustCompile(`^db\.([a-z0-9]+)\.(large|\d*xlarge)$`)
 )
 
@@ -39,7 +40,7 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	s.checkRegions(fault)
 	s.checkSession(fault)
 
-	if !zoneName.MatchString(s.DNS.ZoneName) || len(s.APIName()) > 253 || strings.HasPrefix(s.DNS.ZoneName, "api.") {
+	if !zoneName.MatchString(s.DNS.ZoneName) || len(s.RegionalAPIName(Region{Name: "ap-southeast-1"})) > 253 || strings.HasPrefix(s.DNS.ZoneName, "api.") {
 		fault("dns.zoneName", s.DNS.ZoneName, "a domain name in lower case, without a dot at its end and without the \"api.\" that is put before it")
 	}
 	if id := s.DNS.HostedZoneID; id != "" && !hostedZoneID.MatchString(id) {
@@ -91,6 +92,7 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	within("alarms.databaseFreeMemoryPercent", s.Alarms.DatabaseFreeMemoryPercent, 1, 50, " percent")
 	within("objectives.rpoMinutes", s.Objectives.RPOMinutes, 1, 5, " minutes, the platform's promise")
 	within("objectives.rtoMinutes", s.Objectives.RTOMinutes, 1, 15, " minutes, the platform's promise")
+	s.checkRecovery(within, fault)
 	within("backup.retentionDays", s.Backup.RetentionDays, RewindHours/24, 365, " days")
 	if !slices.Contains(LogRetentionDays, s.Logs.RetentionDays) {
 		fault("logs.retentionDays", s.Logs.RetentionDays, "one of %v, as CloudWatch Logs takes", LogRetentionDays)
@@ -109,6 +111,49 @@ func (s *Settings) check(prefix string, faults *Faults) {
 		}
 		if len(s.Alerts.EmailAddresses) == 0 {
 			fault("alerts.emailAddresses", []string{}, "at least one address in production: an alarm that nobody gets is none")
+		}
+	}
+}
+
+func (s *Settings) checkRecovery(within func(key string, value, least, most int, why string), fault func(key string, value any, allowed string, more ...any)) {
+	within("recovery.reconcileMinutes", s.Recovery.ReconcileMinutes, 90, 24*60, " minutes; it runs every hour")
+	steps := s.Recovery.StepMinutes
+	each := []struct {
+		key   string
+		value int
+	}{
+		{"approval", steps.Approval}, {"promotion", steps.Promotion}, {"ledger", steps.Ledger},
+		{"reconciliation", steps.Reconciliation}, {"traffic", steps.Traffic},
+	}
+	most := max(1, s.Objectives.RTOMinutes)
+	known := true
+	for _, step := range each {
+		if step.value < 1 || step.value > most {
+			known = false
+		}
+		within("recovery.stepMinutes."+step.key, step.value, 1, most, " minutes, the recovery time objective")
+	}
+	if way := s.Recovery.LongestWay(); known && way > most {
+		parts := "promotion, ledger and the longest of reconciliation, traffic and ledger"
+		if !s.Recovery.Automatic {
+			parts = "approval, " + parts
+		}
+		fault("recovery.stepMinutes", way, "steps that add up to objectives.rtoMinutes (%d) at the most: %s", s.Objectives.RTOMinutes, parts)
+	}
+	if !s.Recovery.Automatic {
+		for i, p := range s.Operators.Approvers {
+			if slices.Contains(s.Operators.Principals, p) && !accountNumber.MatchString(p) {
+				fault(fmt.Sprintf("operators.approvers[%d]", i), p, "somebody who is not among operators.principals: who starts a recovery does not approve it")
+			}
+		}
+	}
+	for key, list := range map[string][]string{"principals": s.Operators.Principals, "approvers": s.Operators.Approvers} {
+		for i, p := range list {
+			if !principal.MatchString(p) {
+				fault(fmt.Sprintf("operators.%s[%d]", key, i), p, "the ARN of an IAM role or user, or an account's 12 digits")
+			} else if s.Production && strings.Contains(p, ":role/") {
+				fault(fmt.Sprintf("operators.%s[%d]", key, i), p, "the ARN of an IAM user, or an account: in production a second factor is asked for, and a role's session carries none")
+			}
 		}
 	}
 }

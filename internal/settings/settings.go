@@ -51,8 +51,10 @@ type Settings struct {
 	Alarms Alarms `json:"alarms"`
 	// Objectives are the recovery objectives that the platform is measured against.
 	Objectives Objectives `json:"objectives"`
-	// Recovery is how a recovery starts.
+	// Recovery is how a recovery of the ledger starts, and what its steps may take.
 	Recovery Recovery `json:"recovery"`
+	// Operators are who may move a Region.
+	Operators Operators `json:"operators"`
 	// Backup is the AWS Backup plan.
 	Backup Backup `json:"backup"`
 	// Logs is how long logs are kept.
@@ -154,7 +156,7 @@ const (
 type Ledger struct {
 	// ActiveRegion is the Region whose ledger function is switched on, RolePrimary or RoleSecondary: the one whose cluster is
 	// the writer. The recovery plan moves both; after a recovery that is to last, this setting follows, or the next
-	// deployment would switch the function back.
+	// deployment that changes the mapping would switch the function back.
 	ActiveRegion Role `json:"activeRegion"`
 	// QueueRetentionHours is how long a payment waits for the ledger, 1 to 336 (SQS's limit). In the active Region it bounds
 	// an outage of the database that the queue outlasts by itself; in the standby it is how much there is to work off after
@@ -208,10 +210,52 @@ type Objectives struct {
 	RTOMinutes int `json:"rtoMinutes"`
 }
 
-// Recovery is how the ledger's recovery starts. Payments move by DNS, always without anybody.
+// Recovery is how the ledger's recovery starts, and what its steps may take. Payments move by DNS, always without anybody.
 type Recovery struct {
-	// Automatic lets an alarm start the recovery plan. Otherwise one person does.
+	// Automatic lets an alarm start the recovery plan, without approval and accepting the loss of what the other Region had
+	// not replicated. Otherwise one person starts it and another approves.
 	Automatic bool `json:"automatic"`
+	// ReconcileMinutes is how far back the reconciliation looks when it is asked for no window: in each recovery, and every
+	// hour. 90, so that no hour falls between two runs, to 1,440.
+	ReconcileMinutes int `json:"reconcileMinutes"`
+	// StepMinutes are the limits of the plan's steps. Those on the way from start to end add up to no more than
+	// objectives.rtoMinutes.
+	StepMinutes StepMinutes `json:"stepMinutes"`
+}
+
+// StepMinutes is how long each step of the recovery plan may take before it counts as failed, in whole minutes, 1 or more.
+type StepMinutes struct {
+	// Approval is how long the second person has. It does not count when the recovery is automatic.
+	Approval int `json:"approval"`
+	// Promotion is Aurora's switchover or failover.
+	Promotion int `json:"promotion"`
+	// Ledger is switching a ledger mapping on or off.
+	Ledger int `json:"ledger"`
+	// Reconciliation compares table and ledger.
+	Reconciliation int `json:"reconciliation"`
+	// Traffic turns the plan's health checks.
+	Traffic int `json:"traffic"`
+}
+
+// LongestWay is how long a whole execution of the plan may take: the last three steps run beside one another.
+func (r Recovery) LongestWay() int {
+	steps := r.StepMinutes
+	way := steps.Promotion + steps.Ledger + max(steps.Reconciliation, steps.Traffic, steps.Ledger)
+	if !r.Automatic {
+		way += steps.Approval
+	}
+	return way
+}
+
+// Operators are who may move a Region: IAM principals, as ARNs of roles or users or as 12-digit accounts. None means the
+// platform's own account, whose policies then say who. In production each needs to have signed in with multi-factor
+// authentication, which the session of a role does not carry ("AssumeRole", AWS STS API Reference), so that roles are refused
+// there. Nobody is in both lists by name.
+type Operators struct {
+	// Principals may assume the operator's role of each Region: run and watch the recovery plan, and start a restore.
+	Principals []string `json:"principals"`
+	// Approvers may approve an execution of the recovery plan, and skip a step of it.
+	Approvers []string `json:"approvers"`
 }
 
 // Backup is the AWS Backup plan.
@@ -234,6 +278,16 @@ const RunbookFile = "docs/alarms.md"
 
 // RunbookURL is where the alarms are explained.
 func (s *Settings) RunbookURL() string { return cmp.Or(s.Alerts.RunbookURL, RunbookFile) }
+
+// RegionalAPIName is the name that leads to one Region's API, healthy or not. It is a place in the tree of DNS records, and how
+// to reach a given Region: connect to it, and ask it for APIName, which is the name in its certificate.
+func (s *Settings) RegionalAPIName(region Region) string { return region.Name + "." + s.APIName() }
+
+// PlanAPIName is the name that leads to the Region that the recovery plan has chosen, as long as that is healthy.
+func (s *Settings) PlanAPIName() string { return "plan." + s.APIName() }
+
+// APIGatewayName is the name of each Region's REST API, in its metrics too.
+func (s *Settings) APIGatewayName() string { return "payment-" + s.Environment }
 
 // StackName is the name of one of the environment's stacks; role is "primary", "secondary" or "global".
 func (s *Settings) StackName(role string) string {

@@ -117,6 +117,14 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"old class", "database.instanceClass", "db.r4.large", `database.instanceClass = "db.r4.large"; allowed: `},
 		{"no class", "database.instanceClass", "r5.large", `database.instanceClass = "r5.large"; allowed: `},
 		{"inexact version", "database.engineVersion", "8.0", `database.engineVersion = "8.0"; allowed: an exact version`},
+		{"window with gaps", "recovery.reconcileMinutes", float64(60), `recovery.reconcileMinutes = 60; allowed: 90 to 1440 minutes`},
+		{"step without time", "recovery.stepMinutes.ledger", float64(0), `recovery.stepMinutes.ledger = 0; allowed: 1 to 15 minutes`},
+		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
+		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 16; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},
+		{"steps over a smaller objective", "objectives.rtoMinutes", float64(12), `recovery.stepMinutes = 13; allowed: steps that add up to objectives.rtoMinutes (12)`},
+		{"missing step", "recovery.stepMinutes.traffic", removed{}, `recovery.stepMinutes.traffic = (missing); allowed: a whole number`},
+		{"anybody as operator", "operators.principals", zones("*"), `operators.principals[0] = "*"; allowed: the ARN of an IAM role or user`},
+		{"person as approver", "operators.approvers", zones("arn:aws:iam::111122223333:role/lead", "ann"), `operators.approvers[1] = "ann"; allowed: the ARN`},
 		{"no instance", "database.instancesPerRegion", float64(0), `database.instancesPerRegion = 0; allowed: 1 to 15`},
 		{"no address", "alerts.emailAddresses", zones("oncall@payments.example.com", "on call"), `alerts.emailAddresses[1] = "on call"; allowed: an e-mail address`},
 		{"address with a name", "alerts.emailAddresses", zones("On Call <oncall@payments.example.com>"), `alerts.emailAddresses[0] = "On Call <oncall@payments.example.com>"; allowed: an e-mail address`},
@@ -252,5 +260,43 @@ func TestReservedName(t *testing.T) {
 		if got := settings.ReservedName(name); got != want {
 			t.Errorf("ReservedName(%q) = %v, want %v", name, got, want)
 		}
+	}
+}
+
+func TestWhoStartsARecoveryDoesNotApproveIt(t *testing.T) {
+	const ann, lead = "arn:aws:iam::111122223333:user/ann", "arn:aws:iam::111122223333:role/lead"
+	c := context(t)
+	set(t, c, "operators.principals", []any{ann, lead})
+	set(t, c, "operators.approvers", []any{ann})
+	_, err := settings.Load(c, "")
+	if err == nil || !strings.Contains(err.Error(), `operators.approvers[0] = "`+ann+`"; allowed: somebody who is not among operators.principals`) {
+		t.Errorf("error %v", err)
+	}
+	// A role's session carries no second factor.
+	set(t, c, "operators.approvers", []any{})
+	if _, err := settings.Load(c, ""); err != nil {
+		t.Error(err)
+	}
+	set(t, c, "production", true)
+	_, err = settings.Load(c, "")
+	if err == nil || !strings.Contains(err.Error(), `operators.principals[1] = "`+lead+`"; allowed: the ARN of an IAM user, or an account`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Approval is no step of an automatic recovery, and does not count.
+func TestAutomaticRecoveryHasNoApprovalToWaitFor(t *testing.T) {
+	c := context(t)
+	set(t, c, "recovery.stepMinutes.promotion", float64(12))
+	if _, err := settings.Load(c, ""); err == nil {
+		t.Fatal("17 minutes are within 15")
+	}
+	set(t, c, "recovery.automatic", true)
+	s, err := settings.Load(c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if way := s.Recovery.LongestWay(); way != 15 {
+		t.Errorf("longest way %d, want 15", way)
 	}
 }

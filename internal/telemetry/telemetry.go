@@ -73,15 +73,20 @@ const (
 	MetricDatabaseReader = "DatabaseReader"
 )
 
-// The canary's metrics, each minute.
+// The canary's metrics. They have no ids and no Regions in them: CloudWatch keeps each Region's canary apart.
 const (
-	// MetricCanaryPaymentSucceeded counts payments that went as they should.
+	// MetricCanaryPaymentSucceeded is 1 if the run's test payment was accepted through the public name and read back, and
+	// MetricCanaryPaymentFailed is 1 if not; the other is 0.
 	MetricCanaryPaymentSucceeded = "CanaryPaymentSucceeded"
-	// MetricCanaryPaymentFailed counts payments that did not.
-	MetricCanaryPaymentFailed = "CanaryPaymentFailed"
-	// MetricCanaryPaymentLatency is how long a payment took that succeeded, in milliseconds.
+	MetricCanaryPaymentFailed    = "CanaryPaymentFailed"
+	// MetricCanaryPaymentLatency is how long the acceptance of a payment that succeeded took, attempts that failed included,
+	// in milliseconds.
 	MetricCanaryPaymentLatency = "CanaryPaymentLatency"
-	// MetricOtherRegionUnreachable is 1 if the other Region's API did not answer, and otherwise 0.
+	// MetricAnsweredHere is 1 if the canary's own Region answered the payment, MetricAnsweredElsewhere if another did. Both are
+	// 0 if nobody did.
+	MetricAnsweredHere      = "AnsweredHere"
+	MetricAnsweredElsewhere = "AnsweredElsewhere"
+	// MetricOtherRegionUnreachable is 1 if two or more of the run's three health probes of the other Region failed, else 0.
 	MetricOtherRegionUnreachable = "OtherRegionUnreachable"
 )
 
@@ -94,22 +99,43 @@ func Counts(namespace, function string, at time.Time, names ...string) []slog.At
 	return Values(namespace, function, at, values)
 }
 
-// Values are log attributes that CloudWatch Logs turns into metrics, each of the unit Count, in the embedded metric format
-// ("Specification: Embedded metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
+// Values are log attributes that CloudWatch Logs turns into metrics, each of the unit Count. They are Metrics otherwise.
 func Values(namespace, function string, at time.Time, values map[string]int) []slog.Attr {
-	names := slices.Sorted(maps.Keys(values))
-	metrics := make([]metricDefinition, len(names))
-	attributes := make([]slog.Attr, 0, len(names)+2)
-	for i, name := range names {
-		metrics[i] = metricDefinition{Name: name, Unit: "Count"}
-		attributes = append(attributes, slog.Int(name, values[name]))
+	metrics := make([]Metric, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		metrics = append(metrics, Metric{Name: name, Unit: UnitCount, Value: float64(values[name])})
+	}
+	return Metrics(namespace, function, at, metrics...)
+}
+
+// The units of metrics ("MetricDatum", Amazon CloudWatch API Reference).
+const (
+	UnitCount        = "Count"
+	UnitMilliseconds = "Milliseconds"
+)
+
+// Metric is one value of a metric.
+type Metric struct {
+	Name  string
+	Unit  string
+	Value float64
+}
+
+// Metrics are log attributes that CloudWatch Logs turns into metrics, in the embedded metric format ("Specification: Embedded
+// metric format", Amazon CloudWatch User Guide). They go at the root of a log line.
+func Metrics(namespace, function string, at time.Time, metrics ...Metric) []slog.Attr {
+	definitions := make([]metricDefinition, len(metrics))
+	attributes := make([]slog.Attr, 0, len(metrics)+2)
+	for i, metric := range metrics {
+		definitions[i] = metricDefinition{Name: metric.Name, Unit: metric.Unit}
+		attributes = append(attributes, slog.Float64(metric.Name, metric.Value))
 	}
 	return append(attributes,
 		slog.String(DimensionFunction, function),
 		slog.Any("_aws", metadata{
 			Timestamp: at.UnixMilli(),
 			CloudWatchMetrics: []metricDirective{{
-				Namespace: namespace, Dimensions: [][]string{{DimensionFunction}}, Metrics: metrics,
+				Namespace: namespace, Dimensions: [][]string{{DimensionFunction}}, Metrics: definitions,
 			}},
 		}))
 }

@@ -1,0 +1,102 @@
+package constructs
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambdadestinations"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/canary"
+	"payments-dr/internal/settings"
+	"payments-dr/internal/telemetry"
+)
+
+const (
+	// canaryEvery is the most often that a rule can run ("Creating an Amazon EventBridge rule that runs on a schedule", Amazon
+	// EventBridge User Guide).
+	canaryEvery = time.Minute
+	// canaryTimeout is more than canary.Timeout, which ends a run by itself and in order.
+	canaryTimeout = 30 * time.Second
+)
+
+// CanaryProps is what the canary needs to know of the Regions.
+type CanaryProps struct {
+	Settings *settings.Settings
+	Region   settings.Region
+	// Other is the Region that it probes.
+	Other settings.Region
+	Key   awskms.Key
+}
+
+// Canary pays and probes as a client does, from outside.
+type Canary struct {
+	Function awslambda.Function
+	// Failures gets runs that could not do their work. A payment that fails is a metric, and none of these.
+	Failures awssqs.Queue
+}
+
+// NewCanary makes the canary of one Region: every minute a test payment through the public name, and a look at the other
+// Region's health. It runs in both Regions, so that each is watched by the other, and one of them is left to tell.
+//
+// It is not in the network: there its way out would be the platform's own, and it would see less than a client does.
+func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary {
+	scope = constructs.NewConstruct(scope, text(id))
+	s, stack := props.Settings, awscdk.Stack_Of(scope)
+	c := &Canary{
+		Function: NewFunction(scope, "Canary", FunctionProps{
+			Settings:    s,
+			Name:        "canary",
+			Description: "Makes a test payment through the public name and probes the other Region, every minute",
+			Timeout:     canaryTimeout,
+			Key:         props.Key,
+			Environment: map[string]string{
+				canary.VariableAPIName:      s.APIName(),
+				canary.VariableOtherRegion:  props.Other.Name,
+				canary.VariableOtherAPIName: s.RegionalAPIName(props.Other),
+				telemetry.NamespaceVariable: MetricsNamespace(s),
+			},
+		}),
+		Failures: NewDeadLetterQueue(scope, "Failures", s, "canary-failures", props.Key),
+	}
+	// What it does and no more, on the APIs of both Regions, because the public name may lead to either ("Control access for
+	// invoking an API", Amazon API Gateway Developer Guide). "*" stands for the APIs' ids: one stack would have to know the
+	// other's in both directions, and one of them is made first. The account and the stage are this platform's.
+	var methods []*string
+	for _, region := range s.Both() {
+		for _, method := range []string{"POST/payments", "GET/payments/*"} {
+			methods = append(methods, stack.FormatArn(&awscdk.ArnComponents{
+				Service: text("execute-api"), Region: text(region.Name), Resource: text("*"), ResourceName: text(StageName + "/" + method),
+			}))
+		}
+	}
+	c.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("execute-api:Invoke"), Resources: &methods}))
+
+	// What is a minute old is not worth a second try: the next run is due.
+	c.Function.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
+		RetryAttempts: jsii.Number(0),
+		MaxEventAge:   seconds(canaryEvery),
+		OnFailure:     awslambdadestinations.NewSqsDestination(c.Failures),
+	})
+	name := "payment-" + s.Environment + "-canary"
+	allowEventBridge(props.Key, stack, "rule/"+name)
+	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
+		RuleName:    text(name),
+		Description: text("A test payment and a look at " + props.Other.Name),
+		Schedule:    awsevents.Schedule_Rate(seconds(canaryEvery)),
+		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(c.Function, &awseventstargets.LambdaFunctionProps{
+			DeadLetterQueue: c.Failures,
+			MaxEventAge:     seconds(canaryEvery),
+			RetryAttempts:   jsii.Number(0),
+		})},
+	})
+	newRuleAlarms(scope, s, "", name)
+	return c
+}

@@ -1,0 +1,141 @@
+package constructs
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
+)
+
+// operatorSessionHours is how long an operator's session lasts: a recovery and its aftermath, and not a shift.
+const operatorSessionHours = 2
+
+// OperatorRoleName is the operator's role for one Region. Roles are global, so the name carries the Region.
+func OperatorRoleName(s *settings.Settings, region settings.Region) string {
+	return "payment-" + s.Environment + "-operator-" + region.Name
+}
+
+// ApproverRoleName is the role that approves an execution of the recovery plan.
+func ApproverRoleName(s *settings.Settings) string { return "payment-" + s.Environment + "-approver" }
+
+// OperatorRoleProps is whom the role is for, and what it may restore.
+type OperatorRoleProps struct {
+	Settings *settings.Settings
+	Region   settings.Region
+	// Key encrypts the Region's cluster, and what is restored from it.
+	Key awskms.IKey
+}
+
+// NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
+// parameters, and start a restore beside the live data. It can neither approve its own execution nor skip a step, the approval
+// among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
+// Region that is left is enough for everything.
+func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
+	scope = constructs.NewConstruct(scope, text(id))
+	s, region, stack := props.Settings, props.Region, awscdk.Stack_Of(scope)
+	role := newAssumableRole(scope, s, OperatorRoleName(s, region), "On call for "+region.Name+": runs the recovery plan", s.Operators.Principals)
+
+	arn := func(service, resource, name string) *string {
+		format := awscdk.ArnFormat_COLON_RESOURCE_NAME
+		if service == "dynamodb" || service == "ssm" {
+			format = awscdk.ArnFormat_SLASH_RESOURCE_NAME
+		}
+		return stack.FormatArn(&awscdk.ArnComponents{Service: text(service), Resource: text(resource), ResourceName: text(name), ArnFormat: format})
+	}
+	// What is restored stands beside the live data under a name of its own, and that prefix is all that a restore may make.
+	beside := ClusterIdentifier(s, region) + "-rewind-*"
+	tableBeside := SessionTableName(s) + "-rewind-*"
+	here := &map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": region.Name}}
+	var statements []awsiam.PolicyStatement
+	statement := func(id string, resources []*string, actions ...string) {
+		statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Sid: text(id), Actions: texts(actions...), Resources: &resources, Conditions: here,
+		}))
+	}
+	anything := []*string{text("*")}
+	run := []string{"arc-region-switch:StartPlanExecution", "arc-region-switch:CancelPlanExecution", "arc-region-switch:UpdatePlanExecution"}
+	if s.Recovery.Automatic {
+		run = append(run, actionSkipStep) // there is no approval to skip
+	}
+	statement("RunAndWatchThePlan", []*string{RecoveryPlanARNs(scope, s)}, append(run,
+		"arc-region-switch:GetPlanInRegion", "arc-region-switch:GetPlanExecution", "arc-region-switch:GetPlanEvaluationStatus",
+		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")...)
+	// These know no resources ("Actions, resources, and condition keys", of each service, Service Authorization Reference).
+	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
+		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters")
+	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
+	live := ClusterIdentifier(s, region)
+	statement("LookAtTheDatabase", []*string{arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", beside)},
+		"rds:DescribeDBClusters", "rds:DescribeDBInstances")
+	statement("RestoreTheDatabaseBeside", []*string{
+		arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", beside),
+		arn("rds", "subgrp", live), arn("rds", "cluster-pg", live), arn("rds", "pg", "default."+parameterGroupFamily), arn("rds", "og", "default:"+auroraEngine+"-8-0"),
+	}, "rds:RestoreDBClusterToPointInTime", "rds:CreateDBInstance", "rds:AddTagsToResource")
+	// RDS takes the key into use for whoever restores ("AWS KMS key management", Amazon Aurora User Guide), and only RDS here.
+	statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: text("RestoreWithTheKey"), Actions: texts("kms:DescribeKey", "kms:CreateGrant"), Resources: &[]*string{props.Key.KeyArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]any{"kms:ViaService": "rds." + region.Name + ".amazonaws.com"}},
+	}))
+	statement("RestoreTheTableBeside", []*string{arn("dynamodb", "table", SessionTableName(s)), arn("dynamodb", "table", tableBeside)},
+		"dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:RestoreTableToPointInTime")
+	awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
+	return role
+}
+
+// actionSkipStep lets one skip a step of an execution, or switch it to ungraceful. IAM knows the plan and not its steps, so
+// whoever may skip any may skip the approval.
+const actionSkipStep = "arc-region-switch:UpdatePlanExecutionStep"
+
+// NewApproverRole makes the role that says yes or no to an execution of the recovery plan, or to leaving out a step of it that
+// failed, and sees which one it is about. The
+// plan names it, and its evaluation looks for the first of the permissions ("Manual approval execution block sample policy",
+// Application Recovery Controller Developer Guide).
+func NewApproverRole(scope constructs.Construct, id string, s *settings.Settings) awsiam.Role {
+	scope = constructs.NewConstruct(scope, text(id))
+	role := newAssumableRole(scope, s, ApproverRoleName(s), "Approves executions of the recovery plan", s.Operators.Approvers)
+	awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{
+		Roles: &[]awsiam.IRole{role},
+		Statements: &[]awsiam.PolicyStatement{
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Sid: text("Approve"),
+				Actions: texts("arc-region-switch:ApprovePlanExecutionStep", actionSkipStep, "arc-region-switch:GetPlanInRegion",
+					"arc-region-switch:GetPlanExecution", "arc-region-switch:ListPlanExecutions"),
+				Resources: &[]*string{RecoveryPlanARNs(scope, s)},
+			}),
+			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Sid: text("Find"), Actions: texts("arc-region-switch:ListPlansInRegion"), Resources: texts("*"), // it knows no resources
+			}),
+		},
+	})
+	return role
+}
+
+// newAssumableRole makes a role for people. In production they must have signed in with multi-factor authentication
+// ("AWS: multi-factor authentication condition keys", IAM User Guide: the key is missing where somebody did not).
+func newAssumableRole(scope constructs.Construct, s *settings.Settings, name, description string, principals []string) awsiam.Role {
+	var who []awsiam.IPrincipal
+	for _, p := range principals {
+		if strings.HasPrefix(p, "arn:") {
+			who = append(who, awsiam.NewArnPrincipal(text(p)))
+		} else {
+			who = append(who, awsiam.NewAccountPrincipal(text(p)))
+		}
+	}
+	if len(who) == 0 {
+		who = append(who, awsiam.NewAccountPrincipal(awscdk.Stack_Of(scope).Account()))
+	}
+	var by awsiam.IPrincipal = awsiam.NewCompositePrincipal(who...)
+	if s.Production {
+		conditions := map[string]any{"Bool": map[string]any{"aws:MultiFactorAuthPresent": "true"}}
+		by = awsiam.NewPrincipalWithConditions(by, &conditions)
+	}
+	return awsiam.NewRole(scope, text("Role"), &awsiam.RoleProps{
+		RoleName: text(name), Description: text(description), AssumedBy: by,
+		MaxSessionDuration: awscdk.Duration_Hours(jsii.Number(operatorSessionHours)),
+	})
+}
