@@ -71,6 +71,25 @@ type Config struct {
 	RootCAs *x509.CertPool
 	// Random is where the pauses' lengths come from; nil: a source of its own. The client does not use it concurrently.
 	Random rand.Source
+	// Dial, if given, makes the connections, in place of the machine's look-up of names: it is asked whenever a new one is needed.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Wait, if given, waits between attempts, in place of a timer. It returns the context's error if that is done first.
+	Wait func(context.Context, time.Duration) error
+	// Attempted, if given, is told of each attempt when it has ended, before the next begins.
+	Attempted func(Attempt)
+}
+
+// Attempt is one sending of a request.
+type Attempt struct {
+	Began, Ended time.Time
+	// Status is the answer's; 0 if there was none.
+	Status int
+	// Region is where the answer came from, if it says so.
+	Region string
+	// Settled tells that the answer was as the contract has it and no other attempt is needed for the payment to be accepted.
+	Settled bool
+	// Err is why there was no answer, or none as the contract has it.
+	Err error
 }
 
 // Client is a client of one API. It may be used concurrently.
@@ -82,6 +101,8 @@ type Client struct {
 	maxAttempts int
 	timeout     time.Duration
 	rootCAs     *x509.CertPool
+	dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	attempted   func(Attempt)
 	transport   atomic.Pointer[http.Transport]
 
 	mu     sync.Mutex
@@ -105,6 +126,16 @@ func New(config Config) (*Client, error) {
 		url: u, host: u.Host, credentials: config.Credentials, signer: sigv4a.New(),
 		maxAttempts: config.MaxAttempts, timeout: config.AttemptTimeout, rootCAs: config.RootCAs,
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: wait,
+		dial: (&net.Dialer{Timeout: connectTimeout}).DialContext, attempted: func(Attempt) {},
+	}
+	if config.Dial != nil {
+		c.dial = config.Dial
+	}
+	if config.Wait != nil {
+		c.wait = config.Wait
+	}
+	if config.Attempted != nil {
+		c.attempted = config.Attempted
 	}
 	if config.Random != nil {
 		c.random = rand.New(config.Random)
@@ -149,7 +180,7 @@ func (c *Client) newTransport() *http.Transport {
 	name := (&url.URL{Host: c.host}).Hostname()
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		DialContext:         c.dial,
 		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: c.rootCAs, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: maxIdleConnections,
@@ -356,17 +387,23 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 	var answer Answer
 	for {
 		transport := c.transport.Load()
+		one := Attempt{Began: c.now()}
 		r, err := c.attempt(ctx, transport, request)
 		if errors.Is(err, ErrUnsigned) {
 			return answer, err
 		}
-		answer = Answer{Status: r.status, Region: r.region, Attempts: answer.Attempts + 1, Latency: c.now().Sub(started)}
+		one.Ended, one.Status, one.Region = c.now(), r.status, r.region
+		answer = Answer{Status: r.status, Region: r.region, Attempts: answer.Attempts + 1, Latency: one.Ended.Sub(started)}
+		if err == nil && r.status == http.StatusOK {
+			err = read(r)
+			one.Settled = err == nil
+		}
+		one.Err = err
+		c.attempted(one)
 		switch {
-		case err == nil && r.status == http.StatusOK:
-			if err = read(r); err == nil {
-				return answer, nil
-			}
-		case err == nil && r.status != http.StatusTooManyRequests && r.status < http.StatusInternalServerError:
+		case one.Settled:
+			return answer, nil
+		case err == nil && r.status != http.StatusOK && r.status != http.StatusTooManyRequests && r.status < http.StatusInternalServerError:
 			return answer, &RefusedError{Answer: answer, Message: r.message()}
 		}
 		if r.status != http.StatusTooManyRequests {

@@ -497,3 +497,30 @@ func TestARegionsOwnAPIIsBelowItsStage(t *testing.T) {
 		t.Errorf("asked for %q, %v", path, err)
 	}
 }
+
+func TestEachAttemptIsToldAndConnectionsAreTheCallers(t *testing.T) {
+	var told []Attempt
+	var dialled []string
+	s := newStage(t, Config{
+		Attempted: func(a Attempt) { told = append(told, a) },
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialled = append(dialled, address)
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	}, says(http.StatusServiceUnavailable, `{"error":"later","region":"us-east-1"}`, "X-Region", "us-east-1"), hangsUp, says(200, accepted))
+	if _, err := s.client.Pay(t.Context(), request(t)); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 3 || len(dialled) != 3 { // a Region that failed is left: each attempt connects anew
+		t.Fatalf("%d attempts told, connections to %q", len(told), dialled)
+	}
+	if told[0].Status != http.StatusServiceUnavailable || told[0].Region != "us-east-1" || told[0].Settled {
+		t.Errorf("first attempt %+v", told[0])
+	}
+	if told[1].Status != 0 || told[1].Err == nil || told[1].Settled {
+		t.Errorf("second attempt %+v", told[1])
+	}
+	if !told[2].Settled || told[2].Err != nil || told[2].Ended.Before(told[2].Began) {
+		t.Errorf("third attempt %+v", told[2])
+	}
+}
