@@ -378,6 +378,27 @@ func TestWhoIsToldInEachState(t *testing.T) {
 	}
 }
 
+// TestALostRegionIsToldInTime measures, in minutes of the model, from the last word of the writer's Region to the alarm that starts a
+// recovery. The plan has what is left of the recovery time objective.
+func TestALostRegionIsToldInTime(t *testing.T) {
+	for _, env := range []string{envDev, envProd, envEurope} {
+		s := synthesized[env].Settings
+		writer, standby := s.Regions.Primary.Name, s.Regions.Secondary.Name
+		const lost = 240
+		well := healthy(env, writer)
+		gone := silenced(replaced(well, lost, standby, telemetry.MetricOtherRegionUnreachable, 1), lost, standby, "AuroraGlobalDBRPOLag")
+		e := newEvaluation(t, env, roleIn(env, standby))
+		e.settle(t, well, lost)
+		after := 0
+		for alarm := "payment-" + env + "-" + writer + "-impaired"; !e.states[alarm] && after < 60; after++ {
+			e.run(t, gone, lost+after, lost+after+1)
+		}
+		if after > 5 || after >= s.Objectives.RTOMinutes {
+			t.Errorf("%s: it is told after %d minutes", env, after)
+		}
+	}
+}
+
 // roleIn is the role of the regional stack in a Region.
 func roleIn(env, region string) string {
 	if synthesized[env].Settings.Regions.Primary.Name == region {
