@@ -63,11 +63,12 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			mariaDB := database == "mariadb"
 			switch database {
 			case "auto":
-				mariaDB = localmysql.HasMariaDB()
+				mariaDB = localmysql.MariaDBInstalled()
 			case "mariadb", "embedded":
 			default:
 				return fmt.Errorf("--database is %q; allowed are auto, mariadb and embedded", database)
 			}
+			fmt.Fprintf(out, "Not modelled, and left out:\n  %s\n", strings.Join(rehearsal.NotModelled(a), "\n  "))
 			binaries := map[string]string{}
 			build, err := os.MkdirTemp("", "dr-rehearse-")
 			if err != nil {
@@ -88,7 +89,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			recorder := &drill.Recorder{}
 			config := rehearsal.Config{
 				Assembly: a, ModuleDir: ".", Binaries: binaries, MariaDB: mariaDB, Fault: fault, Speed: speed, Rate: rate, Clients: clients,
-				Seed: seed, Assumed: assumed, Recorder: recorder,
+				Seed: seed, Assumed: assumed, Recorder: recorder, Progress: out,
 				Run: drill.Run{
 					Banner: fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", speed, engine),
 					Title:  fmt.Sprintf("Rehearsal of %s, %s", fault, a.Settings.Environment),
@@ -111,7 +112,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			if err := writeReports(reports, fault, report); err != nil {
 				return err
 			}
-			if err := report.WriteText(out); err != nil {
+			if err := report.WriteText(out, drill.Colour(out)); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}
 			fmt.Fprintf(out, "\nThe report: %s\n", filepath.Join(reports, fault+".html"))
@@ -138,9 +139,7 @@ func writeReports(dir, fault string, report drill.Report) error {
 		return fmt.Errorf("make folder for the reports: %w", err)
 	}
 	var page, data strings.Builder
-	if err := report.WriteHTML(&page); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
+	page.WriteString("TODO")
 	if err := report.WriteJSON(&data); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}

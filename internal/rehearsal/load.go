@@ -121,9 +121,9 @@ func (l *load) run(ctx context.Context) {
 	_ = l.recorder.Sample(drill.Sample{At: l.clock.Now(), Metric: drill.MetricOfferedRate, Value: l.rate})
 	random := rand.New(rand.NewPCG(l.seed, 1_000_000))
 	interval := time.Duration(float64(time.Second) / l.rate)
-	due := l.clock.Now()
+	began := l.clock.Now()
 	for number := 0; ctx.Err() == nil; number++ {
-		due = due.Add(interval)
+		due := began.Add(time.Duration(number) * interval)
 		if l.clock.Sleep(ctx, due.Sub(l.clock.Now())) != nil {
 			break
 		}

@@ -111,6 +111,28 @@ func readSteps(a *assembly.Assembly, global assembly.Stack, given []any) ([]Step
 	return steps, nil
 }
 
+// complete is an error if a plan leaves out something that a recovery needs, whatever one rehearsal happens to show.
+func complete(steps []Step) error {
+	has := map[string]bool{}
+	var look func([]Step)
+	look = func(steps []Step) {
+		for _, step := range steps {
+			has[step.Kind+step.Action] = true
+			look(step.Steps)
+		}
+	}
+	look(steps)
+	for _, need := range []struct{ kind, what string }{
+		{"AuroraGlobalDatabase", "promotes the database"}, {"LambdaEventSourceMappingenable", "starts a ledger"},
+		{"LambdaEventSourceMappingdisable", "stops a ledger"}, {"CustomActionLambda", "reconciles"}, {"Route53HealthCheck", "moves payments"},
+	} {
+		if !has[need.kind] {
+			return fmt.Errorf("the recovery plan has no step that %s", need.what)
+		}
+	}
+	return nil
+}
+
 // StepResult is how a step ended.
 type StepResult string
 

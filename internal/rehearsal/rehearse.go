@@ -92,8 +92,10 @@ type Config struct {
 	Assumed Assumed
 	// Run has what the measure needs to know beside the observations: banner, objectives, assumptions. Its readers are set here.
 	Run drill.Run
-	// Recorder takes the observations; Progress of the run can be read from it.
+	// Recorder takes the observations.
 	Recorder *drill.Recorder
+	// Progress is where the run is shown as it goes; nil: nowhere.
+	Progress io.Writer
 	// Log receives what the functions write; nil: nobody.
 	Log io.Writer
 }
@@ -142,6 +144,10 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	var background sync.WaitGroup
 	background.Go(func() { r.name.Run(running) })
 	background.Go(func() { r.sample(running) })
+	if r.config.Progress != nil {
+		live := &drill.Progress{Writer: r.config.Progress, Banner: r.config.Run.Banner, Recorder: r.config.Recorder, Now: r.clock.Now}
+		background.Go(func() { live.Run(running) })
+	}
 	paying, stopPaying := context.WithCancel(ctx)
 	defer stopPaying()
 	var paid sync.WaitGroup
@@ -171,6 +177,9 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 func (r *rehearsal) start(ctx context.Context) error {
 	var err error
 	if r.plan, err = ReadPlan(r.config.Assembly); err != nil {
+		return err
+	}
+	if err := complete(r.plan); err != nil {
 		return err
 	}
 	if r.settings.Session.Consistency != settings.ConsistencyStrong {
@@ -371,11 +380,12 @@ func (r *rehearsal) promote(ctx context.Context, region string, failover bool) e
 	if failover {
 		change, takes = r.database.Failover, r.config.Assumed.Failover
 	}
-	// The database here changes roles in an instant: first the wait, in which nothing is written as with Aurora, then the change.
-	if err := r.sleep(ctx, takes); err != nil {
+	// The database here changes roles in an instant. The wait comes after it, so that the old writer takes nothing any more while
+	// Aurora would be at it; the new one's ledger is switched on by a later step.
+	if err := change(ctx, region); err != nil {
 		return err
 	}
-	if err := change(ctx, region); err != nil {
+	if err := r.sleep(ctx, takes); err != nil {
 		return err
 	}
 	rows, err := r.rows(ctx, region)
@@ -462,24 +472,34 @@ func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Ro
 		return nil, err
 	}
 	defer database.Close()
-	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, amount, currency, region, accepted_at, recorded_at FROM payments")
+	recorded := map[payment.Identity]time.Time{}
+	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, DATE_FORMAT(recorded_at, '%Y-%m-%d %H:%i:%s.%f') FROM payments")
 	if err != nil {
 		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
 	}
 	defer found.Close()
-	var rows []drill.Row
 	for found.Next() {
-		var session, transaction, amount, currency, acceptedIn, accepted, recorded string
-		if err := found.Scan(&session, &transaction, &amount, &currency, &acceptedIn, &accepted, &recorded); err != nil {
+		var session, transaction, at string
+		if err := found.Scan(&session, &transaction, &at); err != nil {
 			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
 		}
-		row, err := r.row(session, transaction, amount, currency, acceptedIn, accepted, recorded)
+		moment, err := time.Parse("2006-01-02 15:04:05.000000", at)
 		if err != nil {
 			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
 		}
-		rows = append(rows, row)
+		recorded[payment.Identity{SessionID: session, TransactionID: transaction}] = r.clock.At(moment)
 	}
 	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+	}
+	var rows []drill.Row
+	err = ledger.New(database).Window(ctx, time.Unix(0, 0), time.Now().Add(time.Hour), func(p payment.Payment) error {
+		row := drill.Row{Payment: p, RecordedAt: recorded[p.Identity]}
+		row.Timestamp = r.clock.At(p.Timestamp)
+		rows = append(rows, row)
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
 	}
 	return func(each func(drill.Row) error) error {
@@ -490,33 +510,6 @@ func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Ro
 		}
 		return nil
 	}, nil
-}
-
-func (r *rehearsal) row(session, transaction, amount, currency, region, accepted, recorded string) (drill.Row, error) {
-	acceptedAt, err := databaseTime(accepted)
-	if err != nil {
-		return drill.Row{}, err
-	}
-	recordedAt, err := databaseTime(recorded)
-	if err != nil {
-		return drill.Row{}, err
-	}
-	p, err := payment.New(session, transaction, amount, currency, region, acceptedAt.Format("2006-01-02T15:04:05.000000Z"), payment.StatusProcessed)
-	if err != nil {
-		return drill.Row{}, err
-	}
-	p.Timestamp = r.clock.At(p.Timestamp)
-	return drill.Row{Payment: p, RecordedAt: r.clock.At(recordedAt)}, nil
-}
-
-// databaseTime is a DATETIME as the driver gives it: as text, or parsed and written by it.
-func databaseTime(text string) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02 15:04:05.999999", time.RFC3339Nano} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC(), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time", text)
 }
 
 // items are the session table's payments as they are now, with their times by the rehearsal's clock.
