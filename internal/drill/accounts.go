@@ -319,7 +319,11 @@ func (m *measure) account() {
 	missingBefore := 0
 	for i := range a.list {
 		number, one := int32(i), &a.list[i]
-		is := func(name Name) { lists[name] = append(lists[name], number) }
+		atFault := false
+		is := func(name Name) {
+			lists[name] = append(lists[name], number)
+			atFault = atFault || (name != NameExplained && name != NameLate && name != NameDisagreeing)
+		}
 		stored := one.flags&(inTable|inLedger) != 0
 		if one.flags.has(wasAcknowledged) {
 			if !one.flags.has(inTable) && a.tableError == nil {
@@ -350,6 +354,9 @@ func (m *measure) account() {
 		if stored && a.tableError == nil && a.ledgerError == nil && (!one.flags.has(inTable|inLedger) ||
 			one.tableMinor != one.ledgerMinor || one.tableCurrency != one.ledgerCurrency) {
 			is(NameDisagreeing)
+		}
+		if atFault {
+			m.report.Totals.AtFault++
 		}
 	}
 	a.disagreeing = len(lists[NameDisagreeing])

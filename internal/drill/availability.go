@@ -24,7 +24,7 @@ import (
 //
 // The RTO of payments is the longest interruption of the run, by a fault or not. One that a fault takes payments away with counts
 // from the fault itself and not from the first failed attempt: before any client noticed, payments were not safe either, and
-// a low rate of payments makes nothing quicker. A failed attempt is the fault's if it was under way when the fault began, or was
+// a low rate of payments makes nothing quicker. If an attempt that was sent earlier failed by it, it counts from there. A failed attempt is the fault's if it was under way when the fault began, or was
 // sent within Sustained.For after it; then it counts even if too few failed for an interruption. An interruption that begins
 // later, such as one that a step of the recovery causes, counts from its own first failed attempt.
 //

@@ -227,7 +227,7 @@ func describe(e Event) string {
 		return text
 	}
 	in := func(word string) string {
-		if e.Region == "" {
+		if e.Region == "" || strings.Contains(e.Name, e.Region) {
 			return e.Name
 		}
 		return strings.TrimSpace(e.Name + " " + word + " " + e.Region)
@@ -244,7 +244,7 @@ func describe(e Event) string {
 	case KindDNS:
 		return with(in("leads to"), e.Text)
 	case KindPlanBegins:
-		return with("plan begins", in("activates"), e.Text)
+		return with("plan begins", in("for"), e.Text)
 	case KindPlanEnds:
 		return with("plan ends", e.Name, e.Result, e.Text)
 	case KindStepBegins:

@@ -189,7 +189,7 @@ func (m *measure) timed(name Name, limit time.Duration, computed *Computed, meas
 	if measured != nil {
 		o.Measured = pointer(measured.Seconds())
 		if computed != nil && *measured > computed.Worst {
-			m.remark("%s took %s, and the most that was computed is %s: the computation leaves something out.", title(name), spell(*measured), spell(computed.Worst))
+			m.remark("%s: %s was measured, and at most %s was computed. The computation leaves something out.", title(name), spell(*measured), spell(computed.Worst))
 		}
 	}
 	if limit > 0 {

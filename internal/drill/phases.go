@@ -186,6 +186,11 @@ func (m *measure) drawTimeline() {
 	for key, points := range sampled {
 		t.Sampled = append(t.Sampled, Series{Metric: metrics[key.metric], Region: m.regions.text(key.region), Points: points})
 	}
+	for _, points := range append([]Series{{Points: t.Errors}, {Points: t.Wait}}, append(t.Answered, t.Sampled...)...) {
+		for i, v := range points.Points {
+			points.Points[i] = math.Round(v*1000) / 1000 // what JSON writes
+		}
+	}
 	slices.SortFunc(t.Answered, func(a, b Series) int { return cmp.Compare(a.Region, b.Region) })
 	slices.SortFunc(t.Sampled, func(a, b Series) int { return cmp.Or(cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Region, b.Region)) })
 	m.report.Timeline = t

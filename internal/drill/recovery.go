@@ -155,7 +155,8 @@ func (m *measure) recordedAgain(since []record) int64 {
 // because a ledger with a hole in it is complete only up to the hole.
 //
 // The loss is the beginning of the fault that hits the ledger, lasts at the promotion, and has not led to an earlier promotion.
-// Without one the promotion is planned, and the loss is the promotion itself.
+// Without one the promotion is planned, and the loss is the promotion itself: what the promoted ledger did not have was on its
+// way. Such a promotion is listed, and is the objective's measure only if no fault led to another.
 //
 // The promoted ledger's own rows say what it had, if they were read; otherwise the final ledger's times of recording do: what
 // was recorded after the promotion, or never, was not there.
@@ -165,7 +166,7 @@ func (m *measure) recordedAgain(since []record) int64 {
 func (m *measure) measurePromotions() {
 	a := &m.accounts
 	unmeasured, used := "", map[int]bool{}
-	var measured *time.Duration
+	var measured, planned *time.Duration
 	n := 0
 	for _, e := range m.events {
 		if e.Kind != KindPromotion {
@@ -190,14 +191,25 @@ func (m *measure) measurePromotions() {
 			p.Notes = append(p.Notes, reason)
 			unmeasured = cmp.Or(unmeasured, reason)
 		} else {
-			rpo, late := m.behind(p.Loss.UnixNano(), has, isLate)
+			listed := isLate
+			if p.Fault == "" {
+				listed = 0
+			}
+			rpo, late := m.behind(p.Loss.UnixNano(), has, listed)
 			waiting := m.waiting(p.Loss.UnixNano(), e.At.UnixNano(), has)
 			p.RPO, p.Late, p.Waiting = &rpo, &late, &waiting
-			if measured == nil || rpo.Duration() > *measured {
-				measured = pointer(rpo.Duration())
+			of := &measured
+			if p.Fault == "" {
+				of = &planned
+			}
+			if *of == nil || rpo.Duration() > **of {
+				*of = pointer(rpo.Duration())
 			}
 		}
 		m.report.Promotions = append(m.report.Promotions, p)
+	}
+	if len(used) == 0 {
+		measured = planned
 	}
 	switch {
 	case n == 0:

@@ -166,6 +166,18 @@ func TestPlannedPromotion(t *testing.T) {
 	want(t, r, drill.NameLedgerRTO, drill.StatusNotMeasured, -1)
 }
 
+// TestPlannedPromotionBesideALoss: bringing a Region back loses nothing, and what is on its way then is not the loss's RPO.
+func TestPlannedPromotionBesideALoss(t *testing.T) {
+	w := lossOfTheLedger(t)
+	w.event(900, drill.Event{Kind: drill.KindPromotion, Region: east})
+	w.load(700, 1000, 10, func(float64) sending { return sending{recorded: 30} })
+	r := w.measure()
+	want(t, r, drill.NameRPO, drill.StatusPass, 1.975)
+	if p := r.Promotions[1]; p.Fault != "" || p.RPO.Duration() != 29975*time.Millisecond {
+		t.Errorf("the promotion is %+v", p)
+	}
+}
+
 func TestRPOIsNotMeasured(t *testing.T) {
 	for name, change := range map[string]func(*world){
 		"nothing was promoted":        func(w *world) {},

@@ -90,11 +90,11 @@ const (
 	// NameReconciliation counts what the last reconciliation that was reported has left wrong.
 	NameReconciliation Name = "reconciliation"
 
-	// NameExplained are payments that were recorded although their request failed for the client, and no other was acknowledged.
-	// It is a list and no objective: the client was told to ask again.
+	// NameExplained are payments in the table or the ledger whose requests all failed for the client. It is a list and no
+	// objective: the client was told to ask again.
 	NameExplained Name = "explained"
-	// NameLate are the acknowledged payments that were not in a promoted ledger and should have been: what the RPO counts. It is
-	// a list and no objective of its own.
+	// NameLate are the payments that were acknowledged before a fault and that the ledger promoted after it did not have: what the
+	// RPO counts. It is a list and no objective of its own.
 	NameLate Name = "late"
 )
 
@@ -138,6 +138,8 @@ type Totals struct {
 	FailedAttempts int `json:"failedAttempts"`
 	// Payments are the different identities that were acknowledged.
 	Payments int `json:"payments"`
+	// AtFault are the different identities that are lost, missing, doubled, different or unexplained, one or several of these.
+	AtFault int `json:"atFault"`
 	// Table, LedgerBefore and Ledger are the run's own items and rows; null: not read to the end.
 	Table        *int `json:"table"`
 	LedgerBefore *int `json:"ledgerBefore"`
@@ -295,10 +297,10 @@ type Series struct {
 	Points Points `json:"points"`
 }
 
-// Points are numbers, one for each step. NaN stands for none, which is null in JSON.
+// Points are numbers with up to three decimals, one for each step. NaN stands for none, which is null in JSON.
 type Points []float64
 
-// MarshalJSON writes them with three decimals.
+// MarshalJSON writes null for NaN.
 func (p Points) MarshalJSON() ([]byte, error) {
 	out := []byte{'['}
 	for i, v := range p {
@@ -309,7 +311,7 @@ func (p Points) MarshalJSON() ([]byte, error) {
 			out = append(out, "null"...)
 			continue
 		}
-		out = strconv.AppendFloat(out, math.Round(v*1000)/1000, 'f', -1, 64)
+		out = strconv.AppendFloat(out, v, 'f', -1, 64)
 	}
 	return append(out, ']'), nil
 }

@@ -23,8 +23,8 @@ func IsTerminal(w io.Writer) bool {
 // Colour reports whether colours are wanted on a writer: it is a terminal, and NO_COLOR is not set (no-color.org).
 func Colour(w io.Writer) bool { return IsTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
-// maxTextExamples is how many payments of one list the text shows. JSON and HTML have more.
-const maxTextExamples = 10
+// maxTextExamples is how many payments of one fault the text shows. JSON and HTML have more, and also those that are no fault.
+const maxTextExamples = 5
 
 // WriteText writes the report for people, as plain lines, about 130 wide. Colours are ANSI's.
 func (r Report) WriteText(w io.Writer, colour bool) error {
@@ -88,11 +88,11 @@ func orNotRead(n *int) string {
 func (t *textReport) objectives(list []Objective) {
 	rows := [][]string{{"OBJECTIVE", "MEASURED", "LIMIT", "MARGIN", "COMPUTED", "AT MOST", "RESULT"}}
 	for _, o := range list {
-		measured := o.value(o.Measured)
+		measured := o.Value(o.Measured)
 		if o.Measured == nil {
 			measured = "–"
 		}
-		rows = append(rows, []string{title(o.Name), measured, o.value(o.Limit), o.value(o.Margin), o.value(o.Expected), o.value(o.Worst), o.Status.word()})
+		rows = append(rows, []string{title(o.Name), measured, o.Value(o.Limit), o.Value(o.Margin), o.Value(o.Expected), o.Value(o.Worst), o.Status.word()})
 	}
 	t.table(rows, 1, 2, 3, 4, 5)
 	for _, o := range list {
@@ -176,6 +176,9 @@ func tallies(list []Count) string {
 func (t *textReport) findings(all []Findings) {
 	for _, f := range all {
 		t.line("%s: %s. %s", t.paint(bold, title(f.Name)), thousands(f.Count), meaning(f.Name, SustainedRule{}))
+		if f.Name == NameLate || f.Name == NameExplained {
+			continue
+		}
 		for _, one := range f.Examples[:min(len(f.Examples), maxTextExamples)] {
 			t.line("  %s / %s: %s; table: %s; ledger: %s", printable(one.SessionID), printable(one.TransactionID), printable(sentAs(one)),
 				orNothing(one.Table), orNothing(one.Ledger))
@@ -183,6 +186,8 @@ func (t *textReport) findings(all []Findings) {
 		if f.Count > maxTextExamples {
 			t.line("  … and %s more", thousands(f.Count-maxTextExamples))
 		}
+	}
+	if len(all) > 0 {
 		t.line("")
 	}
 }

@@ -104,39 +104,39 @@ func (r Report) verdict() string {
 // word is a status as it is shown.
 func (s Status) word() string { return strings.ToUpper(string(s)) }
 
-// spell writes a duration with about three digits that matter.
+// spell writes a duration: to the tenth of a second up to ten minutes, to the second beyond, and with the units that matter.
 func spell(d time.Duration) string {
 	sign := ""
 	if d < 0 {
-		sign, d = "−", -d
+		sign, d = "-", -d
 	}
-	text := ""
 	switch {
 	case d == 0:
 		return "0 s"
 	case d < time.Millisecond:
-		text = fmt.Sprintf("%d µs", d.Microseconds())
+		return fmt.Sprintf("%s%d µs", sign, d.Microseconds())
 	case d < 10*time.Millisecond:
-		text = trim(float64(d)/float64(time.Millisecond), 1) + " ms"
-	case d < time.Second:
-		text = fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
-	case d < time.Minute-50*time.Millisecond:
-		text = trim(d.Seconds(), 1) + " s"
-	default:
-		d = d.Round(time.Second)
-		hours, minutes, seconds := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
-		switch {
-		case hours > 0 && minutes == 0:
-			text = fmt.Sprintf("%d h", hours)
-		case hours > 0:
-			text = fmt.Sprintf("%d h %d min", hours, minutes)
-		case seconds == 0:
-			text = fmt.Sprintf("%d min", minutes)
-		default:
-			text = fmt.Sprintf("%d min %d s", minutes, seconds)
+		return sign + trim(float64(d)/float64(time.Millisecond), 1) + " ms"
+	case d < time.Second-500*time.Microsecond:
+		return fmt.Sprintf("%s%d ms", sign, d.Round(time.Millisecond).Milliseconds())
+	}
+	unit := 100 * time.Millisecond
+	if d >= 10*time.Minute {
+		unit = time.Second
+	}
+	d = d.Round(unit)
+	var parts []string
+	add := func(number, name string) {
+		if number != "0" {
+			parts = append(parts, number+" "+name)
 		}
 	}
-	return sign + text
+	add(strconv.Itoa(int(d.Hours())), "h")
+	add(strconv.Itoa(int(d.Minutes())%60), "min")
+	if d < time.Hour {
+		add(trim((d%time.Minute).Seconds(), 1), "s")
+	}
+	return sign + strings.Join(parts, " ")
 }
 
 // trim writes a number with some decimals at most.
@@ -172,8 +172,8 @@ func percent(share float64) string {
 // clock writes a moment.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.0 UTC") }
 
-// value writes an objective's number.
-func (o Objective) value(v *float64) string {
+// Value writes one of the objective's numbers for people; nothing for null.
+func (o Objective) Value(v *float64) string {
 	if v == nil {
 		return ""
 	}

@@ -1,0 +1,160 @@
+package drill
+
+import (
+	"bufio"
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+
+	"payments-dr/internal/reconcile"
+)
+
+//go:embed report.html.tmpl
+var htmlSource string
+
+// The page has no script, and loads nothing: its policy says so to the browser.
+var htmlTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"title":    title,
+	"meaning":  meaning,
+	"spell":    func(s Seconds) string { return spell(s.Duration()) },
+	"optional": optional,
+	"count":    thousands,
+	"counted":  optionalCount,
+	"percent":  percent,
+	"describe": describe,
+	"due":      due,
+	"tallies":  tallies,
+	"class": func(s Status) string {
+		return map[Status]string{StatusPass: "pass", StatusFail: "fail", StatusNotMeasured: "unmeasured"}[s]
+	},
+	"sign": func(s Status) string {
+		return map[Status]string{StatusPass: "✓", StatusFail: "✗", StatusNotMeasured: "?"}[s]
+	},
+	"word":     Status.word,
+	"since":    func(from, to time.Time) string { return spell(to.Sub(from)) },
+	"day":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"clock":    func(t time.Time) string { return t.UTC().Format("15:04:05.0") },
+	"second":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"subtract": func(a, b int) int { return a - b },
+	"deref":    func(t *time.Time) time.Time { return *t },
+	"rate":     func(f *float64) float64 { return *f },
+	"clean":    reconcile.Report.Clean,
+	"bullet":   newBullet,
+}).Parse(htmlSource))
+
+// WriteHTML writes the report as one page that needs nothing else. The same report makes the same page.
+func (r Report) WriteHTML(w io.Writer) error {
+	var page bytes.Buffer
+	data := struct {
+		Report
+		Verdict string
+		Origin  time.Time
+		Chart   *chart
+		Cards   []card
+		At      func(time.Time) string
+	}{r, r.verdict(), r.origin(), newChart(r), cards(r), func(t time.Time) string { return offset(t, r.origin()) }}
+	if err := htmlTemplate.Execute(&page, data); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	out := bufio.NewWriter(w)
+	// What the template leaves of its own layout is cut off.
+	for line := range bytes.Lines(page.Bytes()) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			_, _ = out.Write(line)
+			_ = out.WriteByte('\n')
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// card is a number that everybody looks for first.
+type card struct {
+	Label, Value, Note string
+	Status             Status
+}
+
+// cards are the three times, and the payments that are not as they should be.
+func cards(r Report) []card {
+	var list []card
+	wrong := card{Label: "Payments at fault", Status: StatusPass, Value: thousands(r.Totals.AtFault)}
+	wrong.Note = "lost, doubled, different or unexplained, of " + thousands(r.Totals.Payments)
+	unmeasured := 0
+	for _, o := range r.Objectives {
+		switch o.Name {
+		case NamePaymentsRTO, NameLedgerRTO, NameRPO:
+			c := card{Label: title(o.Name), Status: o.Status, Value: "not measured", Note: "nothing was promised"}
+			if o.Measured != nil {
+				c.Value = o.Value(o.Measured)
+			}
+			if o.Limit != nil {
+				c.Note = "allowed: " + o.Value(o.Limit)
+			}
+			list = append(list, c)
+		case NameLost, NameMissing, NameDoubled, NameDifferent, NameUnexplained:
+			if o.Status == StatusNotMeasured {
+				unmeasured++
+			}
+		}
+	}
+	switch {
+	case r.Totals.AtFault > 0:
+		wrong.Status = StatusFail
+	case unmeasured > 0:
+		wrong.Status, wrong.Value = StatusNotMeasured, "not measured"
+	}
+	if unmeasured > 0 {
+		wrong.Note = fmt.Sprintf("%d of 5 lists not measured", unmeasured)
+	}
+	return append(list, wrong)
+}
+
+// bullet is an objective drawn: how far the measured goes, the limit, and what was computed.
+type bullet struct {
+	Measured, Limit, Expected, Worst string
+	Class, Title                     string
+}
+
+const bulletWidth = 168.0
+
+// newBullet is nil for an objective that has no time and limit.
+func newBullet(o Objective) *bullet {
+	if o.Unit != UnitSeconds || o.Limit == nil {
+		return nil
+	}
+	top := *o.Limit
+	for _, v := range []*float64{o.Measured, o.Worst} {
+		if v != nil {
+			top = max(top, *v)
+		}
+	}
+	place := func(v *float64) string {
+		if v == nil {
+			return ""
+		}
+		return px(2 + *v/top*(bulletWidth-8))
+	}
+	b := &bullet{Limit: place(o.Limit), Expected: place(o.Expected), Worst: place(o.Worst), Class: "pass"}
+	if o.Measured != nil {
+		b.Measured = px(max(1.5, *o.Measured/top*(bulletWidth-8)))
+	}
+	switch o.Status {
+	case StatusFail:
+		b.Class = "fail"
+	case StatusNotMeasured:
+		b.Class = "unmeasured"
+	}
+	b.Title = "limit " + o.Value(o.Limit)
+	if o.Measured != nil {
+		b.Title = "measured " + o.Value(o.Measured) + ", " + b.Title
+	}
+	if o.Worst != nil {
+		b.Title += ", computed " + o.Value(o.Expected) + ", at most " + o.Value(o.Worst)
+	}
+	return b
+}
