@@ -139,7 +139,9 @@ func writeReports(dir, fault string, report drill.Report) error {
 		return fmt.Errorf("make folder for the reports: %w", err)
 	}
 	var page, data strings.Builder
-	page.WriteString("TODO")
+	if err := report.WriteHTML(&page); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
 	if err := report.WriteJSON(&data); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}

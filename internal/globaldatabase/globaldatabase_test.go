@@ -212,7 +212,7 @@ func TestReplicationCatchesUp(t *testing.T) {
 		f.caughtUp()
 		f.same("secondary", f.stored(west), all)
 		if found, err := reader.Find(f.ctx, []payment.Identity{all[3].Identity}); err != nil || !found[all[3].Identity].Equal(all[3]) {
-			t.Errorf("the secondary reads %v, %v", found, err)
+			f.t.Errorf("the secondary reads %v, %v", found, err)
 		}
 
 		// Not even the master user writes there.
@@ -222,14 +222,14 @@ func TestReplicationCatchesUp(t *testing.T) {
 		defer master.Close()
 		_, err = master.ExecContext(f.ctx, "DELETE FROM payments")
 		if refused, ok := errors.AsType[*mysql.MySQLError](err); !ok || refused.Number != 1290 {
-			t.Errorf("error %v, want number 1290", err)
+			f.t.Errorf("error %v, want number 1290", err)
 		}
 		for region, want := range map[string]bool{east: false, west: true} {
 			pool, err := f.Open(region)
 			f.must(err)
 			defer pool.Close()
 			if is, err := ledger.IsReader(f.ctx, pool); err != nil || is != want {
-				t.Errorf("%s: reader %t, %v", region, is, err)
+				f.t.Errorf("%s: reader %t, %v", region, is, err)
 			}
 		}
 	})
@@ -311,9 +311,9 @@ func TestSwitchoverLosesNothing(t *testing.T) {
 			}
 			started := time.Now()
 			if err := f.Switchover(f.ctx, to); err != nil {
-				t.Error(err)
+				f.t.Error(err)
 			}
-			t.Logf("switched over to %s in %s", to, time.Since(started))
+			f.t.Logf("switched over to %s in %s", to, time.Since(started))
 		}
 		close(done)
 		writing.Wait()
@@ -322,7 +322,7 @@ func TestSwitchoverLosesNothing(t *testing.T) {
 		f.caughtUp()
 		all := slices.Concat(acknowledged[:]...)
 		if len(all) < 120 || refused.Load() == 0 {
-			t.Errorf("%d payments acknowledged, %d attempts refused: nothing was tried", len(all), refused.Load())
+			f.t.Errorf("%d payments acknowledged, %d attempts refused: nothing was tried", len(all), refused.Load())
 		}
 		for _, region := range []string{east, west} {
 			has := map[payment.Identity]bool{}
@@ -337,7 +337,7 @@ func TestSwitchoverLosesNothing(t *testing.T) {
 				}
 			}
 			if lost != 0 || len(stored) > len(all)+clients { // each client may have been cut off in one whose answer it did not hear
-				t.Errorf("%s has %d payments of %d, %d lost", region, len(stored), len(all), lost)
+				f.t.Errorf("%s has %d payments of %d, %d lost", region, len(stored), len(all), lost)
 			}
 		}
 	})
@@ -409,7 +409,7 @@ func TestFailoverLosesTheTail(t *testing.T) {
 
 		started := time.Now()
 		f.must(f.Failover(f.ctx, west))
-		t.Logf("failed over in %s", time.Since(started))
+		f.t.Logf("failed over in %s", time.Since(started))
 		f.wantWriter(west)
 		f.same("new writer", f.stored(west), before)
 		f.record(successor, after)
@@ -428,11 +428,11 @@ func TestFailoverLosesTheTail(t *testing.T) {
 		started = time.Now()
 		lost, err := f.Rejoin(f.ctx, east)
 		f.must(err)
-		t.Logf("rejoined in %s", time.Since(started))
+		f.t.Logf("rejoined in %s", time.Since(started))
 		f.same("not replicated", lost.Unreplicated, tail)
 		f.same("missing", lost.Missing, tail[5:])
 		if kept := f.Snapshots(); len(kept) != 1 || kept[0].Region != east || len(kept[0].Unreplicated) != len(tail) {
-			t.Errorf("snapshots %+v", kept)
+			f.t.Errorf("snapshots %+v", kept)
 		}
 		f.same("secondary", f.stored(east), before, after, tail[:5])
 		f.wantRefused(old)
@@ -451,6 +451,7 @@ func TestFailoverInTheMiddle(t *testing.T) {
 	everywhere(t, func(f fixture) {
 		const clients, size = 4, 120 // more than fits into one packet between the members
 		f.SetLag(20 * time.Millisecond)
+		var count atomic.Int32
 		var mu sync.Mutex
 		acknowledged := map[payment.Identity]bool{}
 		var writing sync.WaitGroup
@@ -467,14 +468,19 @@ func TestFailoverInTheMiddle(t *testing.T) {
 						acknowledged[p.Identity] = true
 					}
 					mu.Unlock()
+					count.Add(1)
 				}
 			})
 		}
-		for some := 0; some < 10*size && f.ctx.Err() == nil; {
-			time.Sleep(time.Millisecond) // until there is something to lose
-			mu.Lock()
-			some = len(acknowledged)
-			mu.Unlock()
+		pool, err := f.Open(west)
+		f.must(err)
+		defer pool.Close()
+		for some := 0; some < 3*size; { // until some have arrived
+			f.must(pool.QueryRowContext(f.ctx, "SELECT COUNT(*) FROM payments").Scan(&some))
+		}
+		f.SetLag(held)
+		for before := count.Load(); count.Load() < before+2 && f.ctx.Err() == nil; {
+			time.Sleep(time.Millisecond) // until others are on their way
 		}
 		f.must(f.SetDown(f.ctx, east, true), f.Failover(f.ctx, west))
 		writing.Wait()
@@ -495,15 +501,15 @@ func TestFailoverInTheMiddle(t *testing.T) {
 		}
 		for batch, n := range batches {
 			if n != size {
-				t.Errorf("the new writer has %d payments of the batch %s, want %d or none", n, batch, size)
+				f.t.Errorf("the new writer has %d payments of the batch %s, want %d or none", n, batch, size)
 			}
 		}
 		if len(acknowledged) != 0 {
-			t.Errorf("%d acknowledged payments are nowhere", len(acknowledged))
+			f.t.Errorf("%d acknowledged payments are nowhere", len(acknowledged))
 		}
-		t.Logf("%d replicated, %d not", len(stored), len(lost.Unreplicated))
+		f.t.Logf("%d replicated, %d not", len(stored), len(lost.Unreplicated))
 		if len(stored) == 0 || len(lost.Unreplicated) == 0 {
-			t.Errorf("%d payments replicated, %d not: nothing was tried", len(stored), len(lost.Unreplicated))
+			f.t.Errorf("%d payments replicated, %d not: nothing was tried", len(stored), len(lost.Unreplicated))
 		}
 	})
 }
@@ -517,6 +523,9 @@ func TestOldWriterIsFenced(t *testing.T) {
 		f.must(err)
 		defer pool.Close()
 		const insert = "INSERT INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) VALUES (?, 't', 1, 'USD', 'r', '2026-11-22')"
+		f.SetLag(held)
+		tail := f.payments("tail", 3)
+		f.record(f.ledger(east), tail) // a failover waits for nothing
 		open, err := pool.BeginTx(f.ctx, nil)
 		f.must(err)
 		_, err = open.ExecContext(f.ctx, insert, "open")
@@ -524,12 +533,13 @@ func TestOldWriterIsFenced(t *testing.T) {
 
 		f.must(f.Failover(f.ctx, west))
 		if err := open.Commit(); err == nil {
-			t.Error("a transaction that was open before was committed after")
+			f.t.Error("a transaction that was open before was committed after")
 		}
 		if _, err := pool.ExecContext(f.ctx, insert, "new"); err == nil {
-			t.Error("the old writer was written to")
+			f.t.Error("the old writer was written to")
 		}
-		f.same("old writer", f.stored(east))
+		f.same("old writer", f.stored(east), tail)
+		f.same("new writer", f.stored(west))
 		successor := f.ledger(west)
 		f.record(successor, f.payments("a", 2))
 
@@ -541,10 +551,24 @@ func TestOldWriterIsFenced(t *testing.T) {
 		f.must(f.SetDown(f.ctx, west, false))
 		lost, err := f.Rejoin(f.ctx, east)
 		f.must(err)
-		f.same("not replicated", lost.Unreplicated)
-		f.same("secondary", f.stored(east), f.payments("a", 2))
-		f.must(f.SetDown(f.ctx, east, true))
-		f.wantError(f.Failover(f.ctx, east), globaldatabase.ErrUnreachable)
+		f.same("not replicated", lost.Unreplicated, tail)
+		f.same("secondary", f.stored(east), f.payments("a", 2)) // although the lag is long; it is again from now on
+		wantBehind := func(rows int) {
+			f.t.Helper()
+			if lag, err := f.Lag(f.ctx); err != nil || lag.Rows != rows {
+				f.t.Errorf("lag %+v, %v; want %d rows", lag, err, rows)
+			}
+		}
+		f.record(successor, f.payments("b", 3))
+		wantBehind(3)
+		f.SetLag(0)
+		f.caughtUp()
+		f.SetLag(held)
+		f.must(f.Switchover(f.ctx, east))
+		f.record(f.ledger(east), f.payments("c", 4))
+		wantBehind(4)
+		f.must(f.SetDown(f.ctx, west, true))
+		f.wantError(f.Failover(f.ctx, west), globaldatabase.ErrUnreachable)
 	})
 }
 
@@ -640,7 +664,7 @@ func TestBackAndForth(t *testing.T) {
 		f.same("first", f.stored(east), kept)
 		f.same("second", f.stored(west), kept)
 		if got := len(f.Snapshots()); got != 3 {
-			t.Errorf("%d snapshots, want 3", got)
+			f.t.Errorf("%d snapshots, want 3", got)
 		}
 	})
 }

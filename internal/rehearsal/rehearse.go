@@ -118,6 +118,8 @@ type rehearsal struct {
 	promoted        []func(func(drill.Row) error) error
 	reconciliations []reconcile.Report
 	checkers        http.Client
+	// over is whether everything has been observed: what follows is not on the timeline.
+	over bool
 }
 
 // Rehearse runs the platform of the assembly under load, lets the fault happen, does what the runbook says, and measures. The
@@ -418,7 +420,9 @@ func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error
 	r.mu.Lock()
 	r.reconciliations = append(r.reconciliations, report)
 	r.mu.Unlock()
-	r.note("%s reconciled: %d payments, %d missing, %d repaired", region, report.Counts.Table, report.Counts.Missing, report.Counts.Repaired)
+	if !r.over {
+		r.note("%s reconciled: %d payments, %d missing, %d repaired", region, report.Counts.Table, report.Counts.Missing, report.Counts.Repaired)
+	}
 	return nil
 }
 
@@ -435,12 +439,12 @@ func (r *rehearsal) settle(ctx context.Context) error {
 
 // measure reconciles what is left to be reconciled, reads table and ledger, and measures.
 func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
+	r.over = true
 	writer := r.database.Writer()
 	before, err := r.rows(ctx, writer)
 	if err != nil {
 		return drill.Report{}, err
 	}
-	r.note("waiting until the last payments are old enough to be reconciled")
 	select { // the function compares nothing that is younger than a minute, by the machine's time
 	case <-time.After(settle):
 	case <-ctx.Done():
