@@ -166,7 +166,9 @@ func newDatabase(c *clusters, progress func(rewind.Progress)) rewind.Database {
 func TestDatabaseIsBroughtBackBesideTheLiveOne(t *testing.T) {
 	c := newClusters()
 	var statuses []string
-	d := newDatabase(c, func(p rewind.Progress) { statuses = append(statuses, strings.TrimPrefix(p.Name, copyName)+" "+p.Status) })
+	d := newDatabase(c, func(p rewind.Progress) {
+		statuses = append(statuses, strings.TrimPrefix(p.Name, copyName)+" "+p.Status)
+	})
 	p, err := d.Plan(t.Context(), moment.Add(999*time.Millisecond))
 	if err != nil || p.Name != copyName || p.Source != live || !p.Moment.Equal(moment) || !p.Earliest.Equal(now.Add(-72*time.Hour)) {
 		t.Fatalf("plan %+v, %v", p, err)
