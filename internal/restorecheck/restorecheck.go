@@ -132,12 +132,13 @@ func (c Check) Run(ctx context.Context, jobID string, last bool) (Verdict, error
 	case err != nil && !last:
 		return Verdict{}, err
 	case err != nil:
-		verdict = Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: "could not be compared: " + err.Error()}
+		verdict, err = Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: "could not be compared: " + err.Error()}, nil
 	case verdict.Pending && last:
 		verdict = Verdict{Status: backuptypes.RestoreValidationStatusTimedOut, Message: verdict.Message}
 	case verdict.Pending:
 		return verdict, nil
 	}
+	verdict.Message = shortened(verdict.Message)
 	// The instance first: AWS Backup deletes the cluster once it has the verdict, and a cluster whose instances are not being
 	// deleted cannot be ("Deleting Aurora DB clusters and DB instances", Amazon Aurora User Guide).
 	if aws.ToString(job.ResourceType) == "Aurora" {
@@ -147,7 +148,7 @@ func (c Check) Run(ctx context.Context, jobID string, last bool) (Verdict, error
 		}
 	}
 	_, recordErr := c.Backup.PutRestoreValidationResult(ctx, &backup.PutRestoreValidationResultInput{
-		RestoreJobId: &jobID, ValidationStatus: verdict.Status, ValidationStatusMessage: aws.String(shortened(verdict.Message)),
+		RestoreJobId: &jobID, ValidationStatus: verdict.Status, ValidationStatusMessage: &verdict.Message,
 	})
 	if recordErr != nil {
 		return Verdict{}, errors.Join(err, fmt.Errorf("record verdict: %w", recordErr))
