@@ -310,10 +310,14 @@ func TestTheLastTimeThereIsAVerdict(t *testing.T) {
 
 func TestNobodyElsesDataAreTouched(t *testing.T) {
 	for name, change := range map[string]func(*cloud){
-		"a restore that is no test":   func(c *cloud) { c.job.CreatedBy = nil },
-		"a restore that is not done":  func(c *cloud) { c.job.Status = backuptypes.RestoreJobStatusRunning },
-		"the live table":              func(c *cloud) { c.job.CreatedResourceArn = aws.String("arn:aws:dynamodb:us-east-1:111122223333:table/payment-dev-sessions") },
-		"the live cluster":            func(c *cloud) { c.job.CreatedResourceArn = aws.String("arn:aws:rds:us-east-1:111122223333:cluster:payment-dev-us-east-1") },
+		"a restore that is no test":  func(c *cloud) { c.job.CreatedBy = nil },
+		"a restore that is not done": func(c *cloud) { c.job.Status = backuptypes.RestoreJobStatusRunning },
+		"the live table": func(c *cloud) {
+			c.job.CreatedResourceArn = aws.String("arn:aws:dynamodb:us-east-1:111122223333:table/payment-dev-sessions")
+		},
+		"the live cluster": func(c *cloud) {
+			c.job.CreatedResourceArn = aws.String("arn:aws:rds:us-east-1:111122223333:cluster:payment-dev-us-east-1")
+		},
 		"no resource":                 func(c *cloud) { c.job.CreatedResourceArn = nil },
 		"a point of no time":          func(c *cloud) { c.job.RecoveryPointCreationDate = nil },
 		"a job that is not described": func(c *cloud) { c.err["describe job"] = errors.New("throttled") },

@@ -100,7 +100,7 @@ var _ reconcile.Table = (*window)(nil)
 
 func TestSessionsAreComparedUpToTheMoment(t *testing.T) {
 	live, restored := &window{}, &window{}
-	plan := rewind.Plan{Source: sessions, Name: copyName, Moment: moment}
+	plan := rewind.Plan{Source: sessions, Name: tableCopy, Moment: moment}
 	report, err := rewind.CompareSessions(t.Context(), live, restored, plan, moment.Add(-time.Hour), compare.Options{})
 	if err != nil || !report.Same() || report.Table != sessions {
 		t.Errorf("%+v, %v", report, err)

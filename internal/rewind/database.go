@@ -34,10 +34,10 @@ const (
 type Database struct {
 	// Client is RDS's in the cluster's Region.
 	Client ClusterAPI
-	// Cluster is the live cluster's identifier, and Environment and Region are those of Name. Take the Region whose cluster is the
-	// writer: a standby's window is that of its own storage.
-	Cluster, Environment, Region string
-	Patience                     Patience
+	// Cluster is the live cluster's identifier. Take the Region whose cluster is the writer: a standby's window is that of its own
+	// storage.
+	Cluster  string
+	Patience Patience
 }
 
 // Endpoint is a copy that can be used. It is a cluster of its own, with the users and passwords of the moment; no global
@@ -60,7 +60,7 @@ func (d Database) Plan(ctx context.Context, moment time.Time) (Plan, error) {
 	if live.EarliestRestorableTime == nil || live.LatestRestorableTime == nil {
 		return Plan{}, &NoWindowError{d.Cluster}
 	}
-	return plan(d.Cluster, Name(d.Environment, d.Region, moment), moment, *live.EarliestRestorableTime, *live.LatestRestorableTime)
+	return plan(d.Cluster, moment, *live.EarliestRestorableTime, *live.LatestRestorableTime)
 }
 
 // Start starts the restore, or finds that it was started before. The copy gets the live cluster's network, parameters and key.

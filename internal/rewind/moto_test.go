@@ -69,7 +69,7 @@ func TestAgainstMoto(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		d := rewind.Database{Client: client, Cluster: live, Environment: "dev", Region: "us-east-1", Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
+		d := rewind.Database{Client: client, Cluster: live, Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
 		p := rewind.Plan{Source: live, Name: copyName, Moment: moment}
 		for range 2 {
 			if err := d.Start(t.Context(), p); err != nil {
@@ -110,12 +110,12 @@ func TestAgainstMoto(t *testing.T) {
 			PointInTimeRecoverySpecification: &dynamodbtypes.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}}); err != nil {
 			t.Fatal(err)
 		}
-		table := rewind.Table{Client: client, Table: sessions, Environment: "dev", Region: "us-east-1", Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
+		table := rewind.Table{Client: client, Table: sessions, Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
 		var outside *rewind.OutsideWindowError
 		if _, err := table.Plan(t.Context(), moment); !errors.As(err, &outside) { // moto's window is one moment
 			t.Errorf("error %v", err)
 		}
-		p := rewind.Plan{Source: sessions, Name: copyName, Moment: moment}
+		p := rewind.Plan{Source: sessions, Name: tableCopy, Moment: moment}
 		if err := table.Start(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}

@@ -24,10 +24,10 @@ import (
 // nameMark is in the name of everything that is brought back, and of nothing else.
 const nameMark = "-rewind-"
 
-// Name is what the copies of one Region as of a moment are called, the cluster and the table alike. It tells the minute; a copy
-// knows its second itself.
-func Name(environment, region string, moment time.Time) string {
-	return "payment-" + environment + "-" + region + nameMark + moment.UTC().Format("200601021504")
+// Name is what the copy of a live cluster or table as of a moment is called: beside it, in its Region. It tells the minute; a
+// copy knows its second itself. The operator's role may make and remove what has such a name, and nothing else.
+func Name(source string, moment time.Time) string {
+	return source + nameMark + moment.UTC().Format("200601021504")
 }
 
 // Plan is one copy to be brought back.
@@ -119,8 +119,8 @@ func (p Patience) until(ctx context.Context, name string, ask func() (status str
 }
 
 // plan checks a moment against a window.
-func plan(source, name string, moment, earliest, latest time.Time) (Plan, error) {
-	p := Plan{Source: source, Name: name, Moment: moment.UTC().Truncate(time.Second), Earliest: earliest.UTC(), Latest: latest.UTC()}
+func plan(source string, moment, earliest, latest time.Time) (Plan, error) {
+	p := Plan{Source: source, Name: Name(source, moment), Moment: moment.UTC().Truncate(time.Second), Earliest: earliest.UTC(), Latest: latest.UTC()}
 	if p.Moment.Before(p.Earliest) || p.Moment.After(p.Latest) {
 		return Plan{}, &OutsideWindowError{Source: source, Moment: p.Moment, Earliest: p.Earliest, Latest: p.Latest}
 	}

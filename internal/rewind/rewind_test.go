@@ -29,11 +29,13 @@ const (
 
 func TestNamesAreMadeOfTheMoment(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
-	if got := rewind.Name("dev", "us-east-1", moment.In(berlin)); got != copyName {
-		t.Errorf("name %s, want %s", got, copyName)
+	for source, want := range map[string]string{live: copyName, sessions: tableCopy} {
+		if got := rewind.Name(source, moment.In(berlin)); got != want {
+			t.Errorf("name %s, want %s", got, want)
+		}
 	}
 	// RDS takes 63 characters, and the instance's "-1" is to come.
-	if got := rewind.Name("abcdefghij", "ap-northeast-1", moment); len(got) > 61 {
+	if got := rewind.Name("payment-abcdefghij-ap-northeast-1", moment); len(got) > 61 {
 		t.Errorf("%s has %d characters", got, len(got))
 	}
 }
@@ -159,7 +161,7 @@ func (c *clusters) DeleteDBInstance(_ context.Context, in *rds.DeleteDBInstanceI
 }
 
 func newDatabase(c *clusters, progress func(rewind.Progress)) rewind.Database {
-	return rewind.Database{Client: c, Cluster: live, Environment: "dev", Region: "us-east-1",
+	return rewind.Database{Client: c, Cluster: live,
 		Patience: rewind.Patience{Interval: time.Millisecond, Progress: progress}}
 }
 
@@ -331,7 +333,10 @@ type tables struct {
 	in     *dynamodb.RestoreTableToPointInTimeInput
 }
 
-const sessions = "payment-dev-sessions"
+const (
+	sessions  = "payment-dev-sessions"
+	tableCopy = sessions + "-rewind-202611191536"
+)
 
 func newTables() *tables {
 	return &tables{tables: map[string]*dynamodbtypes.TableDescription{sessions: {
@@ -390,7 +395,7 @@ func (f *tables) DeleteTable(_ context.Context, in *dynamodb.DeleteTableInput, _
 }
 
 func newTable(f *tables) rewind.Table {
-	return rewind.Table{Client: f, Table: sessions, Environment: "dev", Region: "us-east-1", Patience: rewind.Patience{Interval: time.Millisecond}}
+	return rewind.Table{Client: f, Table: sessions, Patience: rewind.Patience{Interval: time.Millisecond}}
 }
 
 func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
@@ -399,7 +404,7 @@ func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
 	var statuses []string
 	table.Patience.Progress = func(p rewind.Progress) { statuses = append(statuses, p.Status) }
 	p, err := table.Plan(t.Context(), moment)
-	if err != nil || p.Name != copyName || p.Source != sessions {
+	if err != nil || p.Name != tableCopy || p.Source != sessions {
 		t.Fatalf("plan %+v, %v", p, err)
 	}
 	for range 2 {
@@ -422,7 +427,7 @@ func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want := []string{"restore " + copyName, "delete " + copyName}; !slices.Equal(f.calls, want) {
+	if want := []string{"restore " + tableCopy, "delete " + tableCopy}; !slices.Equal(f.calls, want) {
 		t.Errorf("calls %v, want %v", f.calls, want)
 	}
 	var kept *rewind.NotACopyError
@@ -440,12 +445,12 @@ func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
 	if err := table.Start(t.Context(), other); !errors.As(err, &occupied) || occupied.Holds != sessions+" as of 2026-11-19T15:36:33Z" {
 		t.Errorf("another second: %v", err)
 	}
-	f.tables[copyName].RestoreSummary = nil
-	if err := table.CleanUp(t.Context(), copyName); !errors.As(err, &kept) {
+	f.tables[tableCopy].RestoreSummary = nil
+	if err := table.CleanUp(t.Context(), tableCopy); !errors.As(err, &kept) {
 		t.Errorf("somebody's is removed: %v", err)
 	}
-	f.tables[copyName].TableStatus = dynamodbtypes.TableStatusInaccessibleEncryptionCredentials
-	f.tables[copyName].RestoreSummary = &dynamodbtypes.RestoreSummary{RestoreDateTime: &p.Moment, SourceTableArn: aws.String("arn:aws:dynamodb:us-east-1:111122223333:table/" + sessions)}
+	f.tables[tableCopy].TableStatus = dynamodbtypes.TableStatusInaccessibleEncryptionCredentials
+	f.tables[tableCopy].RestoreSummary = &dynamodbtypes.RestoreSummary{RestoreDateTime: &p.Moment, SourceTableArn: aws.String("arn:aws:dynamodb:us-east-1:111122223333:table/" + sessions)}
 	var failed *rewind.FailedError
 	if _, err := table.Wait(t.Context(), p); !errors.As(err, &failed) {
 		t.Errorf("error %v", err)

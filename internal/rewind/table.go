@@ -28,9 +28,9 @@ var _ TableAPI = (*dynamodb.Client)(nil)
 type Table struct {
 	// Client is DynamoDB's in the Region.
 	Client TableAPI
-	// Table is the live table's name, and Environment and Region are those of Name.
-	Table, Environment, Region string
-	Patience                   Patience
+	// Table is the live table's name.
+	Table    string
+	Patience Patience
 }
 
 // Plan checks that the table can be brought back to a moment. The error is an OutsideWindowError or a NoWindowError if not.
@@ -47,7 +47,7 @@ func (t Table) Plan(ctx context.Context, moment time.Time) (Plan, error) {
 		window.EarliestRestorableDateTime == nil || window.LatestRestorableDateTime == nil {
 		return Plan{}, &NoWindowError{t.Table}
 	}
-	return plan(t.Table, Name(t.Environment, t.Region, moment), moment, *window.EarliestRestorableDateTime, *window.LatestRestorableDateTime)
+	return plan(t.Table, moment, *window.EarliestRestorableDateTime, *window.LatestRestorableDateTime)
 }
 
 // Start starts the restore, or finds that it was started before.
