@@ -164,11 +164,11 @@ func byBackupAlias(s *settings.Settings) map[string]any {
 	return map[string]any{"kms:ResourceAliases": BackupKeyAlias(s)}
 }
 
-// newBackupServiceRole makes a role for AWS Backup, for this account's resources alone.
+// newBackupServiceRole makes a role for AWS Backup. No condition says for whom: a role cannot be handed to another account's
+// plan, and that AWS Backup names an account when it assumes one is not documented.
 func newBackupServiceRole(scope constructs.Construct, id, description string, statements []awsiam.PolicyStatement) awsiam.Role {
-	conditions := map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Stack_Of(scope).Account()}}
 	return awsiam.NewRole(scope, text(id), &awsiam.RoleProps{
-		AssumedBy:      awsiam.NewServicePrincipal(text("backup.amazonaws.com"), &awsiam.ServicePrincipalOpts{Conditions: &conditions}),
+		AssumedBy:      awsiam.NewServicePrincipal(text("backup.amazonaws.com"), nil),
 		Description:    text(description),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{"Payments": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements})},
 	})
