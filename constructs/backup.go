@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// backupSchedule is daily at 11:00 UTC, hours away from the cluster's own backup and maintenance windows, beside which RDS
-	// refuses a snapshot ("Amazon RDS backups", AWS Backup Developer Guide).
+	// backupSchedule is daily at 11:00 UTC, hours away from the cluster's own backup and maintenance windows.
 	backupSchedule = "cron(0 11 ? * * *)"
 	// backupStartMinutes is how long a job may wait for its start, 60 at the least, and backupCompletionMinutes how long it may
 	// take before it counts as failed: half a day, so that it is over before the next begins ("BackupRule", AWS Backup API Reference).
@@ -47,10 +46,11 @@ type BackupProps struct {
 // replica of the session table and copies each recovery point into the other Region's vault.
 //
 // Both Regions do this at all times, whichever is active, so that a recovery has nothing to switch on: each member of a global
-// database is a cluster with a storage volume of its own, and each replica of a global table is a table that is backed up and
-// restored by itself ("Limitations of Amazon Aurora Global Database", Amazon Aurora User Guide, excludes Backtrack and no snapshot;
-// "Using backup and restore for DynamoDB", Amazon DynamoDB Developer Guide). A Region that is lost has then left its recovery
-// points of every day in the other one. It costs the storage twice.
+// database is a cluster with a storage volume of its own, and each replica of a global table is a table of its own. The
+// documentation excludes Backtrack for members and says nothing against snapshots of one that only reads ("Limitations of Amazon
+// Aurora Global Database", Amazon Aurora User Guide); should AWS Backup refuse one, its job fails and tells so, and the active
+// Region's recovery points are in both vaults all the same. A Region that is lost has left its recovery points of every day in
+// the other one. It costs the storage twice.
 //
 // The plan makes no continuous backups. They would change the cluster's own retention and would have to be given up with the
 // plan; the way back to any moment is the cluster's and the table's own point-in-time recovery, whose window the settings keep
