@@ -31,6 +31,8 @@ const (
 	// Backup Developer Guide).
 	restoredNames = "awsbackup-restore-test-"
 
+	// validateFunction is the function's name, and its folder.
+	validateFunction = "validate"
 	// restoreValidation is what the validation's queue and rule are called, after "payment-<env>-".
 	restoreValidation = "restore-validation"
 	// validateTimeout is one look at what was restored: at most a day's payments.
@@ -40,6 +42,8 @@ const (
 	validateVisibility = 6 * validateTimeout
 	// validateReceives is how often a restored resource is looked at. The last look ends in a verdict in any case.
 	validateReceives = 4
+	// restoreValidationMost is when all looks are over, and as long as another.
+	restoreValidationMost = (validateReceives + 1) * validateVisibility
 	// validationWindowHours is how long AWS Backup keeps what it has restored for somebody to look at: all receives, and as much
 	// again. Without a verdict it is deleted then.
 	validationWindowHours = 8
@@ -132,6 +136,7 @@ func NewRestoreTesting(scope constructs.Construct, id string, props RestoreTesti
 		})},
 	})
 	newRuleAlarms(scope, s, "", name)
+	newRestoreValidationAlarm(scope, s)
 	queue.GrantConsumeMessages(r.Function)
 	awslambda.NewEventSourceMapping(scope, text("Mapping"), &awslambda.EventSourceMappingProps{
 		Target: r.Function, EventSourceArn: queue.QueueArn(),
@@ -157,7 +162,7 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 	}
 	function := NewFunction(scope, "Validate", FunctionProps{
 		Settings:    s,
-		Name:        "validate",
+		Name:        validateFunction,
 		Description: "Compares what a restore test has restored with the live payments",
 		Timeout:     validateTimeout,
 		Network:     props.Network,
