@@ -3,6 +3,10 @@
 # The environment, a key of "environments" in cdk.json: make synth ENV=prod
 ENV ?= dev
 
+# What make rehearse lets happen, and what else dr rehearse is told, such as REHEARSE="--speed 20"
+FAULT ?= region-loss
+REHEARSE ?=
+
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out
 
@@ -19,7 +23,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help synth test lint preview deploy diff destroy clean
+.PHONY: help rehearse synth test lint preview deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +31,9 @@ help: ## List the targets
 synth: node_modules ## Write the CloudFormation templates, with the functions' code, to cdk.out
 	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
 	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
+
+rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
+	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
 
 test: node_modules ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...
