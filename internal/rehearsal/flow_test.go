@@ -31,6 +31,7 @@ import (
 	"payments-dr/internal/ledger/schema"
 	"payments-dr/internal/localdynamodb"
 	"payments-dr/internal/localmysql"
+	"payments-dr/internal/loopback"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/reconcile"
 	"payments-dr/internal/rehearsal"
@@ -146,7 +147,7 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 		t.Fatal(err)
 	}
 	defer table.Close()
-	line, err := rehearsal.NewLine(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	line, err := loopback.NewLine(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
 	if err != nil {
 		t.Fatal(err)
 	}
