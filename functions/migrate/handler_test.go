@@ -97,10 +97,10 @@ func TestCreateAndUpdateMigrate(t *testing.T) {
 				t.Errorf("the ledger's user: %v", err)
 			}
 
-			if err := server.Exec(t.Context(), "", "SET GLOBAL read_only = 1"); err != nil {
+			if err := server.SetReadOnly(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = server.Exec(context.Background(), "", "SET GLOBAL read_only = 0") }()
+			defer func() { _ = server.SetReadOnly(context.Background(), false) }()
 			got, err := call(t, h, update)
 			if want := `{"PhysicalResourceId":"given","Data":{"Outcome":"reader","Version":"1"}}`; err != nil || got != want {
 				t.Errorf("%s, %v; want %s", got, err, want)

@@ -162,20 +162,20 @@ func TestMigrateLetsGoOfItsLock(t *testing.T) {
 func TestReaderIsLeftAlone(t *testing.T) {
 	everywhere(t, func(t *testing.T, server *localmysql.Server, name string) {
 		database := open(t, server, name)
-		readOnly := func(value string) {
-			if err := server.Exec(context.Background(), "", "SET GLOBAL read_only = "+value); err != nil {
+		readOnly := func(on bool) {
+			if err := server.SetReadOnly(context.Background(), on); err != nil {
 				t.Fatal(err)
 			}
 		}
-		readOnly("1")
-		defer readOnly("0")
+		readOnly(true)
+		defer readOnly(false)
 		migrate(t, database, schema.Reader, 0)
 		if n := count(t, database, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()"); n != 0 {
 			t.Errorf("%d tables were made", n)
 		}
-		readOnly("0")
+		readOnly(false)
 		migrate(t, database, schema.Migrated, 1)
-		readOnly("1")
+		readOnly(true)
 		migrate(t, database, schema.Reader, 1)
 	})
 }
