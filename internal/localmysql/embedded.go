@@ -31,12 +31,21 @@ var overrideVariables = sync.OnceFunc(func() {
 	}})
 })
 
+// making is held while an engine is made, which resets counters of the process.
+var making sync.Mutex
+
+func newEngine(provider *memory.DbProvider) *gms.Engine {
+	making.Lock()
+	defer making.Unlock()
+	return gms.NewDefault(provider)
+}
+
 // StartEmbedded starts a server inside this process, on a port of the loopback interface. It keeps everything in memory. Global
 // variables, but for read_only, are those of all embedded servers of the process.
 func StartEmbedded() (*Server, error) {
 	overrideVariables()
 	e := &embedded{provider: memory.NewDBProvider()}
-	engine := gms.NewDefault(e.provider)
+	engine := newEngine(e.provider)
 	users := engine.Analyzer.Catalog.MySQLDb
 	users.SetEnabled(true)
 	users.SetPersister(&mysql_db.NoopPersister{})

@@ -83,11 +83,19 @@ func (s *Server) wait() error {
 func (s *Server) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 // Open is a pool of connections as the master user. The database may be empty.
-func (s *Server) Open(database string) (*sql.DB, error) { return s.open(User, database) }
+func (s *Server) Open(database string) (*sql.DB, error) { return open(s.Address, User, database) }
 
-func (s *Server) open(user, database string) (*sql.DB, error) {
+// OpenAt is a pool of connections as the master user of whichever server is at an address when a connection is opened.
+func OpenAt(address func() string, database string) (*sql.DB, error) {
+	return open(address, User, database)
+}
+
+func open(address func() string, user, database string) (*sql.DB, error) {
 	config := mysql.NewConfig()
-	config.Net, config.Addr = "tcp", s.Address()
+	config.Net, config.Addr = "tcp", address()
+	config.DialFunc = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address())
+	}
 	config.User, config.Passwd, config.DBName = user, Password, database
 	config.ParseTime, config.Timeout, config.Logger = true, 5*time.Second, &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(config)
@@ -103,7 +111,7 @@ func (s *Server) Exec(ctx context.Context, database string, statements ...string
 }
 
 func (s *Server) exec(ctx context.Context, user, database string, statements ...string) error {
-	pool, err := s.open(user, database)
+	pool, err := open(s.Address, user, database)
 	if err != nil {
 		return err
 	}

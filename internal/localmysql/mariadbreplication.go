@@ -39,8 +39,8 @@ func replicateMariaDB(ctx context.Context, from, to *Server) (Replication, error
 	if r.line, err = loopback.NewLineWith(from.Address(), r.wire.carry); err != nil {
 		return nil, err
 	}
-	if r.from, err = from.open(administrator, ""); err == nil {
-		if r.to, err = to.open(administrator, ""); err == nil {
+	if r.from, err = open(from.Address, administrator, ""); err == nil {
+		if r.to, err = open(to.Address, administrator, ""); err == nil {
 			err = r.start(ctx)
 		}
 	}
