@@ -523,6 +523,9 @@ func TestOldWriterIsFenced(t *testing.T) {
 		f.must(err)
 		defer pool.Close()
 		const insert = "INSERT INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) VALUES (?, 't', 1, 'USD', 'r', '2026-11-22')"
+		f.SetLag(held)
+		tail := f.payments("tail", 3)
+		f.record(f.ledger(east), tail) // a failover waits for nothing
 		open, err := pool.BeginTx(f.ctx, nil)
 		f.must(err)
 		_, err = open.ExecContext(f.ctx, insert, "open")
@@ -535,7 +538,8 @@ func TestOldWriterIsFenced(t *testing.T) {
 		if _, err := pool.ExecContext(f.ctx, insert, "new"); err == nil {
 			f.t.Error("the old writer was written to")
 		}
-		f.same("old writer", f.stored(east))
+		f.same("old writer", f.stored(east), tail)
+		f.same("new writer", f.stored(west))
 		successor := f.ledger(west)
 		f.record(successor, f.payments("a", 2))
 
@@ -547,10 +551,24 @@ func TestOldWriterIsFenced(t *testing.T) {
 		f.must(f.SetDown(f.ctx, west, false))
 		lost, err := f.Rejoin(f.ctx, east)
 		f.must(err)
-		f.same("not replicated", lost.Unreplicated)
-		f.same("secondary", f.stored(east), f.payments("a", 2))
-		f.must(f.SetDown(f.ctx, east, true))
-		f.wantError(f.Failover(f.ctx, east), globaldatabase.ErrUnreachable)
+		f.same("not replicated", lost.Unreplicated, tail)
+		f.same("secondary", f.stored(east), f.payments("a", 2)) // although the lag is long; it is again from now on
+		wantBehind := func(rows int) {
+			f.t.Helper()
+			if lag, err := f.Lag(f.ctx); err != nil || lag.Rows != rows {
+				f.t.Errorf("lag %+v, %v; want %d rows", lag, err, rows)
+			}
+		}
+		f.record(successor, f.payments("b", 3))
+		wantBehind(3)
+		f.SetLag(0)
+		f.caughtUp()
+		f.SetLag(held)
+		f.must(f.Switchover(f.ctx, east))
+		f.record(f.ledger(east), f.payments("c", 4))
+		wantBehind(4)
+		f.must(f.SetDown(f.ctx, west, true))
+		f.wantError(f.Failover(f.ctx, west), globaldatabase.ErrUnreachable)
 	})
 }
 

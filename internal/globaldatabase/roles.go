@@ -23,7 +23,7 @@ func (g *GlobalDatabase) begin(ctx context.Context) (end func(), err error) {
 // secondary is the Region's member if it is the secondary.
 func (g *GlobalDatabase) secondary(region string) (*member, error) {
 	m := g.member(region)
-	if m == nil || m == g.writer || m == g.replaced {
+	if m == nil || m == g.writer || g.replication == nil {
 		return nil, fmt.Errorf("%q: %w", region, ErrNotSecondary)
 	}
 	return m, nil
