@@ -299,13 +299,27 @@ func TestReplicationLagsAndIsCut(t *testing.T) {
 			t.Errorf("the source has\n%sthe follower\n%s", a, b)
 		}
 
+		// Connecting anew is not late: it takes many exchanges.
+		r.SetLag(lag)
+		if err := errors.Join(r.SetCut(ctx, true), r.SetCut(ctx, false)); err != nil {
+			t.Fatal(err)
+		}
+		started = time.Now()
+		exec(t, source, "INSERT INTO t (id) VALUES (5)")
+		if err := r.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(started); took < lag || took > 5*lag {
+			t.Errorf("it arrived after %s, want %s", took, lag)
+		}
+
 		// What is under way when it is stopped stays behind.
 		r.SetLag(time.Hour)
-		exec(t, source, "INSERT INTO t (id) VALUES (5)")
+		exec(t, source, "INSERT INTO t (id) VALUES (6)")
 		if err := r.Stop(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if all := content(t, follower); strings.Count(all, "\n") != 4 {
+		if all := content(t, follower); strings.Count(all, "\n") != 5 {
 			t.Errorf("the follower has\n%s", all)
 		}
 	})
