@@ -57,8 +57,8 @@ var (
 )
 
 // GlobalDatabase is a running global database. It may be used concurrently, but for Close. An operation that ends with
-// ErrUnreachable or ErrNotSecondary has changed nothing. After another error the database is in pieces, but for one of
-// Switchover's before the roles have changed, which is what a context's is that was done while it waited.
+// ErrUnreachable or ErrNotSecondary has changed nothing, nor has a Switchover that ended while it waited. After another error
+// the database is of no more use.
 type GlobalDatabase struct {
 	database string
 	log      io.Writer
