@@ -7,25 +7,26 @@ import (
 	"time"
 
 	"payments-dr/internal/globaldatabase"
+	"payments-dr/internal/localmysql"
 )
 
 // BenchmarkGlobalDatabase measures what each operation takes, in milliseconds, with some thousand payments; and how many payments
 // a second are recorded, by one client in batches of a hundred, and replicated.
 func BenchmarkGlobalDatabase(b *testing.B) {
-	for engine, mariaDB := range engines() {
+	for engine, installation := range installations {
 		b.Run(engine, func(b *testing.B) {
 			for b.Loop() {
 				ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
-				measure(b, ctx, mariaDB)
+				measure(b, ctx, installation)
 				cancel()
 			}
 		})
 	}
 }
 
-func measure(b *testing.B, ctx context.Context, mariaDB bool) {
+func measure(b *testing.B, ctx context.Context, installation *localmysql.Installation) {
 	count := 2_000
-	if mariaDB {
+	if installation != nil {
 		count = 20_000
 	}
 	step := func(name string, do func() error) time.Duration {
@@ -38,7 +39,7 @@ func measure(b *testing.B, ctx context.Context, mariaDB bool) {
 	}
 	var g *globaldatabase.GlobalDatabase
 	step("start", func() (err error) {
-		g, err = globaldatabase.Start(ctx, options(mariaDB))
+		g, err = globaldatabase.Start(ctx, options(installation))
 		return err
 	})
 	defer g.Close()

@@ -2,19 +2,20 @@
 // for its two members, one of which can be written to. The other follows it, late by a lag. They can be lost and parted,
 // switched over and failed over, and what was lost then can be looked at.
 //
-// The members are MariaDB, with its own asynchronous replication, or embedded servers, whose replication is simulated as well;
-// package localmysql says how. One API and one set of tests is for both.
+// The members are MariaDB, with its own asynchronous replication, or embedded servers, whose replication is simulated as well:
+// what one has committed is run again on the other, see localmysql.Replicate. One API and one set of tests is for both.
 //
 // What follows Aurora ("Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide): a switchover
 // waits for the target and loses nothing; a failover waits for nothing and loses what was not replicated; its old writer
-// comes back as a secondary whose data is replaced, while what it had alone is kept in a snapshot. Aurora tries to stop the
-// writes of the old writer, which may not succeed: then both are written to for a time, a split brain. Here it
-// succeeds unless the members are parted, and then not until they are joined: longer than Aurora's own.
+// comes back as a secondary whose data is replaced, while what it had alone is kept in a snapshot; clusters that take on a role
+// cannot be used for a moment, so that connections to them break. Aurora tries to stop the writes of the old writer, which
+// may not succeed at once: then both are written to, a split brain. Here it succeeds unless the members are parted, and
+// then not until they are joined, which is harder on the ledger than Aurora says it is.
 //
 // What does not: a member has one endpoint, which leads to its server whatever its role is. A secondary of Aurora's has a reader
-// endpoint and a cluster endpoint that leads nowhere; here both are the one that refuses writes. A lost member refuses
-// connections and is not silent. Aurora replicates pages by its storage, and takes minutes for a failover. Roles
-// change here as fast as the servers can; who wants Aurora's times waits for the rest of them.
+// endpoint, and a cluster endpoint that leads nowhere; here both are the one that refuses writes. A lost member refuses
+// connections and is not silent. It has rejoined when Rejoin is called, not by itself. Aurora replicates pages by its storage,
+// and takes minutes for a failover; roles change here as fast as the servers can.
 package globaldatabase
 
 import (
@@ -35,8 +36,8 @@ import (
 type Options struct {
 	// Regions are the members' names; the first begins as the writer.
 	Regions [2]string
-	// MariaDB has the members be MariaDB, which must be installed, instead of embedded servers.
-	MariaDB bool
+	// MariaDB has the members be MariaDB, started from this installation, which must last as long. Nil is embedded servers.
+	MariaDB *localmysql.Installation
 	// Lag is how much later than at the writer a transaction is committed at the secondary, in the machine's time; see SetLag.
 	Lag time.Duration
 	// Database is the name of the database that the ledger is in. Start makes it.
@@ -56,12 +57,12 @@ var (
 )
 
 // GlobalDatabase is a running global database. It may be used concurrently, but for Close. An operation that ends with
-// ErrUnreachable or ErrNotSecondary has changed nothing. After another error the database is in pieces, but for one of
-// Switchover's before the roles have changed, which is what a context's is that was done while it waited.
+// ErrUnreachable or ErrNotSecondary has changed nothing, nor has a Switchover that ended while it waited. After another error
+// the database is of no more use.
 type GlobalDatabase struct {
-	database     string
-	log          io.Writer
-	installation *localmysql.Installation
+	database string
+	log      io.Writer
+	mariaDB  *localmysql.Installation
 	// operation is held by the one switchover, failover or rejoin that runs.
 	operation chan struct{}
 
@@ -91,12 +92,12 @@ type member struct {
 	fenced bool
 }
 
-// Start starts a global database. The error is localmysql.ErrNotInstalled if MariaDB was asked for and is not there.
+// Start starts a global database.
 func Start(ctx context.Context, options Options) (*GlobalDatabase, error) {
 	if options.Regions[0] == "" || options.Regions[1] == "" || options.Regions[0] == options.Regions[1] {
 		return nil, fmt.Errorf("start global database: the Regions are %q; allowed are two different ones", options.Regions)
 	}
-	g := &GlobalDatabase{database: options.Database, log: options.Log, operation: make(chan struct{}, 1)}
+	g := &GlobalDatabase{database: options.Database, log: options.Log, mariaDB: options.MariaDB, operation: make(chan struct{}, 1)}
 	if g.log == nil {
 		g.log = io.Discard
 	}
@@ -107,12 +108,7 @@ func Start(ctx context.Context, options Options) (*GlobalDatabase, error) {
 	return g, nil
 }
 
-func (g *GlobalDatabase) start(ctx context.Context, options Options) (err error) {
-	if options.MariaDB {
-		if g.installation, err = localmysql.InstallMariaDB(); err != nil {
-			return err
-		}
-	}
+func (g *GlobalDatabase) start(ctx context.Context, options Options) error {
 	var starting sync.WaitGroup
 	faults := make([]error, len(options.Regions))
 	for i, region := range options.Regions {
@@ -149,8 +145,8 @@ func (g *GlobalDatabase) start(ctx context.Context, options Options) (err error)
 }
 
 func (g *GlobalDatabase) startServer() (*localmysql.Server, error) {
-	if g.installation != nil {
-		return g.installation.Start()
+	if g.mariaDB != nil {
+		return g.mariaDB.Start()
 	}
 	return localmysql.StartEmbedded()
 }
@@ -185,9 +181,6 @@ func (g *GlobalDatabase) Close() {
 		if m.server != nil {
 			m.server.Close()
 		}
-	}
-	if g.installation != nil {
-		g.installation.Close()
 	}
 }
 
@@ -321,7 +314,7 @@ func (g *GlobalDatabase) reached(ctx context.Context) error {
 	return nil
 }
 
-// fence ends a writer's writes. Its instances start again as readers, which breaks connections.
+// fence ends a writer's writes, and its connections.
 func (g *GlobalDatabase) fence(ctx context.Context, m *member) error {
 	if err := m.server.SetReadOnly(ctx, true); err != nil {
 		return fmt.Errorf("stop writes in %s: %w", m.region, err)

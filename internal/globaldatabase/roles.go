@@ -30,8 +30,9 @@ func (g *GlobalDatabase) secondary(region string) (*member, error) {
 }
 
 // Switchover makes the secondary the writer and the writer the secondary. It stops writes first and waits until the secondary has
-// all of them, so that none is lost; it takes at least the lag. Connections to both break. ErrUnreachable is a member
-// that is down or parted from the other, at the beginning or while it waits. After an error the roles are as before.
+// all of them, so that none is lost; as long as something is on its way, that is the lag. Connections to both break.
+// ErrUnreachable is a member that is down or parted from the other, at the beginning or while it waits: then, and if the
+// context is done while it waits, the roles are as before.
 func (g *GlobalDatabase) Switchover(ctx context.Context, to string) error {
 	end, err := g.begin(ctx)
 	if err != nil {
@@ -97,7 +98,7 @@ func (g *GlobalDatabase) switchOver(ctx context.Context, old, target *member, re
 	return nil
 }
 
-// promote has a member accept writes, with what it has. Its instances start again, which breaks connections.
+// promote has a member accept writes, with what it has. Connections to it break.
 func (g *GlobalDatabase) promote(ctx context.Context, target *member) error {
 	if err := target.server.SetReadOnly(ctx, false); err != nil {
 		return fmt.Errorf("promote %s: %w", target.region, err)

@@ -2,6 +2,7 @@ package localmysql_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"payments-dr/internal/localmysql"
@@ -41,5 +42,29 @@ func TestServersKeepData(t *testing.T) {
 				t.Errorf("v is %d, %v", v, err)
 			}
 		})
+	}
+}
+
+func TestMariaDBLeavesNothing(t *testing.T) {
+	if os.Getenv(localmysql.MariaDBVariable) != "1" {
+		t.Skip("set " + localmysql.MariaDBVariable + "=1")
+	}
+	directory := t.TempDir()
+	t.Setenv("TMPDIR", directory)
+	installation, err := localmysql.InstallMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := installation.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	installation.Close()
+	if err := server.Exec(t.Context(), "", "CREATE DATABASE d"); err != nil {
+		t.Errorf("without its installation: %v", err)
+	}
+	server.Close()
+	if left, err := os.ReadDir(directory); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

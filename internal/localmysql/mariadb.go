@@ -38,12 +38,6 @@ type Installation struct {
 	servers   atomic.Uint32
 }
 
-// MariaDBInstalled tells whether InstallMariaDB will find the programs.
-func MariaDBInstalled() bool {
-	_, _, err := programs()
-	return err == nil
-}
-
 // InstallMariaDB makes an installation. The error is ErrNotInstalled if the machine has no MariaDB.
 func InstallMariaDB() (*Installation, error) {
 	_, program, err := programs()
