@@ -60,13 +60,12 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			if rate <= 0 || rate*speed > 500 {
 				return fmt.Errorf("--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", rate)
 			}
-			mariaDB := database == "mariadb"
-			switch database {
-			case "auto":
-				mariaDB = localmysql.MariaDBInstalled()
-			case "mariadb", "embedded":
-			default:
-				return fmt.Errorf("--database is %q; allowed are auto, mariadb and embedded", database)
+			mariaDB, err := installation(database)
+			if err != nil {
+				return err
+			}
+			if mariaDB != nil {
+				defer mariaDB.Close()
 			}
 			fmt.Fprintf(out, "Not modelled, and left out:\n  %s\n", strings.Join(rehearsal.NotModelled(a), "\n  "))
 			binaries := map[string]string{}
@@ -83,7 +82,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			}
 			assumed, assumptions := rehearsal.DefaultAssumed()
 			engine := "embedded servers of the MySQL protocol, simulated replication"
-			if mariaDB {
+			if mariaDB != nil {
 				engine = "two MariaDB servers, their own replication"
 			}
 			recorder := &drill.Recorder{}
@@ -132,6 +131,21 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	flags.StringVar(&reports, "reports", "rehearsals", "folder of the reports, as HTML and as JSON")
 	flags.BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command
+}
+
+// installation is MariaDB, if it is asked for or there, and nil for the embedded server.
+func installation(database string) (*localmysql.Installation, error) {
+	if database != "auto" && database != "mariadb" && database != "embedded" {
+		return nil, fmt.Errorf("--database is %q; allowed are auto, mariadb and embedded", database)
+	}
+	if database == "embedded" {
+		return nil, nil
+	}
+	installed, err := localmysql.InstallMariaDB()
+	if errors.Is(err, localmysql.ErrNotInstalled) && database == "auto" {
+		return nil, nil
+	}
+	return installed, err
 }
 
 func writeReports(dir, fault string, report drill.Report) error {

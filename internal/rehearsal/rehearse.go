@@ -24,6 +24,7 @@ import (
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/ledger/schema"
 	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/localmysql"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/reconcile"
 	"payments-dr/internal/settings"
@@ -79,8 +80,8 @@ type Config struct {
 	ModuleDir string
 	// Binaries are the functions' executables for this machine, by name.
 	Binaries map[string]string
-	// MariaDB has the database be two MariaDB servers with real replication instead of embedded ones.
-	MariaDB bool
+	// MariaDB has the database be two MariaDB servers with real replication; nil: two embedded ones.
+	MariaDB *localmysql.Installation
 	// Fault is the name of what goes wrong; see Faults.
 	Fault string
 	// Speed is how many times as fast as AWS's own waits they pass here.
@@ -192,7 +193,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	table.Go(func() { r.table, tableErr = localdynamodb.Start(r.config.ModuleDir) })
 	database.Go(func() {
 		r.database, databaseErr = globaldatabase.Start(ctx, globaldatabase.Options{
-			Regions: [2]string{r.here, r.there}, MariaDB: r.config.MariaDB, Database: databaseName, Log: r.config.Log, Schema: makeLedger(r.config.MariaDB),
+			Regions: [2]string{r.here, r.there}, MariaDB: r.config.MariaDB, Database: databaseName, Log: r.config.Log, Schema: makeLedger(r.config.MariaDB != nil),
 		})
 	})
 	table.Wait()
