@@ -19,7 +19,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help synth test lint deploy diff destroy clean
+.PHONY: help synth budget test lint deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ help: ## List the targets
 synth: node_modules ## Write the CloudFormation templates, with the functions' code, to cdk.out
 	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
 	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
+
+budget: ## Add up how long a recovery takes, from cdk.out if it is the environment's
+	@grep -qs 'payment-$(ENV)-global' $(ASSEMBLY)/manifest.json || $(MAKE) synth
+	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
 
 test: node_modules ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...

@@ -14,9 +14,11 @@ import (
 
 const (
 	// healthCheckInterval is the shorter of the two that Route 53 has, and healthCheckFailures how many checks in a row have to
-	// fail. Together with the records' 60 seconds they leave a minute of the two that payments may take to come back.
+	// fail. A third would be 16 s more in the worst case, the interval and what a checker waits for an answer, and with resolvers'
+	// 60 s and a client's retry more than the two minutes in which payments have to be back; package budget adds it up. Going to
+	// the other Region for nothing costs little: both take payments at any time.
 	healthCheckInterval = 10 * time.Second
-	healthCheckFailures = 3
+	healthCheckFailures = 2
 	// serverErrorPeriod, serverErrorPeriods and serverErrorShare make an API that answers, but half of the time with a server
 	// error, as good as lost. Health checks are requests too: they keep the share from being that of one unlucky request.
 	serverErrorPeriod  = time.Minute

@@ -39,6 +39,7 @@ func newCommand() *cobra.Command {
 	var dir string
 	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
 	root.AddCommand(
+		newBudgetCommand(&dir),
 		&cobra.Command{
 			Use:   "stacks",
 			Short: "List the synthesized stacks",

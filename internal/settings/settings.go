@@ -192,7 +192,8 @@ type Recovery struct {
 type StepMinutes struct {
 	// Approval is how long the second person has. It does not count when the recovery is automatic.
 	Approval int `json:"approval"`
-	// Promotion is Aurora's switchover or failover.
+	// Promotion is Aurora's switchover or failover. Either takes a few minutes as a rule ("Using switchover or failover in Amazon
+	// Aurora Global Database", Amazon Aurora User Guide).
 	Promotion int `json:"promotion"`
 	// Ledger is switching a ledger mapping on or off.
 	Ledger int `json:"ledger"`
