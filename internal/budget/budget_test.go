@@ -226,15 +226,16 @@ func TestWayThatIsNone(t *testing.T) {
 		value      any
 		want       string
 	}{
-		"one child of two is enough":   {"global", "ServingEast.HealthCheckConfig.HealthThreshold", 1.0, "ServingEast.HealthCheckConfig.HealthThreshold is 1 of 2: the check stays healthy"},
-		"no threshold":                 {"global", "ServingEast.HealthCheckConfig.HealthThreshold", nil, "ServingEast.HealthCheckConfig.HealthThreshold is missing"},
-		"alias that is always healthy": {"global", "Public.RecordSets[0].AliasTarget.EvaluateTargetHealth", false, "Public api.example.org A.AliasTarget.EvaluateTargetHealth is not true"},
-		"record without check":         {"global", "RecordsEast.RecordSets[0].HealthCheckId", nil, "RecordsEast us-east-1.api.example.org A.HealthCheckId is missing"},
-		"check that is not there":      {"global", "RecordsEast.RecordSets[0].HealthCheckId", map[string]any{"Ref": "Lost"}, `health check "Lost" is missing`},
-		"Region off the public name":   {"global", "Public.RecordSets[1].AliasTarget.DNSName", "us-east-1.api.example.org", "no record leads from api.example.org to us-west-2.api.example.org"},
-		"no check of the endpoint":     {"global", "EndpointEast.HealthCheckConfig.Type", "RECOVERY_CONTROL", "no health check of us-east-1.api.example.org asks an endpoint"},
-		"no check of the answers":      {"global", "ErrorsEast.HealthCheckConfig.Type", "HTTPS", "no health check of us-east-1.api.example.org follows an alarm on server errors"},
-		"alarm of another Region":      {"global", "ErrorsEast.HealthCheckConfig.AlarmIdentifier.Region", "us-west-2", `health check ErrorsEast follows an alarm in "us-west-2"`},
+		"one child of two is enough":   {"global", "ServingEast.HealthCheckConfig.HealthThreshold", 1.0, "api.example.org goes on answering us-east-1 when health check EndpointEast is unhealthy"},
+		"no threshold":                 {"global", "ServingWest.HealthCheckConfig.HealthThreshold", nil, "api.example.org goes on answering us-west-2 when health check ErrorsWest is unhealthy"},
+		"alias that is always healthy": {"global", "Public.RecordSets[0].AliasTarget.EvaluateTargetHealth", false, "api.example.org goes on answering us-east-1"},
+		"the same for IPv6":            {"global", "Public.RecordSets[1].AliasTarget.EvaluateTargetHealth", false, "api.example.org goes on answering us-east-1"},
+		"record without check":         {"global", "RecordsEast.RecordSets[0].HealthCheckId", nil, "api.example.org goes on answering us-east-1"},
+		"record of nothing":            {"global", "RecordsEast.RecordSets[0].AliasTarget", nil, "the public name cannot be read"},
+		"check that is not there":      {"global", "RecordsEast.RecordSets[0].HealthCheckId", map[string]any{"Ref": "Lost"}, "there is no resource Lost"},
+		"no name":                      {"global", "Public.RecordSets[0].Name", "other.example.org", "goes on answering"},
+		"no check of the endpoint":     {"global", "ServingEast.HealthCheckConfig.ChildHealthChecks[0]", map[string]any{"Ref": "ErrorsEast"}, "no health check of the kind HTTPS takes payments out of us-east-1"},
+		"alarm of another Region":      {"global", "ErrorsEast.HealthCheckConfig.AlarmIdentifier.Region", "us-west-2", "no health check of the kind CLOUDWATCH_METRIC takes payments out of us-east-1"},
 		"alarm that is not there":      {"primary", "Errors.AlarmName", "other", "alarm errors is missing in payment-small-primary"},
 		"no such part":                 {"secondary", "Lag.AlarmName", "other", "alarm lag is missing in payment-small-secondary"},
 		"rule that cannot be read":     {"secondary", "Impaired.AlarmRule", `ALARM("unreachable") AND NOT ALARM("behind")`, "Impaired.AlarmRule is "},
@@ -336,28 +337,6 @@ func TestParallelStepsTakeAsLongAsTheLongest(t *testing.T) {
 	}
 	if len(after.Beside) != 1 {
 		t.Errorf("beside the way are %+v, want the queue alone", after.Beside)
-	}
-}
-
-func TestHealthChecksOfOtherKinds(t *testing.T) {
-	for kind, want := range map[string]time.Duration{"HTTP": 32 * time.Second, "HTTPS_STR_MATCH": 36 * time.Second, "TCP": 40 * time.Second} {
-		a := small(t)
-		set(t, a, "global", "EndpointEast.HealthCheckConfig.Type", kind)
-		if got := path(t, of(t, a), budget.PaymentsLost, "us-east-1").Items[0].Takes.Worst; got != want {
-			t.Errorf("%s takes %s, want %s", kind, got, want)
-		}
-	}
-}
-
-func TestARecordThatIsNoAliasHasItsOwnTTL(t *testing.T) {
-	a := small(t)
-	set(t, a, "global", "RecordsEast.RecordSets[0].AliasTarget", nil)
-	if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), "RecordsEast us-east-1.api.example.org A.TTL is missing") {
-		t.Errorf("%v", err)
-	}
-	set(t, a, "global", "RecordsEast.RecordSets[0].TTL", "300") // CloudFormation has it as a string
-	if text := fmt.Sprint(of(t, a).Check()); !strings.Contains(text, "the largest item is resolvers' caches, up to 5m") {
-		t.Error(text)
 	}
 }
 

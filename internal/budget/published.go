@@ -9,10 +9,7 @@ const (
 	// A health checker has to connect within four seconds, and to be answered with a status within two more.
 	checkConnect = 4 * time.Second
 	checkAnswer  = 2 * time.Second
-	// A TCP check has ten seconds to connect, and a check that looks for a string two more for the body.
-	checkConnectTCP = 10 * time.Second
-	checkBody       = 2 * time.Second
-	sourceCheck     = `AWS: "How Amazon Route 53 determines whether a health check is healthy", Amazon Route 53 Developer Guide: connect in 4 s, answer in 2; the interval counts from answer to request`
+	sourceCheck  = `AWS: "How Amazon Route 53 determines whether a health check is healthy", Amazon Route 53 Developer Guide: connect in 4 s, answer in 2; the interval counts from answer to request`
 )
 
 // dnsSpread is how long Route 53 takes from the check that decides until its DNS servers answer differently.
@@ -21,11 +18,11 @@ var dnsSpread = Item{
 	Sources: []string{`assumption: no time is published; checkers send their results to every DNS location all the time ("How Amazon Route 53 averts failover problems", Amazon Route 53 Developer Guide)`},
 }
 
-const (
-	// aliasTTL is how long a resolver may keep the answer of an alias record, whose TTL cannot be set.
-	aliasTTL       = 60 * time.Second
-	sourceAliasTTL = `AWS: an alias has its target's TTL ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide); assumption: API Gateway's is 60 s, as the Route 53 FAQs say of other targets, and resolvers and clients obey it`
-)
+// resolvers is how long a resolver may keep the answer of an alias record. The TTL of such a record cannot be set.
+var resolvers = Item{
+	What: "resolvers' caches", Takes: Time{30 * time.Second, 60 * time.Second},
+	Sources: []string{`AWS: an alias has its target's TTL ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide); assumption: API Gateway's is 60 s, as the Route 53 FAQs say of other targets, and resolvers and clients obey it`},
+}
 
 // clientRetry is what is left of a client's attempt when the answer of DNS changes, and the pause before the next attempt.
 var clientRetry = Item{
