@@ -105,6 +105,11 @@ func TestTotals(t *testing.T) {
 				t.Errorf("%s, %s: %+v, want %+v", kind, region, got, want)
 			}
 		}
+		// An hour of 100 payments a second, or of a tenth, at five times 500 in half a second.
+		beside := path(t, b, budget.LedgerLost, region).Beside
+		if got, want := beside[len(beside)-1].Takes, (budget.Time{Expected: 7200 * time.Millisecond, Worst: 72 * time.Second}); got != want {
+			t.Errorf("%s: the queue takes %+v, want %+v", region, got, want)
+		}
 	}
 	if err := b.Check(); err != nil {
 		t.Errorf("the objectives are missed: %v", err)
@@ -307,7 +312,7 @@ func TestAlarmsThatAreReadOtherwise(t *testing.T) {
 		"missing is good": {func(a *assembly.Assembly) { set(t, a, "secondary", "Lag.TreatMissingData", "notBreaching") }, -time.Minute},
 		"by metric": {func(a *assembly.Assembly) {
 			set(t, a, "secondary", "Lag.Metrics", []any{
-				map[string]any{"MetricStat": map[string]any{"Period": 120.0}}, map[string]any{"Expression": "m1 / 2"},
+				map[string]any{"MetricStat": map[string]any{"Period": 60.0}}, map[string]any{"MetricStat": map[string]any{"Period": 120.0}}, map[string]any{"Expression": "m1 / 2"},
 			})
 		}, 6 * time.Minute},
 		"by ARN": {func(a *assembly.Assembly) {
