@@ -27,7 +27,7 @@ var resolvers = Item{
 // clientRetry is what is left of a client's attempt when the answer of DNS changes, and the pause before the next attempt.
 var clientRetry = Item{
 	What: "the client's retry", Takes: Time{3 * time.Second, 10 * time.Second},
-	Sources: []string{"assumption: an attempt ends after 6 s, the next follows within 4 and asks DNS again"},
+	Sources: []string{"assumption: like package paymentclient, a client ends an attempt after 6 s, tries again within 4 and then asks DNS anew"},
 }
 
 // metricDelay is the time from the end of a period until the alarm has looked at it.
