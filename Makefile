@@ -19,7 +19,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help synth budget test lint deploy diff destroy clean
+.PHONY: help synth budget test lint preview deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ lint: node_modules ## Check format, code and templates
 	go vet ./...
 	go tool staticcheck ./...
 	./scripts/lint-templates $(CDK)
+
+preview: ## Draw the dashboards, with sample data, into docs/dashboards
+	$(MAKE) synth ENV=dev
+	go run ./cmd/dr --assembly $(ASSEMBLY) preview --to docs/dashboards
 
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight

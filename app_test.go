@@ -25,7 +25,7 @@ const (
 	envDev  = "dev"
 	envProd = "prod"
 	// envEurope has its primary Region away from the global stack's, an eventually consistent table, no NAT gateways, an
-	// existing hosted zone, three instances, the secondary as the ledger's active Region, and a recovery that an alarm starts.
+	// existing hosted zone, three instances, a budget, the secondary as the ledger's active Region, and a recovery that an alarm starts.
 	envEurope = "europe"
 )
 
@@ -94,6 +94,9 @@ func european(dev map[string]any) map[string]any {
 	europe["network"] = map[string]any{"natGatewaysPerRegion": 0.0}
 	europe["dns"] = map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}
 	europe["account"] = "111122223333"
+	europe["alerts"] = map[string]any{
+		"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+	}
 	recovery := maps.Clone(dev["recovery"].(map[string]any))
 	recovery["automatic"], recovery["reconcileMinutes"] = true, 180.0
 	europe["recovery"] = recovery

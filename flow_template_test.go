@@ -131,8 +131,8 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		if len(rules) < 5 {
-			t.Errorf("%d rules, want at least forward, ledger, two of reconcile, and canary", len(rules))
+		if len(rules) < 8 {
+			t.Errorf("%d rules, want at least forward, ledger, three of reconcile, canary, and two of notices", len(rules))
 		}
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
@@ -149,7 +149,7 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 		}
 		keyID, key := v.one(t, "AWS::KMS::Key")
 		policy := text(key.Properties["KeyPolicy"])
-		for _, name := range []string{"/*", "-reconcile*", "-canary"} {
+		for _, name := range []string{"/*", "-reconcile*", "-canary", "-backup-notices", "-recovery-plan-notices"} {
 			resource := "rule/payment-" + v.assembly.Settings.Environment + name
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
@@ -311,7 +311,7 @@ func TestQueues(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events"})
+		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events", "undelivered-notices"})
 
 		ledger := v.named(t, "AWS::SQS::Queue", "QueueName", "payment-"+s.Environment+"-ledger").Properties
 		same(t, "the ledger queue's retention", ledger["MessageRetentionPeriod"], s.Ledger.QueueRetentionHours*3600)
@@ -442,6 +442,10 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		target := object(list(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
+		role := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-role").Properties
+		same(t, "schedule of the question for the role", role["ScheduleExpression"], "rate(1 minute)") // the period of the alarms on its answer
+		same(t, "its state", role["State"], "ENABLED")
+		same(t, "its input", object(list(role["Targets"])[0])["Input"], `{"role":true}`)
 		// And whenever this Region's cluster has been promoted: however that was started, and whatever the plan skips.
 		promotion := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-promotion").Properties
 		same(t, "promotion", promotion["EventPattern"], map[string]any{

@@ -48,6 +48,11 @@ func ClusterIdentifier(s *settings.Settings, region settings.Region) string {
 	return "payment-" + s.Environment + "-" + region.Name
 }
 
+// InstanceIdentifier is the name of one of a Region's instances, numbered from 1.
+func InstanceIdentifier(s *settings.Settings, region settings.Region, number int) string {
+	return ClusterIdentifier(s, region) + "-" + strconv.Itoa(number)
+}
+
 // MasterSecretName is the same in both Regions.
 func MasterSecretName(s *settings.Settings) string {
 	return "payment/" + s.Environment + "/db/master"
@@ -175,7 +180,7 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 	for i := range s.Database.InstancesPerRegion {
 		number := strconv.Itoa(i + 1)
 		instance := awsrds.NewCfnDBInstance(scope, text("Instance"+number), &awsrds.CfnDBInstanceProps{
-			DbInstanceIdentifier: text(identifier + "-" + number),
+			DbInstanceIdentifier: text(InstanceIdentifier(s, props.Region, i+1)),
 			DbClusterIdentifier:  member.Cluster.Ref(),
 			DbInstanceClass:      text(s.Database.InstanceClass),
 			Engine:               text(auroraEngine),

@@ -64,7 +64,7 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 				telemetry.NamespaceVariable: MetricsNamespace(s),
 			},
 		}),
-		Failures: NewDeadLetterQueue(scope, "Failures", "payment-"+s.Environment+"-canary-failures", props.Key),
+		Failures: NewDeadLetterQueue(scope, "Failures", s, "canary-failures", props.Key),
 	}
 	// What it does and no more, on the APIs of both Regions, because the public name may lead to either ("Control access for
 	// invoking an API", Amazon API Gateway Developer Guide). "*" stands for the APIs' ids: one stack would have to know the
@@ -97,5 +97,6 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 			RetryAttempts:   jsii.Number(0),
 		})},
 	})
+	newRuleAlarms(scope, s, "", name)
 	return c
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -39,9 +38,12 @@ func checkerRegions(s *settings.Settings) *[]*string {
 	return texts(far...)
 }
 
+// alarmAPIFailing is the alarm that DNS follows.
+const alarmAPIFailing = "api-failing"
+
 // ServerErrorAlarmName is the alarm that a Region's health depends on, in that Region.
 func ServerErrorAlarmName(s *settings.Settings) string {
-	return "payment-" + s.Environment + "-api-failing"
+	return AlarmName(s, alarmAPIFailing)
 }
 
 // NewServerErrorAlarm makes the alarm on a Region's server errors that DNS follows. A health check reads the alarm's metric and
@@ -49,21 +51,11 @@ func ServerErrorAlarmName(s *settings.Settings) string {
 // Route 53 Developer Guide). The average of 5XXError is the share of requests that ended in one ("Amazon API Gateway
 // dimensions and metrics", Amazon API Gateway Developer Guide).
 func NewServerErrorAlarm(scope constructs.Construct, id string, s *settings.Settings) {
-	awscloudwatch.NewCfnAlarm(scope, text(id), &awscloudwatch.CfnAlarmProps{
-		AlarmName:        text(ServerErrorAlarmName(s)),
-		AlarmDescription: text("Half of this Region's answers are server errors: DNS leads payments to the other Region"),
-		Namespace:        text("AWS/ApiGateway"),
-		MetricName:       text("5XXError"),
-		Dimensions: []any{
-			&awscloudwatch.CfnAlarm_DimensionProperty{Name: text("ApiName"), Value: text(s.APIGatewayName())},
-			&awscloudwatch.CfnAlarm_DimensionProperty{Name: text("Stage"), Value: text(StageName)},
-		},
-		Statistic:          text("Average"),
-		Period:             jsii.Number(serverErrorPeriod.Seconds()),
-		EvaluationPeriods:  jsii.Number(serverErrorPeriods),
-		Threshold:          jsii.Number(serverErrorShare),
-		ComparisonOperator: text("GreaterThanOrEqualToThreshold"),
-		TreatMissingData:   text("notBreaching"), // no request, no error; silence is the endpoint check's to judge
+	newAlarm(constructs.NewConstruct(scope, text(id)), s, alarm{
+		name: alarmAPIFailing, section: "API failing",
+		says: "Half of this Region's answers are server errors, and DNS leads payments to the other Region.",
+		of:   apiMetric(s, "5XXError", average).every(serverErrorPeriod), is: atLeast, threshold: serverErrorShare, periods: serverErrorPeriods,
+		missing: missingIsGood, // no request, no error; silence is the endpoint check's to judge
 	})
 }
 

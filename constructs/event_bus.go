@@ -58,7 +58,7 @@ func NewEventBus(scope constructs.Construct, id string, props EventBusProps) *Ev
 		Bus: awsevents.NewEventBus(scope, text("Bus"), &awsevents.EventBusProps{
 			EventBusName: text(name), Description: text("Accepted payments, " + s.Environment),
 		}),
-		DeadLetters: NewDeadLetterQueue(scope, "DeadLetters", "payment-"+s.Environment+"-undelivered-events", props.Key),
+		DeadLetters: NewDeadLetterQueue(scope, "DeadLetters", s, "undelivered-events", props.Key),
 	}
 	allowEventBridge(props.Key, stack, "rule/"+name+"/*")
 
@@ -107,6 +107,8 @@ func NewEventBus(scope constructs.Construct, id string, props EventBusProps) *Ev
 			}),
 		},
 	})
+	newRuleAlarms(scope, s, name, name+"-forward")
+	newRuleAlarms(scope, s, name, name+"-ledger")
 	return bus
 }
 

@@ -41,7 +41,7 @@ func FunctionName(s *settings.Settings, name string) string {
 	return "payment-" + s.Environment + "-" + name
 }
 
-// NewFunction makes one function: arm64, provided.al2023, a role and a log group of its own.
+// NewFunction makes one function: arm64, provided.al2023, a role, a log group and alarms of its own.
 //
 // The role is written out rather than taken from AWS's managed policies, which allow every log group of the account. The
 // library adds the two X-Ray actions, which know no resources ("Actions, resources, and condition keys for AWS X-Ray",
@@ -116,6 +116,7 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		Id:     text("Annotation::@aws-cdk/aws-lambda-go-alpha:goBuildFlagsSecurityWarning"),
 		Reason: text("the flags are lambdaruntime.BuildFlags, constants"),
 	})
+	newFunctionAlarms(scope, s, props.Name, props.Timeout)
 	return lambdago.NewGoFunction(scope, text("Function"), function)
 }
 

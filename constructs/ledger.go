@@ -32,6 +32,8 @@ const (
 	// ledgerMaxReceives times the visibility is how long the database may be away before payments go to the dead-letter
 	// queue: five hours. A message that can never be recorded goes round as long.
 	ledgerMaxReceives = 50
+	// ledgerQueue is the queue's name, without "payment-<env>-".
+	ledgerQueue = "ledger"
 )
 
 // LedgerQueue is what a Region's bus fills and its ledger function empties. In the standby nothing empties it: it then holds
@@ -44,10 +46,9 @@ type LedgerQueue struct {
 // NewLedgerQueue makes the queue of one Region.
 func NewLedgerQueue(scope constructs.Construct, id string, s *settings.Settings, key awskms.IKey) *LedgerQueue {
 	scope = constructs.NewConstruct(scope, text(id))
-	name := "payment-" + s.Environment + "-ledger"
-	dead := NewDeadLetterQueue(scope, "DeadLetters", name+"-dead-letters", key)
+	dead := NewDeadLetterQueue(scope, "DeadLetters", s, ledgerQueue+"-dead-letters", key)
 	return &LedgerQueue{
-		Queue: newQueue(scope, "Queue", name, key, &awssqs.QueueProps{
+		Queue: newQueue(scope, "Queue", s, ledgerQueue, key, &awssqs.QueueProps{
 			VisibilityTimeout: seconds(ledgerVisibility),
 			RetentionPeriod:   awscdk.Duration_Hours(jsii.Number(s.Ledger.QueueRetentionHours)),
 			DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(ledgerMaxReceives)},

@@ -90,6 +90,7 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 			AccessLogFormat:      awsapigateway.AccessLogFormat_Custom(text(accessLogFormat())),
 		},
 	})
+	newAPIThrottleMetric(scope, s, accessLogs)
 	// API Gateway makes the group of its execution logs by itself, unencrypted and for ever; made here, before the stage.
 	executionLogs := NewLogGroup(scope, "ExecutionLogs", "API-Gateway-Execution-Logs_"+*api.RestApiId()+"/"+StageName, s, props.Key)
 	api.DeploymentStage().Node().AddDependency(executionLogs)

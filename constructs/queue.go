@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"payments-dr/internal/settings"
 )
 
 const (
@@ -19,13 +21,20 @@ const (
 )
 
 // NewDeadLetterQueue makes a queue for what could not be delivered or processed: encrypted, and kept as long as SQS keeps
-// anything, because somebody has to look at it.
-func NewDeadLetterQueue(scope constructs.Construct, id, name string, key awskms.IKey) awssqs.Queue {
-	return newQueue(scope, id, name, key, &awssqs.QueueProps{RetentionPeriod: seconds(maxMessageRetention)})
+// anything, because somebody has to look at it; its alarm says so. name comes after "payment-<env>-".
+func NewDeadLetterQueue(scope constructs.Construct, id string, s *settings.Settings, name string, key awskms.IKey) awssqs.Queue {
+	queue := newQueue(scope, id, s, name, key, &awssqs.QueueProps{RetentionPeriod: seconds(maxMessageRetention)})
+	newDeadLetterAlarm(scope, s, name)
+	return queue
 }
 
-func newQueue(scope constructs.Construct, id, name string, key awskms.IKey, props *awssqs.QueueProps) awssqs.Queue {
-	props.QueueName = text(name)
+// QueueName is a queue's physical name, the same in both Regions.
+func QueueName(s *settings.Settings, name string) string {
+	return "payment-" + s.Environment + "-" + name
+}
+
+func newQueue(scope constructs.Construct, id string, s *settings.Settings, name string, key awskms.IKey, props *awssqs.QueueProps) awssqs.Queue {
+	props.QueueName = text(QueueName(s, name))
 	props.Encryption = awssqs.QueueEncryption_KMS
 	props.EncryptionMasterKey = key
 	props.DataKeyReuse = seconds(dataKeyReuse)

@@ -27,6 +27,8 @@ const (
 	reconcileTimeout = 15 * time.Minute
 	// reconcileEvery is how often the last hours are compared. Each run looks back twice as far.
 	reconcileEvery = time.Hour
+	// databaseRoleEvery is how often the database is asked whether it takes writes: the period of the alarms that need to know.
+	databaseRoleEvery = time.Minute
 )
 
 // promotionEvents are what RDS says when a global database's switchover has finished and when its failover has completed
@@ -72,7 +74,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			Key:         props.Key,
 			Environment: environment,
 		}),
-		Failures: NewDeadLetterQueue(scope, "Failures", "payment-"+s.Environment+"-reconcile-failures", props.Key),
+		Failures: NewDeadLetterQueue(scope, "Failures", s, "reconcile-failures", props.Key),
 	}
 	allowDatabaseUser(r.Function, props.Database, ledger.UserName)
 	r.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -88,24 +90,27 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		MaxEventAge:   awscdk.Duration_Minutes(jsii.Number(reconcileEvery.Minutes())),
 		OnFailure:     awslambdadestinations.NewSqsDestination(r.Failures),
 	})
-	name := "payment-" + s.Environment + "-reconcile"
-	allowEventBridge(props.Key, stack, "rule/"+name+"*")
-	target := func(event map[string]any) *[]awsevents.IRuleTarget {
+	target := func(event map[string]any, age time.Duration) *[]awsevents.IRuleTarget {
 		return &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
 			Event:           awsevents.RuleTargetInput_FromObject(event),
 			DeadLetterQueue: r.Failures,
-			MaxEventAge:     seconds(reconcileEvery),
+			MaxEventAge:     seconds(age),
 			RetryAttempts:   jsii.Number(2),
 		})}
 	}
-	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
-		RuleName:    text(name),
+	rule := func(id, name string, rule awsevents.RuleProps) {
+		name = "payment-" + s.Environment + "-" + name
+		rule.RuleName = text(name)
+		awsevents.NewRule(scope, text(id), &rule)
+		newRuleAlarms(scope, s, "", name)
+	}
+	allowEventBridge(props.Key, stack, "rule/payment-"+s.Environment+"-reconcile*")
+	rule("Schedule", "reconcile", awsevents.RuleProps{
 		Description: text("Reconciles the last hours"),
 		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
-		Targets:     target(map[string]any{"scheduled": true}),
+		Targets:     target(map[string]any{"scheduled": true}, reconcileEvery),
 	})
-	awsevents.NewRule(scope, text("Promotion"), &awsevents.RuleProps{
-		RuleName:    text(name + "-promotion"),
+	rule("Promotion", "reconcile-promotion", awsevents.RuleProps{
 		Description: text("Reconciles as soon as this Region's cluster has become the writer"),
 		EventPattern: &awsevents.EventPattern{
 			Source: texts("aws.rds"), DetailType: texts("RDS DB Cluster Event"),
@@ -115,7 +120,13 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			},
 		},
 		// Not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet.
-		Targets: target(map[string]any{"promotion": true}),
+		Targets: target(map[string]any{"promotion": true}, reconcileEvery),
+	})
+	// Alarms that depend on which Region's cluster is the writer take it from the answers; see newDatabaseAlarms.
+	rule("Role", "reconcile-role", awsevents.RuleProps{
+		Description: text("Asks the database whether it takes writes"),
+		Schedule:    awsevents.Schedule_Rate(seconds(databaseRoleEvery)),
+		Targets:     target(map[string]any{"role": true}, databaseRoleEvery),
 	})
 	return r
 }

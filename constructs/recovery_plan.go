@@ -43,7 +43,7 @@ func RecoveryPlanARNs(scope constructs.Construct, s *settings.Settings) *string 
 // ImpairedAlarmName is the alarm, in one Region, that says that the other one is impaired. It cannot be in the Region that it is
 // about: an alarm in a lost Region tells nobody.
 func ImpairedAlarmName(s *settings.Settings, impaired settings.Region) string {
-	return "payment-" + s.Environment + "-" + impaired.Name + "-impaired"
+	return AlarmName(s, alarmImpaired(impaired))
 }
 
 // RecoveryPlanProps is what the plan moves.

@@ -65,7 +65,7 @@ func NewRelay(scope constructs.Construct, id string, props RelayProps) *Relay {
 				telemetry.NamespaceVariable: MetricsNamespace(s),
 			},
 		}),
-		Failures: NewDeadLetterQueue(scope, "Failures", "payment-"+s.Environment+"-relay-failures", props.Key),
+		Failures: NewDeadLetterQueue(scope, "Failures", s, "relay-failures", props.Key),
 	}
 	props.Bus.Bus.GrantPutEventsTo(relay.Function, nil)
 	props.Table.GrantStreamRead(relay.Function)

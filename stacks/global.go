@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
@@ -28,7 +30,7 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 			secondary.region.Name: secondary.ledger.Mapping.EventSourceMappingId(),
 		},
 	})
-	constructs.NewDNSFailover(stack, "DNSFailover", constructs.DNSFailoverProps{
+	dns := constructs.NewDNSFailover(stack, "DNSFailover", constructs.DNSFailoverProps{
 		Settings: s, Zone: zone, Plan: plan,
 		Primary:   constructs.DNSTarget{Region: primary.region, API: primary.api, Name: primary.name},
 		Secondary: constructs.DNSTarget{Region: secondary.region, API: secondary.api, Name: secondary.name},
@@ -48,5 +50,18 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 	awscdk.NewCfnOutput(stack, jsii.String("RecoveryPlanArn"), &awscdk.CfnOutputProps{
 		Value: plan.Plan.AttrArn(), Description: jsii.String("Recovery plan; also a parameter in both Regions"),
 	})
+	if !slices.ContainsFunc(s.Both(), func(r settings.Region) bool { return r.Name == settings.GlobalRegion }) {
+		// Alarms tell a topic of their own Region; here no regional stack has made one.
+		constructs.NewAlertTopic(stack, "Alerts", s, constructs.NewEncryptionKey(stack, "Key", s))
+	}
+	var checks []constructs.HealthCheck
+	for _, region := range s.Both() {
+		checks = append(checks, constructs.HealthCheck{
+			Name: region.Name, Says: "The payment API of " + region.Name, ID: dns.Serving[region.Name].AttrHealthCheckId(),
+		})
+	}
+	constructs.NewHealthCheckAlarms(stack, "HealthCheckAlarms", s, checks)
+	constructs.NewGlobalDashboard(stack, "Dashboard", s)
+	constructs.NewBudget(stack, "Budget", s)
 	return stack
 }

@@ -33,6 +33,7 @@ func newRegional(app awscdk.App, s *settings.Settings, role string, region setti
 		region: region,
 	}
 	r.key = constructs.NewEncryptionKey(r.Stack, "Key", s)
+	constructs.NewAlertTopic(r.Stack, "Alerts", s, r.key)
 	r.network = constructs.NewNetwork(r.Stack, "Network", s, region, r.key)
 	return r
 }
@@ -68,6 +69,10 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2,
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})
 	constructs.NewCanary(r.Stack, "Canary", constructs.CanaryProps{Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key})
+	constructs.NewNotices(r.Stack, "Notices", s, r.key)
+	constructs.NewAlarms(r.Stack, "Alarms", s, r.region)
+	// Last: it shows every alarm that has been made.
+	constructs.NewRegionalDashboard(r.Stack, "Dashboard", s, r.region)
 	awscdk.NewCfnOutput(r.Stack, jsii.String("ApiUrl"), &awscdk.CfnOutputProps{
 		Value: r.api.API.Url(), Description: jsii.String("This Region's own payment API, for smoke tests; clients use the public name"),
 	})

@@ -57,6 +57,7 @@ func newCommand() *cobra.Command {
 				return table.Flush()
 			},
 		},
+		newPreviewCommand(&dir),
 		&cobra.Command{
 			Use:   "preflight",
 			Short: "Find what a deployment would fail on, before it creates anything",

@@ -27,23 +27,46 @@ type handler struct {
 	now       func() time.Time
 }
 
-// invoke is what Lambda calls. The schedule runs in both Regions; in the standby there is nothing to do, because the other
-// Region's run does it, and the answer says so. Whoever asks for a window of their own gets it tried in any case.
+// invoke is what Lambda calls. An event that asks for the role gets no reconciliation. The hourly schedule runs in both Regions;
+// in the standby there is nothing to do, because the other Region's run does it, and the answer says so. Whoever asks for a window
+// of their own gets it tried in any case.
 func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, error) {
 	var e struct {
 		Scheduled bool `json:"scheduled"`
+		Role      bool `json:"role"`
 	}
-	if err := json.Unmarshal(payload, &e); err == nil && e.Scheduled {
+	err := json.Unmarshal(payload, &e)
+	if err == nil && e.Role {
+		return h.role(ctx), nil
+	}
+	if err == nil && e.Scheduled {
 		standby, err := h.standby(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("find out whether this Region is the standby: %w", err)
 		}
 		if standby {
-			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby")
+			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby", telemetry.Counts(h.namespace, "reconcile", h.now(), telemetry.MetricReconcileRuns)...)
 			return map[string]bool{"standby": true}, nil
 		}
 	}
 	return h.handle(ctx, payload)
+}
+
+// role tells whether the database takes writes: as its answer, and as metrics that alarms of both Regions stand on. A database that
+// does not answer is no error of the function's but what it has found out; the alarm on it comes from the metric.
+func (h *handler) role(ctx context.Context) map[string]bool {
+	reader, err := h.standby(ctx)
+	if err != nil {
+		h.logger.LogAttrs(ctx, slog.LevelError, "role", append([]slog.Attr{slog.String("error", err.Error())},
+			telemetry.Values(h.namespace, "reconcile", h.now(), map[string]int{telemetry.MetricDatabaseUnreachable: 1})...)...)
+		return map[string]bool{"unreachable": true}
+	}
+	metrics := map[string]int{telemetry.MetricDatabaseUnreachable: 0, telemetry.MetricDatabaseReader: 0}
+	if reader {
+		metrics[telemetry.MetricDatabaseReader] = 1
+	}
+	h.logger.LogAttrs(ctx, slog.LevelInfo, "role", telemetry.Values(h.namespace, "reconcile", h.now(), metrics)...)
+	return map[string]bool{"reader": reader}
 }
 
 // handle answers with the report. Its error says that the event asks for no window, or that the window could not be
@@ -89,6 +112,7 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 	}
 	if report.Complete {
 		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]int{
+			telemetry.MetricReconcileRuns:          1,
 			telemetry.MetricReconcileTablePayments: report.Counts.Table,
 			telemetry.MetricReconcileMissing:       report.Counts.Missing,
 			telemetry.MetricReconcileRepaired:      report.Counts.Repaired,

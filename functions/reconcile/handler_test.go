@@ -198,7 +198,7 @@ func TestFaultsAreAResultAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
+		"ReconcileRuns": 1, "ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
 		"ReconcileConflicting": 1, "ReconcileDiffering": 1, "ReconcileUnaccounted": 1,
 	}
 	directive := line.AWS.CloudWatchMetrics[0]
@@ -282,11 +282,14 @@ func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			table, ledger := &side{}, &ledgerSide{}
-			h, _ := newTestHandler(table, ledger)
+			h, log := newTestHandler(table, ledger)
 			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
 			answer, err := h.invoke(t.Context(), json.RawMessage(tt.event))
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if ran := strings.Contains(log.String(), `"ReconcileRuns":1`); ran != (tt.err == nil) {
+				t.Errorf("log %s", log)
 			}
 			if got := min(len(table.asked), 1); got != tt.asked {
 				t.Errorf("the table was asked %d times", len(table.asked))
@@ -296,6 +299,42 @@ func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
 			}
 			if body, err := json.Marshal(answer); err != nil || !strings.Contains(string(body), tt.want) {
 				t.Errorf("answer %s, %v; want in it %s", body, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRoleIsToldAsMetrics(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		standby      bool
+		err          error
+		answer, line string
+	}{
+		{"writer", false, nil, `{"reader":false}`, `"DatabaseReader":0,"DatabaseUnreachable":0`},
+		{"reader", true, nil, `{"reader":true}`, `"DatabaseReader":1,"DatabaseUnreachable":0`},
+		{"no answer", false, errors.New("no endpoint answers"), `{"unreachable":true}`, `"error":"no endpoint answers","DatabaseUnreachable":1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := &side{}
+			h, log := newTestHandler(table, &ledgerSide{})
+			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
+			answer, err := h.invoke(t.Context(), json.RawMessage(`{"role":true}`))
+			if err != nil {
+				t.Fatal(err) // a database that is away is what the question was about
+			}
+			if body, err := json.Marshal(answer); err != nil || string(body) != tt.answer {
+				t.Errorf("answer %s, %v; want %s", body, err, tt.answer)
+			}
+			line := log.String()
+			if !strings.Contains(line, tt.line) || !strings.Contains(line, `"Function":"reconcile"`) || !strings.Contains(line, `"Namespace":"Payments/test"`) {
+				t.Errorf("line %s, want in it %s", line, tt.line)
+			}
+			if tt.err != nil && strings.Contains(line, `"DatabaseReader"`) {
+				t.Errorf("line %s tells a role that nobody knows", line)
+			}
+			if len(table.asked) > 0 {
+				t.Error("a reconciliation was run")
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"payments-dr/internal/dashboard"
 	"payments-dr/internal/settings"
 )
 
@@ -129,6 +130,29 @@ func (a *Assembly) Stack(role string) (Stack, error) {
 		}
 	}
 	return Stack{}, fmt.Errorf("find stack: there is no %s", a.Settings.StackName(role))
+}
+
+// Dashboards are the stacks' CloudWatch dashboards, by their names.
+func (a *Assembly) Dashboards() (map[string]dashboard.Body, error) {
+	all := map[string]dashboard.Body{}
+	for _, s := range a.Stacks {
+		for id, resource := range s.Template.Resources {
+			if resource.Type != "AWS::CloudWatch::Dashboard" {
+				continue
+			}
+			name, _ := resource.Properties["DashboardName"].(string)
+			written, ok := resource.Properties["DashboardBody"].(string)
+			if name == "" || !ok {
+				return nil, fmt.Errorf("read dashboard %s of stack %s: its name or body has references", id, s.Name)
+			}
+			var body dashboard.Body
+			if err := json.Unmarshal([]byte(written), &body); err != nil {
+				return nil, fmt.Errorf("read dashboard %s of stack %s: %w", id, s.Name, err)
+			}
+			all[name] = body
+		}
+	}
+	return all, nil
 }
 
 func readJSON(path string, target any) error {

@@ -18,6 +18,7 @@ var (
 	zoneName        = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	hostedZoneID    = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	engineVersion   = regexp.MustCompile(`^8\.0\.mysql_aurora\.3\.\d+\.\d+$`)
+	runbookURL      = regexp.MustCompile(`^https://[^\s#"<>]+$`)
 	principal       = regexp.MustCompile(`^(\d{12}|arn:aws:iam::\d{12}:(root|(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}))$`)
 	instanceClass   = regexp.MustCompile(`^db\.([a-z0-9]+)\.(large|\d*xlarge)$`)
 )
@@ -72,6 +73,23 @@ func (s *Settings) check(prefix string, faults *Faults) {
 			fault(fmt.Sprintf("alerts.emailAddresses[%d]", i), address, "an e-mail address, such as oncall@payments.example.com")
 		}
 	}
+	if u := s.Alerts.RunbookURL; u != "" && !runbookURL.MatchString(u) {
+		fault("alerts.runbookURL", u, "an address that starts with https:// and has no #, or nothing for %s", RunbookFile)
+	}
+	within("alerts.monthlyBudgetUSD", s.Alerts.MonthlyBudgetUSD, 0, 10_000_000, " US dollars, 0 for no budget")
+	if n := len(s.Alerts.EmailAddresses); s.Alerts.MonthlyBudgetUSD > 0 && (n == 0 || n > 10) {
+		fault("alerts.emailAddresses", s.Alerts.EmailAddresses, "1 to 10 addresses with a budget, AWS Budgets' limit")
+	}
+	within("alarms.apiErrorPercent", s.Alarms.APIErrorPercent, 1, 100, " percent")
+	within("alarms.apiLatencyMilliseconds", s.Alarms.APILatencyMilliseconds, 100, 29_000, " milliseconds, API Gateway's own limit")
+	within("alarms.apiThrottledRequests", s.Alarms.APIThrottledRequests, 1, 1_000_000, " requests in five minutes")
+	within("alarms.relayDelaySeconds", s.Alarms.RelayDelaySeconds, 1, 3600, " seconds")
+	within("alarms.ledgerDelayMinutes", s.Alarms.LedgerDelayMinutes, 1, 720, " minutes")
+	within("alarms.ledgerBacklogMessages", s.Alarms.LedgerBacklogMessages, 1, 10_000_000, " payments")
+	within("alarms.replicationLagSeconds", s.Alarms.ReplicationLagSeconds, 1, max(1, s.Objectives.RPOMinutes*60), " seconds, the recovery point objective")
+	within("alarms.databaseCPUPercent", s.Alarms.DatabaseCPUPercent, 1, 100, " percent")
+	within("alarms.databaseConnectionPercent", s.Alarms.DatabaseConnectionPercent, 1, 100, " percent")
+	within("alarms.databaseFreeMemoryPercent", s.Alarms.DatabaseFreeMemoryPercent, 1, 50, " percent")
 	within("objectives.rpoMinutes", s.Objectives.RPOMinutes, 1, 5, " minutes, the platform's promise")
 	within("objectives.rtoMinutes", s.Objectives.RTOMinutes, 1, 15, " minutes, the platform's promise")
 	s.checkRecovery(within, fault)

@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,8 @@ type Settings struct {
 	Ledger Ledger `json:"ledger"`
 	// Alerts is who is told.
 	Alerts Alerts `json:"alerts"`
+	// Alarms is when they are told.
+	Alarms Alarms `json:"alarms"`
 	// Objectives are the recovery objectives that the platform is measured against.
 	Objectives Objectives `json:"objectives"`
 	// Recovery is how a recovery of the ledger starts, and what its steps may take.
@@ -165,6 +168,38 @@ type Ledger struct {
 type Alerts struct {
 	// EmailAddresses get every alarm, each after its owner has confirmed the subscription.
 	EmailAddresses []string `json:"emailAddresses"`
+	// RunbookURL is where docs/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
+	// for the path of the file in the repository. The alarm's section comes after it as #section.
+	RunbookURL string `json:"runbookURL" settings:"optional"`
+	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month before the addresses are told, 0 to 10,000,000. 0 is
+	// no budget.
+	MonthlyBudgetUSD int `json:"monthlyBudgetUSD" settings:"optional"`
+}
+
+// Alarms is when somebody is told: the thresholds that depend on the load and on what its owners promise. The others are constants
+// beside the alarms that use them.
+type Alarms struct {
+	// APIErrorPercent is the share of requests that the API may answer with 5xx, 1 to 100.
+	APIErrorPercent int `json:"apiErrorPercent"`
+	// APILatencyMilliseconds is how long the slowest of a hundred answers, or one to the canary, may take, 100 to 29,000.
+	APILatencyMilliseconds int `json:"apiLatencyMilliseconds"`
+	// APIThrottledRequests is how many requests throttled in five minutes are too many, 1 to 1,000,000.
+	APIThrottledRequests int `json:"apiThrottledRequests"`
+	// RelayDelaySeconds is how long an accepted payment may wait in the table's stream, 1 to 3,600.
+	RelayDelaySeconds int `json:"relayDelaySeconds"`
+	// LedgerDelayMinutes is how long an accepted payment may wait in the ledger's queue, 1 to 720.
+	LedgerDelayMinutes int `json:"ledgerDelayMinutes"`
+	// LedgerBacklogMessages is how many payments may wait there, 1 to 10,000,000.
+	LedgerBacklogMessages int `json:"ledgerBacklogMessages"`
+	// ReplicationLagSeconds is how far the secondary's database, or an eventually consistent table, may be behind the other Region,
+	// 1 up to the recovery point objective.
+	ReplicationLagSeconds int `json:"replicationLagSeconds"`
+	// DatabaseCPUPercent is how busy an instance's processors may be, 1 to 100.
+	DatabaseCPUPercent int `json:"databaseCPUPercent"`
+	// DatabaseConnectionPercent is how many of the connections that an instance of the class takes may be in use, 1 to 100.
+	DatabaseConnectionPercent int `json:"databaseConnectionPercent"`
+	// DatabaseFreeMemoryPercent is how much of an instance's memory has to be free, 1 to 50.
+	DatabaseFreeMemoryPercent int `json:"databaseFreeMemoryPercent"`
 }
 
 // Objectives are the recovery objectives, in minutes.
@@ -238,6 +273,12 @@ type Logs struct {
 
 // APIName is the public name that clients pay at.
 func (s *Settings) APIName() string { return "api." + s.DNS.ZoneName }
+
+// RunbookFile is where the alarms are explained, in the repository.
+const RunbookFile = "docs/alarms.md"
+
+// RunbookURL is where the alarms are explained.
+func (s *Settings) RunbookURL() string { return cmp.Or(s.Alerts.RunbookURL, RunbookFile) }
 
 // RegionalAPIName is the name that leads to one Region's API, healthy or not. It is a place in the tree of DNS records, and how
 // to reach a given Region: connect to it, and ask it for APIName, which is the name in its certificate.

@@ -61,6 +61,16 @@ const (
 	MetricReconcileConflicting   = "ReconcileConflicting"
 	MetricReconcileDiffering     = "ReconcileDiffering"
 	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
+	// MetricReconcileRuns counts runs that came to their end, those too that found the standby and had nothing to do.
+	MetricReconcileRuns = "ReconcileRuns"
+)
+
+// Reconcile's metrics of the Region's database, each 1 or 0 every minute.
+const (
+	// MetricDatabaseUnreachable is 1 if the database did not answer whether it takes writes.
+	MetricDatabaseUnreachable = "DatabaseUnreachable"
+	// MetricDatabaseReader is 1 if it takes none, because the other Region's does. It is missing while the database is unreachable.
+	MetricDatabaseReader = "DatabaseReader"
 )
 
 // The canary's metrics. They have no ids and no Regions in them: CloudWatch keeps each Region's canary apart.

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/dashboardpreview"
+)
+
+// newPreviewCommand draws the dashboards of the assembly in a folder.
+func newPreviewCommand(dir *string) *cobra.Command {
+	var to string
+	command := &cobra.Command{
+		Use:   "preview",
+		Short: "Draw the dashboards as images, with sample data",
+		Long: "Draw the layout of every synthesized dashboard as an SVG image, one file each, named after the dashboard. The curves are\n" +
+			"made up, and each image says so.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := assembly.Load(*dir)
+			if err != nil {
+				return err
+			}
+			dashboards, err := a.Dashboards()
+			if err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(dashboards)) {
+				path := filepath.Join(to, name+".svg")
+				if err := os.WriteFile(path, dashboardpreview.Draw(name, dashboards[name]), 0o644); err != nil {
+					return fmt.Errorf("write image: %w", err)
+				}
+				fmt.Fprintln(command.OutOrStdout(), path)
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&to, "to", ".", "folder for the images")
+	return command
+}
