@@ -28,8 +28,7 @@ synth: node_modules ## Write the CloudFormation templates, with the functions' c
 	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
 	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
 
-budget: ## Add up how long a recovery takes, from cdk.out if it is the environment's
-	@grep -qs 'payment-$(ENV)-global' $(ASSEMBLY)/manifest.json || $(MAKE) synth
+budget: synth ## Add up how long a recovery takes
 	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
 
 test: node_modules ## Run all tests, the real function binaries among them

@@ -133,7 +133,7 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 				continue
 			}
 			same(t, id+": interval", config["RequestInterval"], 10)
-			same(t, id+": failures", config["FailureThreshold"], 2)
+			same(t, id+": failures", config["FailureThreshold"], 3)
 			same(t, id+": port", config["Port"], 443)
 			same(t, id+": latency", config["MeasureLatency"], true)
 			same(t, id+": SNI", config["EnableSNI"], true)

@@ -13,11 +13,11 @@ import (
 
 const (
 	// healthCheckInterval is the shorter of the two that Route 53 has, and healthCheckFailures how many checks in a row have to
-	// fail. A third would be 16 s more in the worst case, the interval and what a checker waits for an answer, and with resolvers'
-	// 60 s and a client's retry more than the two minutes in which payments have to be back; package budget adds it up. Going to
-	// the other Region for nothing costs little: both take payments at any time.
+	// fail: three are no lost packet and no single slow answer. Each is up to 16 s, the interval and what a checker waits for an
+	// answer. With resolvers' 60 s that leaves nearly nothing of the two minutes in which payments have to be back, and a fourth
+	// does not fit; package budget adds it up.
 	healthCheckInterval = 10 * time.Second
-	healthCheckFailures = 2
+	healthCheckFailures = 3
 	// serverErrorPeriod, serverErrorPeriods and serverErrorShare make an API that answers, but half of the time with a server
 	// error, as good as lost. Health checks are requests too: they keep the share from being that of one unlucky request.
 	serverErrorPeriod  = time.Minute

@@ -62,6 +62,11 @@ func (t *templates) metricAlarm(id, name string, properties map[string]any) []It
 		Sources: []string{countSource, periodSource},
 	}
 	items := []Item{loud, metricDelay}
+	if asks(properties, lagMetric) {
+		threshold, source := t.number(id, properties, "Threshold", 0)
+		grown := time.Duration(threshold) * time.Millisecond
+		items = slices.Insert(items, 0, Item{What: "the lag grows to " + Spell(grown), Takes: Time{grown, grown}, Sources: []string{source}})
+	}
 	if properties["TreatMissingData"] != "breaching" {
 		return items
 	}
@@ -105,9 +110,18 @@ func (t *templates) period(id string, properties map[string]any) (time.Duration,
 	return longest, longestSource
 }
 
-// slower is whichever takes longer in the worst case.
+// asks reports whether an alarm is on a metric, by itself or in a query.
+func asks(alarm map[string]any, metric string) bool {
+	return alarm["MetricName"] == metric || slices.ContainsFunc(list(alarm["Metrics"]), func(part any) bool {
+		own := text(object(object(object(part)["MetricStat"])["Metric"])["MetricName"])
+		return own == metric || strings.Contains(text(object(part)["Expression"]), metric)
+	})
+}
+
+// slower is whichever takes longer in the worst case, and as a rule if both take as long.
 func slower(a, b []Item) []Item {
-	if (Path{Items: b}).Total().Worst > (Path{Items: a}).Total().Worst {
+	left, right := (Path{Items: a}).Total(), (Path{Items: b}).Total()
+	if right.Worst > left.Worst || (right.Worst == left.Worst && right.Expected > left.Expected) {
 		return b
 	}
 	return a

@@ -26,9 +26,10 @@ const PaymentsLimit = 2 * time.Minute
 type Kind string
 
 const (
-	// PaymentsLost is payments while nothing in the Region answers, until clients' requests reach the other Region.
+	// PaymentsLost is payments while nothing in the Region answers, until DNS leads to the other Region and caches know it.
 	PaymentsLost Kind = "payments, Region lost"
-	// PaymentsFailing is payments while the Region answers with server errors, until clients' requests reach the other Region.
+	// PaymentsFailing is payments while the Region answers with server errors, until DNS leads to the other Region and caches
+	// know it.
 	PaymentsFailing Kind = "payments, Region answers with server errors"
 	// LedgerLost is the ledger while its Region is lost, until the ledger of the other Region records payments.
 	LedgerLost Kind = "ledger, Region lost"
@@ -48,7 +49,8 @@ type Path struct {
 	Region string `json:"region"`
 	// Items follow one another.
 	Items []Item `json:"items"`
-	// Beside are items that run beside the way or after it and are not part of its total.
+	// Beside are items that are not part of the total: they run beside the way or after it, or are not the platform's, as the
+	// client's retry and the time that a person takes to decide.
 	Beside    []Item    `json:"beside,omitempty"`
 	Objective Objective `json:"objective"`
 }
@@ -66,8 +68,8 @@ type Item struct {
 	Takes Time   `json:"takes"`
 	// Sources are where the numbers come from, each "template: ", "AWS: " or "assumption: " and what.
 	Sources []string `json:"sources"`
-	// People is whether it is a person who takes the time. An automatic recovery has no such item.
-	People bool `json:"people,omitempty"`
+	// Decides is whether it is a person who takes the time, and without whom the recovery does not begin.
+	Decides bool `json:"decides,omitempty"`
 }
 
 // Time is how long something takes: as a rule, and at the most.
@@ -85,6 +87,13 @@ func (p Path) Total() Time {
 		total = total.Plus(item.Takes)
 	}
 	return total
+}
+
+// LeftForPeople is what the objective leaves for a person to look, to decide and to start the recovery. manual is false if the
+// recovery starts by itself. Less than nothing in the worst case is a miss.
+func (p Path) LeftForPeople() (left Time, manual bool) {
+	total, limit := p.Total(), p.Objective.Limit
+	return Time{limit - total.Expected, limit - total.Worst}, slices.ContainsFunc(p.Beside, func(item Item) bool { return item.Decides })
 }
 
 // Largest is the item whose worst case is the longest.
@@ -107,10 +116,10 @@ func Of(a *assembly.Assembly) (*Budget, error) {
 	}
 	b := &Budget{Environment: s.Environment}
 	for _, region := range s.Both() {
-		b.Paths = append(b.Paths, Path{Kind: PaymentsLost, Region: region.Name, Items: t.paymentsLost(region), Objective: soon})
+		b.Paths = append(b.Paths, Path{Kind: PaymentsLost, Region: region.Name, Items: t.paymentsLost(region), Beside: []Item{clientRetry}, Objective: soon})
 	}
 	for _, region := range s.Both() {
-		b.Paths = append(b.Paths, Path{Kind: PaymentsFailing, Region: region.Name, Items: t.paymentsFailing(region), Objective: rto})
+		b.Paths = append(b.Paths, Path{Kind: PaymentsFailing, Region: region.Name, Items: t.paymentsFailing(region), Beside: []Item{clientRetry}, Objective: rto})
 	}
 	for _, region := range s.Both() {
 		way, beside := t.ledgerLost(region, s.Other(region))
@@ -167,14 +176,8 @@ func (m Misses) Error() string {
 		total, limit, largest := path.Total(), path.Objective.Limit, path.Largest()
 		lines[i] = fmt.Sprintf("%s: up to %s, %s more than the objective of %s (%s); the largest item is %s, up to %s",
 			path.Name(), Spell(total.Worst), Spell(total.Worst-limit), Spell(limit), path.Objective.Name, largest.What, Spell(largest.Takes.Worst))
-		var people time.Duration
-		for _, item := range path.Items {
-			if item.People {
-				people += item.Takes.Worst
-			}
-		}
-		if people > 0 {
-			lines[i] += fmt.Sprintf("; people take up to %s, which recovery.automatic would leave out", Spell(people))
+		if _, manual := path.LeftForPeople(); manual {
+			lines[i] += "; nothing is left for people to start the plan"
 		}
 	}
 	return "a recovery may miss its objective:\n  " + strings.Join(lines, "\n  ")
@@ -208,14 +211,20 @@ func (o Objective) MarshalJSON() ([]byte, error) {
 	}{o.Name, o.Limit.Seconds()})
 }
 
-// MarshalJSON adds what follows from the items: the total, and whether the objective is kept in the worst case.
+// MarshalJSON adds what follows from the items: the total, whether the objective is kept in the worst case, and what it leaves
+// for people if they start the recovery.
 func (p Path) MarshalJSON() ([]byte, error) {
 	type plain Path
+	var leftForPeople *Time
+	if left, manual := p.LeftForPeople(); manual {
+		leftForPeople = &left
+	}
 	return json.Marshal(struct {
 		plain
-		Total Time `json:"total"`
-		Kept  bool `json:"kept"`
-	}{plain(p), p.Total(), p.Total().Worst <= p.Objective.Limit})
+		Total         Time  `json:"total"`
+		Kept          bool  `json:"kept"`
+		LeftForPeople *Time `json:"leftForPeople,omitempty"`
+	}{plain(p), p.Total(), p.Total().Worst <= p.Objective.Limit, leftForPeople})
 }
 
 // role is the role of a Region, and of its stack, in the settings.

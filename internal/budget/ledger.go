@@ -18,7 +18,10 @@ func (t *templates) ledgerLost(lost, other settings.Region) (way, beside []Item)
 	if planID == "" {
 		return nil, nil
 	}
-	way = t.ledgerDetection(planID, plan, lost, other)
+	way, manual := t.ledgerDetection(planID, plan, lost, other)
+	if manual {
+		beside = append(beside, people)
+	}
 	way = append(way, planStart)
 	steps, after := t.steps(planID, plan, other)
 	way = append(way, steps...)
@@ -34,7 +37,7 @@ func (t *templates) ledgerLost(lost, other settings.Region) (way, beside []Item)
 		Takes:   Time{seconds(window) + batchExpected, seconds(window + timeout)},
 		Sources: []string{windowSource, timeoutSource, sourceBatch},
 	})
-	return way, append(after, t.backlog(other, mappingID, mapping))
+	return way, append(append(beside, after...), t.backlog(other, mappingID, mapping))
 }
 
 // plan is the recovery plan's logical id and properties.
@@ -49,26 +52,33 @@ func (t *templates) plan() (string, map[string]any) {
 	return "", nil
 }
 
-// ledgerDetection is from the loss to somebody or something that starts the plan.
-func (t *templates) ledgerDetection(planID string, plan map[string]any, lost, other settings.Region) []Item {
+// ledgerDetection is from the loss until the plan is triggered, or until a person is told. The alarms are in the other Region: what
+// is lost calls nobody.
+func (t *templates) ledgerDetection(planID string, plan map[string]any, lost, other settings.Region) (items []Item, manual bool) {
 	stack := t.regional(other)
 	if triggers := list(plan["Triggers"]); len(triggers) > 0 {
-		return t.triggered(planID, plan, stack, lost, other)
+		return t.triggered(planID, plan, stack, lost, other), false
 	}
-	// The alarm that tells of a lost Region is in the other: what is lost calls nobody.
-	name := fmt.Sprintf("payment-%s-%s-impaired", t.assembly.Settings.Environment, lost.Name)
-	return append(t.regionAlarm(stack, name), people)
+	// The canary's alarm is the first to tell a person. The composite one, which a trigger waits for, wants the replication too.
+	name := fmt.Sprintf("payment-%s-other-region-unreachable", t.assembly.Settings.Environment)
+	items, ok := t.alarm(stack, name)
+	if id, alarm := find(stack, "AWS::CloudWatch::Alarm", "AlarmName", name); ok && len(list(alarm.Properties["AlarmActions"])) == 0 {
+		t.fault("%s.AlarmActions is empty: the alarm %s tells nobody that %s is lost", id, name, lost.Name)
+	}
+	return items, true
 }
 
 // triggered is the alarm that starts the plan by itself, the slowest if a trigger waits for several.
 func (t *templates) triggered(planID string, plan map[string]any, stack assembly.Stack, lost, other settings.Region) (items []Item) {
 	associated := object(plan["AssociatedAlarms"])
+	waits := false
 	for _, part := range list(plan["Triggers"]) {
 		trigger := object(part)
 		if trigger["TargetRegion"] != other.Name || trigger["Action"] != "activate" {
 			continue
 		}
 		for _, condition := range list(trigger["Conditions"]) {
+			waits = true
 			key := text(object(condition)["AssociatedAlarmName"])
 			arn := text(object(associated[key])["ResourceIdentifier"])
 			before, name, ok := strings.Cut(arn, ":alarm:")
@@ -76,27 +86,14 @@ func (t *templates) triggered(planID string, plan map[string]any, stack assembly
 				t.fault("%s.AssociatedAlarms.%s is %q, and has to be an alarm in %s, the Region that it activates", planID, key, arn, other.Name)
 				continue
 			}
-			items = slower(items, t.regionAlarm(stack, name))
+			alarm, _ := t.alarm(stack, name)
+			items = slower(items, alarm)
 		}
 	}
-	if items == nil {
+	if !waits {
 		t.fault("%s has triggers, and none activates %s when %s is lost", planID, other.Name, lost.Name)
 	}
 	return items
-}
-
-// regionAlarm is the alarm on a lost Region.
-func (t *templates) regionAlarm(stack assembly.Stack, name string) []Item {
-	metric, _ := find(stack, "AWS::CloudWatch::Alarm", "AlarmName", name)
-	composite, _ := find(stack, "AWS::CloudWatch::CompositeAlarm", "AlarmName", name)
-	if metric+composite != "" {
-		items, _ := t.alarm(stack, name)
-		return items
-	}
-	return []Item{{
-		What: "alarm " + name, Takes: alarmUnknown,
-		Sources: []string{"assumption: the alarm is not in the templates; three periods of a minute, and what CloudWatch takes"},
-	}}
 }
 
 // steps are the plan's steps up to the one that switches the ledger of a Region on, and those after it.
@@ -177,7 +174,7 @@ func (t *templates) step(planID string, step map[string]any) Item {
 	if limit >= 1 && takes.Expected > takes.Worst {
 		t.fault("%s %s.TimeoutMinutes is %v, less than the %s that the step takes as a rule", planID, what, limit, Spell(takes.Expected))
 	}
-	return Item{What: what, Takes: takes, Sources: []string{source, block.source}, People: kind == "ManualApproval"}
+	return Item{What: what, Takes: takes, Sources: []string{source, block.source}}
 }
 
 // backlog is how long the ledger works on what the queue of a standby has kept, almost all of it recorded already. A queue has no

@@ -18,7 +18,7 @@ func (t *templates) paymentsLost(region settings.Region) []Item {
 	if detection == nil {
 		return nil
 	}
-	return append(detection, dnsSpread, resolvers, clientRetry)
+	return append(detection, dnsSpread, resolvers)
 }
 
 // paymentsFailing is the way of payments out of a Region that answers with server errors. The check of the endpoint may notice
@@ -34,7 +34,7 @@ func (t *templates) paymentsFailing(region settings.Region) []Item {
 	if detection == nil {
 		return nil
 	}
-	return append(detection, dnsSpread, resolvers, clientRetry)
+	return append(detection, dnsSpread, resolvers)
 }
 
 // leavesBy are the health checks of a kind whose failure, by itself, takes payments out of a Region. None is a fault.

@@ -24,9 +24,10 @@ var resolvers = Item{
 	Sources: []string{`AWS: an alias has its target's TTL ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide); assumption: API Gateway's is 60 s, as the Route 53 FAQs say of other targets, and resolvers and clients obey it`},
 }
 
-// clientRetry is what is left of a client's attempt when the answer of DNS changes, and the pause before the next attempt.
+// clientRetry is what is left of a client's attempt when the answer of DNS changes, and the pause before the next attempt. It is
+// the client's own and no time of the platform: whoever makes a first attempt then has no part of it.
 var clientRetry = Item{
-	What: "the client's retry", Takes: Time{3 * time.Second, 10 * time.Second},
+	What: "beside: the client's own retry", Takes: Time{3 * time.Second, 10 * time.Second},
 	Sources: []string{"assumption: like package paymentclient, a client ends an attempt after 6 s, tries again within 4 and then asks DNS anew"},
 }
 
@@ -46,14 +47,16 @@ const (
 	sourceSilent  = `assumption: an alarm looks back 2 periods more when data is missing, as in the examples of "Configuring how CloudWatch alarms treat missing data", Amazon CloudWatch User Guide`
 )
 
-// alarmUnknown stands for the alarm on a lost Region while no template has one.
-var alarmUnknown = Time{5 * time.Minute, 7 * time.Minute}
+// lagMetric is how old, in milliseconds, the oldest is that is not replicated. When nothing is replicated any more it either goes
+// silent or grows by a second each second.
+const lagMetric = "AuroraGlobalDBRPOLag"
 
-// people is how long it takes from an alarm until somebody has started the plan.
+// people is how long it takes from an alarm until somebody has started the plan. It is in no template and not the platform's, so
+// it stands beside the way, and the way's verdict says what is left for it.
 var people = Item{
-	What: "a person has been told, has looked and has started the plan", Takes: Time{3 * time.Minute, 5 * time.Minute},
+	What: "beside: a person who has been told looks, decides and starts the plan", Takes: Time{3 * time.Minute, 5 * time.Minute},
 	Sources: []string{"assumption: somebody is on call at all hours and answers an alarm within five minutes; e-mail alone does not wake anybody"},
-	People:  true,
+	Decides: true,
 }
 
 // planStart is what the recovery plan takes by itself, from the trigger or the operator's call to its first step.

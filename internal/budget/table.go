@@ -56,12 +56,15 @@ func (b *Budget) WriteTable(w io.Writer) error {
 	return nil
 }
 
-// Verdict is the total beside the objective, in a sentence.
+// Verdict is the total beside the objective, in a sentence, and what is left for people if they start the recovery.
 func (p Path) Verdict() string {
 	total, limit := p.Total(), p.Objective.Limit
+	left, manual := p.LeftForPeople()
 	var b strings.Builder
 	fmt.Fprintf(&b, "in all %s, at the most %s; the objective is %s: ", Spell(total.Expected), Spell(total.Worst), Spell(limit))
 	switch {
+	case total.Worst <= limit && manual:
+		fmt.Fprintf(&b, "kept, and leaves %s for people to start the plan, %s as a rule", Spell(left.Worst), Spell(left.Expected))
 	case total.Worst <= limit:
 		fmt.Fprintf(&b, "kept, with %s to spare", Spell(limit-total.Worst))
 	case total.Expected <= limit:
