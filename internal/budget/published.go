@@ -35,7 +35,7 @@ var clientRetry = Item{
 var metricDelay = Item{
 	What: "CloudWatch: the metric arrives and is looked at", Takes: Time{60 * time.Second, 120 * time.Second},
 	Sources: []string{
-		`assumption: a metric arrives within a minute; API Gateway sends its own every minute ("Amazon API Gateway dimensions and metrics", Amazon API Gateway Developer Guide)`,
+		`assumption: a metric arrives within a minute; API Gateway sends its own every minute ("Amazon API Gateway dimensions and metrics", Amazon API Gateway Developer Guide), the canary with each run`,
 		`AWS: alarms are evaluated every minute ("Limits", Amazon CloudWatch User Guide)`,
 	},
 }
