@@ -25,7 +25,8 @@ const (
 	envDev  = "dev"
 	envProd = "prod"
 	// envEurope has its primary Region away from the global stack's, an eventually consistent table, no NAT gateways, an
-	// existing hosted zone, three instances, a budget, the secondary as the ledger's active Region, and a recovery that an alarm starts.
+	// existing hosted zone, three instances, a budget, the secondary as the ledger's active Region, a recovery that an alarm
+	// starts, and backups that nobody can delete.
 	envEurope = "europe"
 )
 
@@ -104,6 +105,7 @@ func european(dev map[string]any) map[string]any {
 		"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}, "approvers": []any{},
 	}
 	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0}
+	europe["backup"] = map[string]any{"retentionDays": 35.0, "lock": "compliance", "lockGraceDays": 14.0}
 	database := maps.Clone(dev["database"].(map[string]any))
 	database["instancesPerRegion"] = 3.0
 	europe["database"] = database
@@ -172,6 +174,18 @@ func (v view) one(t *testing.T, kind string) (string, assembly.Resource) {
 		return id, resource
 	}
 	panic("unreachable")
+}
+
+// keyOf is the platform's own key, or with "-backup" the one of the backup vault, by its alias.
+func (v view) keyOf(t *testing.T, suffix string) (string, assembly.Resource) {
+	t.Helper()
+	alias := v.named(t, "AWS::KMS::Alias", "AliasName", "alias/payment-"+v.assembly.Settings.Environment+suffix)
+	target := list(object(alias.Properties["TargetKeyId"])["Fn::GetAtt"])
+	if len(target) != 2 {
+		t.Fatalf("the alias is of %s", text(alias.Properties["TargetKeyId"]))
+	}
+	id := target[0].(string)
+	return id, v.stack.Template.Resources[id]
 }
 
 // function is the platform's function of a name.
@@ -391,7 +405,7 @@ func TestGlobalDatabaseIsBuiltByEngine(t *testing.T) {
 func TestDatabaseMembersDifferInTheirRoleAlone(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		s := v.assembly.Settings
-		keyID, _ := v.one(t, "AWS::KMS::Key")
+		keyID, _ := v.keyOf(t, "")
 		_, cluster := v.one(t, "AWS::RDS::DBCluster")
 		for name, want := range map[string]any{
 			"DBClusterIdentifier": "payment-" + s.Environment + "-" + v.stack.Region, "Engine": "aurora-mysql", "Port": 3306,
@@ -584,6 +598,7 @@ var anyResource = []string{
 	"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
 	"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
 	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", // the last without names
+	"backup:DescribeRestoreJob", "backup:PutRestoreValidationResult",
 	"rds:DescribeGlobalClusters", "rds:DescribeDBClusters", "arc-region-switch:ListPlansInRegion",
 }
 
@@ -657,8 +672,10 @@ func TestProcessor(t *testing.T) {
 
 func TestEveryLogGroupIsEncryptedAndEnds(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
-		keyID, key := v.one(t, "AWS::KMS::Key")
-		same(t, "rotation", key.Properties["EnableKeyRotation"], true)
+		keyID, key := v.keyOf(t, "")
+		for id, key := range v.of("AWS::KMS::Key") {
+			same(t, id+": rotation", key.Properties["EnableKeyRotation"], true)
+		}
 		groups := v.of("AWS::Logs::LogGroup")
 		if len(groups) < 8 {
 			t.Errorf("%d log groups", len(groups))

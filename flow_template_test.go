@@ -131,8 +131,8 @@ func TestForwardingRule(t *testing.T) {
 func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		rules := v.of("AWS::Events::Rule")
-		if len(rules) < 8 {
-			t.Errorf("%d rules, want at least forward, ledger, three of reconcile, canary, and two of notices", len(rules))
+		if len(rules) < 9 {
+			t.Errorf("%d rules, want at least forward, ledger, three of reconcile, canary, two of notices, and restore-validation", len(rules))
 		}
 		for id, rule := range rules {
 			for _, target := range list(rule.Properties["Targets"]) {
@@ -147,9 +147,9 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 				}
 			}
 		}
-		keyID, key := v.one(t, "AWS::KMS::Key")
+		keyID, key := v.keyOf(t, "")
 		policy := text(key.Properties["KeyPolicy"])
-		for _, name := range []string{"/*", "-reconcile*", "-canary", "-backup-notices", "-recovery-plan-notices"} {
+		for _, name := range []string{"/*", "-reconcile*", "-canary", "-backup-notices", "-recovery-plan-notices", "-restore-validation"} {
 			resource := "rule/payment-" + v.assembly.Settings.Environment + name
 			if want := "arn:aws:events:" + v.stack.Region + ":" + v.stack.Account + ":" + resource; !strings.Contains(policy, want) {
 				t.Errorf("key %s does not let rules %s use it", keyID, want)
@@ -292,7 +292,7 @@ func TestRelayMappingLetsOwnPaymentsThroughAlone(t *testing.T) {
 func TestQueues(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		s := v.assembly.Settings
-		keyID, _ := v.one(t, "AWS::KMS::Key")
+		keyID, _ := v.keyOf(t, "")
 		queues := v.of("AWS::SQS::Queue")
 		var names []string
 		for id, queue := range queues {
@@ -311,7 +311,8 @@ func TestQueues(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures", "undelivered-events", "undelivered-notices"})
+		same(t, "queues", names, []string{"canary-failures", "ledger", "ledger-dead-letters", "reconcile-failures", "relay-failures",
+			"restore-validation", "restore-validation-failures", "undelivered-events", "undelivered-notices"})
 
 		ledger := v.named(t, "AWS::SQS::Queue", "QueueName", "payment-"+s.Environment+"-ledger").Properties
 		same(t, "the ledger queue's retention", ledger["MessageRetentionPeriod"], s.Ledger.QueueRetentionHours*3600)

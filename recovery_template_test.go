@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payments-dr/constructs"
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/publicname"
+	"payments-dr/internal/rewind"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
@@ -644,9 +647,24 @@ func TestOperatorRoles(t *testing.T) {
 					t.Errorf("%s is allowed", action)
 				}
 			}
-			for _, verb := range []string{"Delete", "Failover", "Switchover", "Modify", "PutItem", "PutParameter", "Disable"} {
+			for _, verb := range []string{"Failover", "Switchover", "Modify", "PutParameter", "Disable"} {
 				if strings.Contains(action, verb) {
 					t.Errorf("%s is allowed", action)
+				}
+			}
+		}
+		// What changes or removes anything is for what a restore has made, and for nothing else.
+		for _, statement := range v.statements()[id] {
+			for _, action := range actionsOf(statement) {
+				for _, verb := range []string{"Delete", "Write", "PutItem", "Update", "Tag", "GetItem", "Query", "Scan"} {
+					if !strings.Contains(action, verb) || strings.HasPrefix(action, "arc-region-switch:") {
+						continue
+					}
+					for _, resource := range resourcesOf(statement) {
+						if !strings.HasSuffix(text(resource), `-rewind-*"`) {
+							t.Errorf("%s is allowed on %s", action, text(resource))
+						}
+					}
 				}
 			}
 		}
@@ -674,6 +692,87 @@ func TestOperatorRoles(t *testing.T) {
 		}
 		if !approves {
 			t.Error("the approver cannot approve")
+		}
+	})
+}
+
+// resourcesOf are what a statement is about, one or many.
+func resourcesOf(statement map[string]any) []any {
+	if many := list(statement["Resource"]); many != nil {
+		return many
+	}
+	return []any{statement["Resource"]}
+}
+
+// permits reports whether one of the statements allows an action on a resource. Resources that are no plain text permit
+// nothing.
+func permits(statements []map[string]any, action, resource string) bool {
+	for _, statement := range statements {
+		if statement["Effect"] != "Allow" || !slices.Contains(actionsOf(statement), action) {
+			continue
+		}
+		for _, pattern := range resourcesOf(statement) {
+			if pattern, ok := pattern.(string); ok && matches(pattern, resource) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// matches is how IAM compares: "*" stands for any text.
+func matches(pattern, resource string) bool {
+	parts := strings.Split(regexp.QuoteMeta(pattern), `\*`)
+	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(resource)
+}
+
+// The way back in time is internal/rewind's: what it calls, on what it names so.
+func TestOperatorMayGoTheWayBack(t *testing.T) {
+	moment := time.Date(2026, 11, 19, 15, 36, 33, 0, time.UTC)
+	each(t, func(t *testing.T, v view) {
+		s, region := v.assembly.Settings, v.stack.Region
+		_, id := roleNamed(t, v, "payment-"+s.Environment+"-operator-"+region)
+		_, live := v.one(t, "AWS::RDS::DBCluster")
+		cluster := live.Properties["DBClusterIdentifier"].(string)
+		table := "payment-" + s.Environment + "-sessions"
+		clusterCopy, tableCopy := rewind.Name(cluster, moment), rewind.Name(table, moment)
+		rds := func(kind, name string) string {
+			return "arn:aws:rds:" + region + ":" + s.Account + ":" + kind + ":" + name
+		}
+		dynamodb := func(name string) string { return "arn:aws:dynamodb:" + region + ":" + s.Account + ":table/" + name }
+		for action, resources := range map[string][]string{
+			"rds:DescribeDBClusters":  {rds("cluster", cluster), rds("cluster", clusterCopy)},
+			"rds:DescribeDBInstances": {rds("db", cluster+"-1"), rds("db", clusterCopy+"-1")},
+			"rds:RestoreDBClusterToPointInTime": {rds("cluster", cluster), rds("cluster", clusterCopy),
+				rds("subgrp", cluster), rds("cluster-pg", cluster), rds("og", "default:aurora-mysql-8-0")},
+			"rds:CreateDBInstance": {rds("cluster", clusterCopy), rds("db", clusterCopy+"-1"),
+				rds("subgrp", cluster), rds("pg", "default.aurora-mysql8.0"), rds("og", "default:aurora-mysql-8-0")},
+			"rds:AddTagsToResource":              {rds("cluster", clusterCopy)},
+			"rds:DeleteDBInstance":               {rds("db", clusterCopy+"-1")},
+			"rds:DeleteDBCluster":                {rds("cluster", clusterCopy)},
+			"dynamodb:DescribeContinuousBackups": {dynamodb(table)},
+			"dynamodb:RestoreTableToPointInTime": {dynamodb(table), dynamodb(tableCopy)},
+			"dynamodb:DescribeTable":             {dynamodb(tableCopy)},
+			"dynamodb:DeleteTable":               {dynamodb(tableCopy)},
+			// As whoever restores, DynamoDB reads and writes the copy.
+			"dynamodb:BatchWriteItem": {dynamodb(tableCopy)}, "dynamodb:DeleteItem": {dynamodb(tableCopy)},
+			"dynamodb:GetItem": {dynamodb(tableCopy)}, "dynamodb:PutItem": {dynamodb(tableCopy)}, "dynamodb:Query": {dynamodb(tableCopy)},
+			"dynamodb:Scan": {dynamodb(tableCopy)}, "dynamodb:UpdateItem": {dynamodb(tableCopy)},
+		} {
+			for _, resource := range resources {
+				if !permits(v.statements()[id], action, resource) {
+					t.Errorf("%s on %s is not allowed", action, resource)
+				}
+			}
+		}
+		for action, resource := range map[string]string{
+			"rds:CreateDBInstance": rds("cluster", cluster), "rds:AddTagsToResource": rds("cluster", cluster),
+			"rds:DeleteDBCluster": rds("cluster", cluster), "rds:DeleteDBInstance": rds("db", cluster+"-1"),
+			"dynamodb:DeleteTable": dynamodb(table), "dynamodb:PutItem": dynamodb(table), "dynamodb:Scan": dynamodb(table),
+		} {
+			if permits(v.statements()[id], action, resource) {
+				t.Errorf("%s on %s is allowed", action, resource)
+			}
 		}
 	})
 }

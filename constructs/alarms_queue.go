@@ -55,3 +55,14 @@ func newLedgerAlarms(scope constructs.Construct, s *settings.Settings, reader co
 		operands: []constructs.IDependable{delay, backlog, reader},
 	})
 }
+
+// newRestoreValidationAlarm makes the alarm that nobody looks into what was restored: no function takes the messages, or it takes
+// them and never ends. Each is gone, or a dead letter, long before.
+func newRestoreValidationAlarm(scope constructs.Construct, s *settings.Settings) {
+	newAlarm(scope, s, alarm{
+		name: restoreValidation + "-behind", section: "Restores not validated",
+		says: "What a restore test has restored waits to be looked into, and will be deleted unseen.",
+		of:   queueMetric(QueueName(s, restoreValidation), "ApproximateAgeOfOldestMessage", maximum), is: above,
+		threshold: restoreValidationMost.Seconds(), periods: 3, missing: missingIsGood,
+	})
+}

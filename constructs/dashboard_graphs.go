@@ -74,11 +74,11 @@ func overview(s *settings.Settings) []graph {
 	}
 }
 
-// functionsOnDashboards are the functions that run all the time. Migrations run at deployments alone.
-var functionsOnDashboards = []string{"processor", "relay", "ledger", "reconcile", canaryFunction}
+// functionsOnDashboards are the functions that run by themselves. Migrations run at deployments alone.
+var functionsOnDashboards = []string{"processor", "relay", "ledger", "reconcile", canaryFunction, validateFunction}
 
 // deadLettersOnDashboards are the dead-letter queues.
-var deadLettersOnDashboards = []string{ledgerQueue + "-dead-letters", "relay-failures", "undelivered-events", "reconcile-failures", "canary-failures", "undelivered-notices"}
+var deadLettersOnDashboards = []string{ledgerQueue + "-dead-letters", "relay-failures", "undelivered-events", "reconcile-failures", "canary-failures", "undelivered-notices", restoreValidation + "-failures"}
 
 // sections are the parts below the first row, in the order of a payment's way.
 func sections(s *settings.Settings) []section {
@@ -187,6 +187,11 @@ func sections(s *settings.Settings) []section {
 		{"Backups", []graph{
 			{title: "backups", unit: "jobs", series: backups([2]string{"NumberOfBackupJobsCompleted", "completed"}, [2]string{"NumberOfBackupJobsFailed", "failed"})},
 			{title: "copies and restores that failed", unit: "jobs", series: backups([2]string{"NumberOfCopyJobsFailed", "copies"}, [2]string{"NumberOfRestoreJobsFailed", "restores"})},
+			{title: "restores that were tested", unit: "restores", series: fixed(
+				plotted{label: "proven", of: ownMetric(s, validateFunction, telemetry.MetricRestoresProven, sum)},
+				plotted{label: "wanting", of: ownMetric(s, validateFunction, telemetry.MetricRestoresFailed, sum)})},
+			{title: "restored, to be looked into", unit: "seconds", lines: []dashboard.Line{alarmAt(restoreValidationMost.Seconds())},
+				series: fixed(plotted{label: "oldest", of: queueMetric(QueueName(s, restoreValidation), "ApproximateAgeOfOldestMessage", maximum)})},
 		}},
 	}
 }

@@ -80,18 +80,27 @@ func NewNetwork(scope constructs.Construct, id string, s *settings.Settings, reg
 	database.AddIngressRule(functions, awsec2.Port_Tcp(jsii.Number(DatabasePort)), text("Aurora MySQL from the functions"), nil)
 
 	if s.Network.NATGatewaysPerRegion == 0 {
-		// Without NAT the one service that a function inside the network needs beside the database and the table is reached
-		// by an endpoint.
+		// Without NAT the services that a function inside the network needs beside the database and the table are reached by
+		// endpoints: the secret for the migrations, the others for the validation of restores.
 		endpoint := awsec2.NewSecurityGroup(scope, text("Endpoints"), &awsec2.SecurityGroupProps{
 			Vpc: vpc, Description: text("Endpoints: in from the functions, nothing out"), AllowAllOutbound: jsii.Bool(false),
 		})
 		endpoint.AddIngressRule(functions, awsec2.Port_HTTPS(), text("AWS service APIs"), nil)
-		vpc.AddInterfaceEndpoint(text("SecretsManager"), &awsec2.InterfaceVpcEndpointOptions{
-			Service:        awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER(),
-			Subnets:        &awsec2.SubnetSelection{SubnetGroupName: text(privateSubnets)},
-			SecurityGroups: &[]awsec2.ISecurityGroup{endpoint},
-			Open:           jsii.Bool(false),
-		})
+		for _, service := range []struct {
+			name    string
+			service awsec2.InterfaceVpcEndpointAwsService
+		}{
+			{"SecretsManager", awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER()},
+			{"Rds", awsec2.InterfaceVpcEndpointAwsService_RDS()},
+			{"Backup", awsec2.InterfaceVpcEndpointAwsService_BACKUP()},
+		} {
+			vpc.AddInterfaceEndpoint(text(service.name), &awsec2.InterfaceVpcEndpointOptions{
+				Service:        service.service,
+				Subnets:        &awsec2.SubnetSelection{SubnetGroupName: text(privateSubnets)},
+				SecurityGroups: &[]awsec2.ISecurityGroup{endpoint},
+				Open:           jsii.Bool(false),
+			})
+		}
 	}
 
 	return &Network{

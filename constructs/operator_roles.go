@@ -32,8 +32,8 @@ type OperatorRoleProps struct {
 }
 
 // NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, and start a restore beside the live data. It can neither approve its own execution nor skip a step, the approval
-// among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
+// parameters, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
+// the approval among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
 // Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
@@ -69,13 +69,17 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
 		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters")
 	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
+	// What a statement names is what internal/rewind asks for; the live cluster is read, and is the source of a restore.
 	live := ClusterIdentifier(s, region)
-	statement("LookAtTheDatabase", []*string{arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", beside)},
+	group, options := arn("rds", "subgrp", live), arn("rds", "og", "default:"+auroraEngine+"-8-0")
+	statement("LookAtTheDatabase", []*string{arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", live+"-*")},
 		"rds:DescribeDBClusters", "rds:DescribeDBInstances")
-	statement("RestoreTheDatabaseBeside", []*string{
-		arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", beside),
-		arn("rds", "subgrp", live), arn("rds", "cluster-pg", live), arn("rds", "pg", "default."+parameterGroupFamily), arn("rds", "og", "default:"+auroraEngine+"-8-0"),
-	}, "rds:RestoreDBClusterToPointInTime", "rds:CreateDBInstance", "rds:AddTagsToResource")
+	statement("RestoreTheDatabaseBeside", []*string{arn("rds", "cluster", live), arn("rds", "cluster", beside), group, arn("rds", "cluster-pg", live), options},
+		"rds:RestoreDBClusterToPointInTime")
+	statement("GiveItAnInstance", []*string{arn("rds", "cluster", beside), arn("rds", "db", beside), group, arn("rds", "pg", "default."+parameterGroupFamily), options},
+		"rds:CreateDBInstance")
+	statement("TagAndRemoveIt", []*string{arn("rds", "cluster", beside), arn("rds", "db", beside)},
+		"rds:AddTagsToResource", "rds:DeleteDBInstance", "rds:DeleteDBCluster")
 	// RDS takes the key into use for whoever restores ("AWS KMS key management", Amazon Aurora User Guide), and only RDS here.
 	statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid: text("RestoreWithTheKey"), Actions: texts("kms:DescribeKey", "kms:CreateGrant"), Resources: &[]*string{props.Key.KeyArn()},
@@ -83,6 +87,11 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	}))
 	statement("RestoreTheTableBeside", []*string{arn("dynamodb", "table", SessionTableName(s)), arn("dynamodb", "table", tableBeside)},
 		"dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:RestoreTableToPointInTime")
+	// DynamoDB restores with the caller's permissions to read and write the copy ("Using IAM with DynamoDB backup and restore",
+	// Amazon DynamoDB Developer Guide).
+	statement("FillAndRemoveTheTableBeside", []*string{arn("dynamodb", "table", tableBeside)},
+		"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan",
+		"dynamodb:UpdateItem", "dynamodb:DeleteTable")
 	awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
 	return role
 }

@@ -68,6 +68,10 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2,
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
 		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database,
 	})
+	backup := constructs.NewBackup(r.Stack, "Backup", constructs.BackupProps{Settings: s, Region: r.region, Key: r.key})
+	constructs.NewRestoreTesting(r.Stack, "RestoreTesting", constructs.RestoreTestingProps{
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Backup: backup, Table: table,
+	})
 	constructs.NewCanary(r.Stack, "Canary", constructs.CanaryProps{Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key})
 	constructs.NewNotices(r.Stack, "Notices", s, r.key)
 	constructs.NewAlarms(r.Stack, "Alarms", s, r.region)

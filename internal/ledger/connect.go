@@ -83,8 +83,13 @@ const (
 // ConfigFromEnvironment is the configuration that the environment variables above describe. The credentials and the Region
 // are the function's own.
 func ConfigFromEnvironment(region string, credentials aws.CredentialsProvider) (Config, error) {
+	return ConfigForHost(os.Getenv(VariableHost), region, credentials)
+}
+
+// ConfigForHost is the same for another host than the environment's, such as a cluster that was restored.
+func ConfigForHost(host, region string, credentials aws.CredentialsProvider) (Config, error) {
 	config := Config{
-		Host: os.Getenv(VariableHost), Port: DefaultPort, User: os.Getenv(VariableUser), Database: os.Getenv(VariableDatabase),
+		Host: host, Port: DefaultPort, User: os.Getenv(VariableUser), Database: os.Getenv(VariableDatabase),
 		Region: region, Credentials: credentials, PlainText: os.Getenv(VariableTLS) == "off",
 	}
 	if port := os.Getenv(VariablePort); port != "" {

@@ -66,6 +66,8 @@ type Options struct {
 	Concurrency int
 	// Examples is how many identities of each fault are in the report; 0 is 20.
 	Examples int
+	// Each, if given, is called with every payment that is at fault, also beyond the number of Examples.
+	Each func(Fault, Example)
 	// Progress, if given, is called after every ten minutes of the window with the report as it stands.
 	Progress func(Report)
 	// Now is the clock; nil is time.Now.
@@ -230,7 +232,7 @@ func (r *run) compare(ctx context.Context, window Window, batch []payment.Paymen
 	}
 	for _, p := range missing {
 		r.report.Counts.Missing++
-		r.example(&r.report.Examples.Missing, p.Identity, &p, nil)
+		r.example(Missing, p.Identity, &p, nil)
 	}
 	if len(missing) == 0 || r.options.DryRun {
 		return met, 0, nil
@@ -260,10 +262,10 @@ func (r *run) judge(accepted, recorded payment.Payment) {
 	switch {
 	case !accepted.SameMoney(recorded):
 		r.report.Counts.Conflicting++
-		r.example(&r.report.Examples.Conflicting, accepted.Identity, &accepted, &recorded)
+		r.example(Conflicting, accepted.Identity, &accepted, &recorded)
 	case accepted.Region != recorded.Region || !accepted.Timestamp.Equal(recorded.Timestamp):
 		r.report.Counts.Differing++
-		r.example(&r.report.Examples.Differing, accepted.Identity, &accepted, &recorded)
+		r.example(Differing, accepted.Identity, &accepted, &recorded)
 	}
 }
 
@@ -283,7 +285,7 @@ func (r *run) back(ctx context.Context, window Window) error {
 			switch {
 			case !ok:
 				r.report.Counts.Unaccounted++
-				r.example(&r.report.Examples.Unaccounted, recorded.Identity, nil, &recorded)
+				r.example(Unaccounted, recorded.Identity, nil, &recorded)
 			case !r.window.contains(accepted.Timestamp):
 				// The table has it at another time, out of the window, so that the way there cannot meet it.
 				r.judge(accepted, recorded)
@@ -304,11 +306,13 @@ func (r *run) back(ctx context.Context, window Window) error {
 	return flush()
 }
 
-func (r *run) example(examples *[]Example, id payment.Identity, table, ledger *payment.Payment) {
-	if len(*examples) < r.options.Examples {
-		*examples = append(*examples, Example{
-			SessionID: id.SessionID, TransactionID: id.TransactionID, Table: holding(table), Ledger: holding(ledger),
-		})
+func (r *run) example(fault Fault, id payment.Identity, table, ledger *payment.Payment) {
+	example := Example{SessionID: id.SessionID, TransactionID: id.TransactionID, Table: holding(table), Ledger: holding(ledger)}
+	if examples := r.report.Examples.of(fault); len(*examples) < r.options.Examples {
+		*examples = append(*examples, example)
+	}
+	if r.options.Each != nil {
+		r.options.Each(fault, example)
 	}
 }
 

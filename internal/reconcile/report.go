@@ -72,11 +72,35 @@ type Examples struct {
 	Unaccounted []Example `json:"unaccounted"`
 }
 
+// Fault is what can be wrong with a payment; see Counts.
+type Fault string
+
+const (
+	Missing     Fault = "missing"
+	Conflicting Fault = "conflicting"
+	Differing   Fault = "differing"
+	Unaccounted Fault = "unaccounted"
+)
+
+// of is the list of a fault's examples.
+func (e *Examples) of(fault Fault) *[]Example {
+	switch fault {
+	case Missing:
+		return &e.Missing
+	case Conflicting:
+		return &e.Conflicting
+	case Differing:
+		return &e.Differing
+	default:
+		return &e.Unaccounted
+	}
+}
+
 // Example is a payment with a fault.
 type Example struct {
 	SessionID     string `json:"session_id"`
 	TransactionID string `json:"transaction_id"`
-	// Table and Ledger are what each side has: amount, currency, Region and timestamp. Empty: nothing.
+	// Table and Ledger are what each side has: amount, currency, Region and timestamp, a space between them. Empty: nothing.
 	Table  string `json:"table,omitempty"`
 	Ledger string `json:"ledger,omitempty"`
 }

@@ -93,7 +93,7 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	within("objectives.rpoMinutes", s.Objectives.RPOMinutes, 1, 5, " minutes, the platform's promise")
 	within("objectives.rtoMinutes", s.Objectives.RTOMinutes, 1, 15, " minutes, the platform's promise")
 	s.checkRecovery(within, fault)
-	within("backup.retentionDays", s.Backup.RetentionDays, RewindHours/24, 365, " days")
+	s.checkBackup(within, fault)
 	if !slices.Contains(LogRetentionDays, s.Logs.RetentionDays) {
 		fault("logs.retentionDays", s.Logs.RetentionDays, "one of %v, as CloudWatch Logs takes", LogRetentionDays)
 	}
@@ -155,6 +155,21 @@ func (s *Settings) checkRecovery(within func(key string, value, least, most int,
 				fault(fmt.Sprintf("operators.%s[%d]", key, i), p, "the ARN of an IAM user, or an account: in production a second factor is asked for, and a role's session carries none")
 			}
 		}
+	}
+}
+
+func (s *Settings) checkBackup(within func(key string, value, least, most int, why string), fault func(key string, value any, allowed string, more ...any)) {
+	within("backup.retentionDays", s.Backup.RetentionDays, RewindHours/24, MaxBackupRetentionDays, " days")
+	switch s.Backup.Lock {
+	case LockGovernance:
+		if s.Backup.LockGraceDays != 0 {
+			fault("backup.lockGraceDays", s.Backup.LockGraceDays, "nothing with %s: such a lock can be taken off on any day", LockGovernance)
+		}
+	case LockCompliance:
+		within("backup.lockGraceDays", s.Backup.LockGraceDays, 3, 365,
+			" days with "+string(LockCompliance)+", after which nobody, not AWS either, can undo the lock")
+	default:
+		fault("backup.lock", s.Backup.Lock, "%s or %s; after its grace days the latter cannot be undone by anybody, not by AWS either", LockGovernance, LockCompliance)
 	}
 }
 

@@ -263,9 +263,30 @@ type Operators struct {
 
 // Backup is the AWS Backup plan.
 type Backup struct {
-	// RetentionDays is how long each recovery point and its copy in the other Region are kept, 3 to 365.
+	// RetentionDays is how long each recovery point and its copy in the other Region are kept, 3 to MaxBackupRetentionDays.
+	// Under a lock no recovery point is kept for less.
 	RetentionDays int `json:"retentionDays"`
+	// Lock is LockGovernance or LockCompliance.
+	Lock LockMode `json:"lock"`
+	// LockGraceDays is how many days after its deployment a compliance lock can still be taken off, 3 (AWS Backup's own minimum)
+	// to 365. Missing, or 0, with LockGovernance.
+	LockGraceDays int `json:"lockGraceDays" settings:"optional"`
 }
+
+// MaxBackupRetentionDays is the longest that recovery points may be asked to be kept. A lock admits as much, so that the
+// retention can be raised under one that cannot be changed any more.
+const MaxBackupRetentionDays = 365
+
+// LockMode is who can take the lock off a backup vault ("AWS Backup Vault Lock", AWS Backup Developer Guide).
+type LockMode string
+
+const (
+	// LockGovernance can be changed and taken off by whoever has the permission.
+	LockGovernance LockMode = "governance"
+	// LockCompliance cannot be undone. When the grace days are over, nobody can take the lock off, shorten the retention or delete a
+	// recovery point before its time: not the account's root user, and not AWS. What it keeps is paid for until then.
+	LockCompliance LockMode = "compliance"
+)
 
 // Logs is how long logs are kept.
 type Logs struct {

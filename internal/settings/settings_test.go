@@ -160,6 +160,12 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"RPO", "objectives.rpoMinutes", float64(6), `objectives.rpoMinutes = 6; allowed: 1 to 5`},
 		{"RTO", "objectives.rtoMinutes", float64(16), `objectives.rtoMinutes = 16; allowed: 1 to 15`},
 		{"backup", "backup.retentionDays", float64(1), `backup.retentionDays = 1; allowed: 3 to 365`},
+		{"backup for years", "backup.retentionDays", float64(366), `backup.retentionDays = 366; allowed: 3 to 365 days`},
+		{"no lock", "backup.lock", removed{}, `backup.lock = (missing); allowed: a string`},
+		{"unknown lock", "backup.lock", "none", `backup.lock = "none"; allowed: governance or compliance; after its grace days the latter cannot be undone by anybody, not by AWS either`},
+		{"grace of a lock that needs none", "backup.lockGraceDays", float64(3), `backup.lockGraceDays = 3; allowed: nothing with governance`},
+		{"compliance without grace", "backup", map[string]any{"retentionDays": 7.0, "lock": "compliance"}, `backup.lockGraceDays = 0; allowed: 3 to 365 days with compliance, after which nobody, not AWS either, can undo the lock`},
+		{"compliance with too little", "backup", map[string]any{"retentionDays": 7.0, "lock": "compliance", "lockGraceDays": 2.0}, `backup.lockGraceDays = 2; allowed: 3 to 365`},
 		{"log retention", "logs.retentionDays", float64(31), `logs.retentionDays = 31; allowed: one of [3 5 7 14 30`},
 		{"tag", "tags", map[string]any{"aws:owner": "me"}, `tags.aws:owner = "me"; allowed: a key of 1 to 128 characters that does not start with "aws:"`},
 		{"account", "account", "12345", `account = "12345"; allowed: the 12 digits`},
@@ -298,5 +304,33 @@ func TestAutomaticRecoveryHasNoApprovalToWaitFor(t *testing.T) {
 	}
 	if way := s.Recovery.LongestWay(); way != 15 {
 		t.Errorf("longest way %d, want 15", way)
+	}
+}
+
+func TestComplianceIsAskedForInSoManyWords(t *testing.T) {
+	for _, name := range []string{"dev", "prod"} {
+		c := context(t)
+		c["env"] = name
+		s, err := settings.Load(c, "")
+		if err != nil || s.Backup.Lock != settings.LockGovernance {
+			t.Errorf("%s ships the lock %q, %v", name, s.Backup.Lock, err)
+		}
+	}
+	c := context(t)
+	set(t, c, "backup", map[string]any{"retentionDays": 30.0, "lock": "compliance", "lockGraceDays": 3.0})
+	if s, err := settings.Load(c, ""); err != nil || s.Backup != (settings.Backup{RetentionDays: 30, Lock: settings.LockCompliance, LockGraceDays: 3}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// The way 72 hours back is the table's and the cluster's own window, whatever the backup plan keeps.
+func TestThePointInTimeWindowCoversTheRewind(t *testing.T) {
+	for days := range 40 {
+		c := context(t)
+		set(t, c, "database.backupRetentionDays", float64(days))
+		_, err := settings.Load(c, "")
+		if allowed := days*24 >= settings.RewindHours && days <= 35; (err == nil) != allowed {
+			t.Errorf("%d days: %v", days, err)
+		}
 	}
 }

@@ -90,6 +90,14 @@ const (
 	MetricOtherRegionUnreachable = "OtherRegionUnreachable"
 )
 
+// The metrics of the validation of restore tests, all counts of restored resources.
+const (
+	// MetricRestoresProven counts those whose data were found to be what they should be.
+	MetricRestoresProven = "RestoresProven"
+	// MetricRestoresFailed counts those that were not, or that could not be looked at in time.
+	MetricRestoresFailed = "RestoresFailed"
+)
+
 // Counts are log attributes that CloudWatch Logs turns into metrics, each a count of one. They are Values otherwise.
 func Counts(namespace, function string, at time.Time, names ...string) []slog.Attr {
 	values := make(map[string]int, len(names))

@@ -1,0 +1,133 @@
+package rewind_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"payments-dr/internal/loopback"
+	"payments-dr/internal/rewind"
+)
+
+// motoVariable is the environment variable that, set to 1, has this package tested against moto (the Python package moto[server],
+// 5.2 or newer), which simulates the calls with their real encoding. It restores at once, and windows are not its affair.
+const motoVariable = "TEST_MOTO"
+
+func startMoto(t *testing.T) aws.Config {
+	t.Helper()
+	if os.Getenv(motoVariable) != "1" {
+		t.Skipf("%s is not 1", motoVariable)
+	}
+	port, err := loopback.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "moto_server", "-H", loopback.Host, "-p", strconv.Itoa(port))
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	endpoint := "http://" + loopback.Host + ":" + strconv.Itoa(port)
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if response, err := http.Get(endpoint + "/moto-api/"); err == nil {
+			_ = response.Body.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("moto does not answer")
+		}
+	}
+	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("simulated", "simulated", "")}
+}
+
+func TestAgainstMoto(t *testing.T) {
+	config := startMoto(t)
+	t.Run("database", func(t *testing.T) {
+		client := rds.NewFromConfig(config)
+		if _, err := client.CreateDBCluster(t.Context(), &rds.CreateDBClusterInput{
+			DBClusterIdentifier: aws.String(live), Engine: aws.String("aurora-mysql"), MasterUsername: aws.String("master"), MasterUserPassword: aws.String("simulated"),
+			StorageEncrypted: aws.Bool(true), EnableIAMDatabaseAuthentication: aws.Bool(true),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.CreateDBInstance(t.Context(), &rds.CreateDBInstanceInput{
+			DBInstanceIdentifier: aws.String(live + "-1"), DBClusterIdentifier: aws.String(live), DBInstanceClass: aws.String("db.r5.large"), Engine: aws.String("aurora-mysql"),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		d := rewind.Database{Client: client, Cluster: live, Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
+		p := rewind.Plan{Source: live, Name: copyName, Moment: moment}
+		for range 2 {
+			if err := d.Start(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			endpoint, err := d.Wait(t.Context(), p)
+			if err != nil || endpoint.Writer == "" || endpoint.ResourceID == "" {
+				t.Fatalf("%+v, %v", endpoint, err)
+			}
+		}
+		out, err := client.DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(copyName + "-1")})
+		if err != nil || *out.DBInstances[0].DBInstanceClass != "db.r5.large" {
+			t.Errorf("instance %+v, %v", out, err)
+		}
+		for range 2 {
+			if err := d.CleanUp(t.Context(), p.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left, err := client.DescribeDBClusters(t.Context(), &rds.DescribeDBClustersInput{})
+		if err != nil || len(left.DBClusters) != 1 || *left.DBClusters[0].DBClusterIdentifier != live {
+			t.Errorf("left are %+v, %v", left, err)
+		}
+	})
+	t.Run("table", func(t *testing.T) {
+		client := dynamodb.NewFromConfig(config)
+		key := func(name string, kind dynamodbtypes.KeyType) dynamodbtypes.KeySchemaElement {
+			return dynamodbtypes.KeySchemaElement{AttributeName: &name, KeyType: kind}
+		}
+		if _, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+			TableName: aws.String(sessions), BillingMode: dynamodbtypes.BillingModePayPerRequest,
+			KeySchema:            []dynamodbtypes.KeySchemaElement{key("session_id", dynamodbtypes.KeyTypeHash)},
+			AttributeDefinitions: []dynamodbtypes.AttributeDefinition{{AttributeName: aws.String("session_id"), AttributeType: dynamodbtypes.ScalarAttributeTypeS}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.UpdateContinuousBackups(t.Context(), &dynamodb.UpdateContinuousBackupsInput{TableName: aws.String(sessions),
+			PointInTimeRecoverySpecification: &dynamodbtypes.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}}); err != nil {
+			t.Fatal(err)
+		}
+		table := rewind.Table{Client: client, Table: sessions, Patience: rewind.Patience{Interval: 10 * time.Millisecond}}
+		var outside *rewind.OutsideWindowError
+		if _, err := table.Plan(t.Context(), moment); !errors.As(err, &outside) { // moto's window is one moment
+			t.Errorf("error %v", err)
+		}
+		p := rewind.Plan{Source: sessions, Name: tableCopy, Moment: moment}
+		if err := table.Start(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		// moto notes the moment at which it restored where DynamoDB notes the one to which.
+		var occupied *rewind.OccupiedError
+		if _, err := table.Wait(t.Context(), p); !errors.As(err, &occupied) || !strings.HasPrefix(occupied.Holds, sessions+" as of ") {
+			t.Errorf("error %v", err)
+		}
+		for range 2 {
+			if err := table.CleanUp(t.Context(), p.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
