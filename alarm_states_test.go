@@ -267,7 +267,7 @@ func healthy(env, writer string) world {
 			return 80, true
 		case "ApproximateAgeOfOldestMessage":
 			if isLedgerQueue && standby {
-				return 23 * 3600, true // a buffer of the last hours
+				return float64(synthesized[env].Settings.Ledger.QueueRetentionHours)*3600 - 60, true // a buffer of the last hours
 			}
 			return 1, isLedgerQueue
 		case "ApproximateNumberOfMessagesVisible":

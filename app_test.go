@@ -104,7 +104,7 @@ func european(dev map[string]any) map[string]any {
 	europe["operators"] = map[string]any{
 		"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}, "approvers": []any{},
 	}
-	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 48.0}
+	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0}
 	europe["backup"] = map[string]any{"retentionDays": 35.0, "lock": "compliance", "lockGraceDays": 14.0}
 	database := maps.Clone(dev["database"].(map[string]any))
 	database["instancesPerRegion"] = 3.0

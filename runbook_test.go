@@ -949,11 +949,11 @@ func TestRunbookKnowsHowLongTheLedgerTries(t *testing.T) {
 	}
 	attempts, _ := object(queue.Properties["RedrivePolicy"])["maxReceiveCount"].(float64)
 	visibility, _ := queue.Properties["VisibilityTimeout"].(float64)
-	if hours := time.Duration(attempts*visibility) * time.Second; hours.Round(time.Hour) != 5*time.Hour {
-		t.Errorf("it tries for %v; the runbook says five hours", hours)
+	if hours := time.Duration(attempts*visibility) * time.Second; hours.Round(time.Hour) != 2*time.Hour {
+		t.Errorf("it tries for %v; the runbook says two hours", hours)
 	}
-	if n := strings.Count(readRunbook(t), "five hours"); n < 3 {
-		t.Errorf("the runbook says five hours %d times", n)
+	if n := strings.Count(readRunbook(t), "two hours"); n < 3 {
+		t.Errorf("the runbook says two hours %d times", n)
 	}
 }
 

@@ -29,9 +29,9 @@ const (
 	// ledgerVisibility is over six times the function's timeout and the batching window ("Configuring a queue to use with
 	// Lambda", AWS Lambda Developer Guide).
 	ledgerVisibility = 6*ledgerTimeout + 2*ledgerBatchingWindow
-	// ledgerMaxReceives times the visibility is how long the database may be away before payments go to the dead-letter
-	// queue: five hours. A message that can never be recorded goes round as long.
-	ledgerMaxReceives = 50
+	// ledgerLeastReceives is how often a message is tried at the least, and maxReceives how often SQS lets it be ("Configuring a
+	// dead-letter queue using the Amazon SQS console", Amazon SQS Developer Guide: 1 to 1,000).
+	ledgerLeastReceives, maxReceives = 3, 1000
 	// ledgerQueue is the queue's name, without "payment-<env>-".
 	ledgerQueue = "ledger"
 )
@@ -51,10 +51,19 @@ func NewLedgerQueue(scope constructs.Construct, id string, s *settings.Settings,
 		Queue: newQueue(scope, "Queue", s, ledgerQueue, key, &awssqs.QueueProps{
 			VisibilityTimeout: seconds(ledgerVisibility),
 			RetentionPeriod:   awscdk.Duration_Hours(jsii.Number(s.Ledger.QueueRetentionHours)),
-			DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(ledgerMaxReceives)},
+			DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: dead, MaxReceiveCount: jsii.Number(ledgerMaxReceives(s))},
 		}),
 		DeadLetters: dead,
 	}
+}
+
+// ledgerMaxReceives is how often a payment is tried before it goes to the dead-letter queue. A try takes the visibility timeout, and
+// all of them half of the retention: that is how long the database may be away before there are dead letters. The other half
+// is for what passes between the tries, so that a payment that cannot be recorded is a dead letter, which somebody is told of and
+// which is kept until it is 14 days old, before it expires, of which nobody is told.
+func ledgerMaxReceives(s *settings.Settings) int {
+	retention := time.Duration(s.Ledger.QueueRetentionHours) * time.Hour
+	return min(max(int(retention/2/ledgerVisibility), ledgerLeastReceives), maxReceives)
 }
 
 // LedgerProps is what the ledger needs of its Region.

@@ -158,9 +158,11 @@ type Ledger struct {
 	// the writer. The recovery plan moves both; after a recovery that is to last, this setting follows, or the next
 	// deployment that changes the mapping would switch the function back.
 	ActiveRegion Role `json:"activeRegion"`
-	// QueueRetentionHours is how long a payment waits for the ledger, 1 to 336 (SQS's limit). In the active Region it bounds
-	// an outage of the database that the queue outlasts by itself; in the standby it is how much there is to work off after
-	// a promotion, almost all of it recorded already. What no queue holds any more, the reconciliation takes from the table.
+	// QueueRetentionHours is how long a payment waits for the ledger, 1 to 336 (SQS's limit). In the active Region the queue
+	// outlasts an outage of the database of half as long; what it has then tried in vain goes to the dead-letter queue. In the
+	// standby it is how much there is to work off after a promotion, almost all of it recorded already: a few hours and no more.
+	// The table is the record. What no queue holds any more, the reconciliation takes from there, and alarms page long before,
+	// on a queue whose oldest payment is Alarms.LedgerDelayMinutes old.
 	QueueRetentionHours int `json:"queueRetentionHours"`
 }
 
@@ -227,7 +229,8 @@ type Recovery struct {
 type StepMinutes struct {
 	// Approval is how long the second person has. It does not count when the recovery is automatic.
 	Approval int `json:"approval"`
-	// Promotion is Aurora's switchover or failover.
+	// Promotion is Aurora's switchover or failover. Either takes a few minutes as a rule ("Using switchover or failover in Amazon
+	// Aurora Global Database", Amazon Aurora User Guide).
 	Promotion int `json:"promotion"`
 	// Ledger is switching a ledger mapping on or off.
 	Ledger int `json:"ledger"`

@@ -121,7 +121,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"step without time", "recovery.stepMinutes.ledger", float64(0), `recovery.stepMinutes.ledger = 0; allowed: 1 to 15 minutes`},
 		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
 		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 16; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},
-		{"steps over a smaller objective", "objectives.rtoMinutes", float64(12), `recovery.stepMinutes = 13; allowed: steps that add up to objectives.rtoMinutes (12)`},
+		{"steps over a smaller objective", "objectives.rtoMinutes", float64(9), `recovery.stepMinutes = 10; allowed: steps that add up to objectives.rtoMinutes (9)`},
 		{"missing step", "recovery.stepMinutes.traffic", removed{}, `recovery.stepMinutes.traffic = (missing); allowed: a whole number`},
 		{"anybody as operator", "operators.principals", zones("*"), `operators.principals[0] = "*"; allowed: the ARN of an IAM role or user`},
 		{"person as approver", "operators.approvers", zones("arn:aws:iam::111122223333:role/lead", "ann"), `operators.approvers[1] = "ann"; allowed: the ARN`},

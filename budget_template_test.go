@@ -1,0 +1,313 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/budget"
+	"payments-dr/internal/settings"
+	"payments-dr/stacks"
+)
+
+// copyOf is an environment's assembly, to be changed.
+func copyOf(t *testing.T, env string) *assembly.Assembly {
+	t.Helper()
+	data, err := json.Marshal(synthesized[env])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a assembly.Assembly
+	if err := json.Unmarshal(data, &a); err != nil {
+		t.Fatal(err)
+	}
+	return &a
+}
+
+// resourceOf is the resource of a type that a test is true of, in the stack of a role, with its logical id.
+func resourceOf(t *testing.T, a *assembly.Assembly, role, kind string, is func(properties map[string]any) bool) (string, map[string]any) {
+	t.Helper()
+	stack, err := a.Stack(role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, resource := range stack.Template.Resources {
+		if resource.Type == kind && is(resource.Properties) {
+			return id, resource.Properties
+		}
+	}
+	t.Fatalf("%s has no such %s", role, kind)
+	return "", nil
+}
+
+func anyOf(map[string]any) bool { return true }
+
+// planSteps are the recovery plan's steps and its properties.
+func planSteps(t *testing.T, a *assembly.Assembly) (steps []any, workflow, plan map[string]any) {
+	t.Helper()
+	_, plan = resourceOf(t, a, stacks.RoleGlobal, "AWS::ARCRegionSwitch::Plan", anyOf)
+	workflow = object(list(plan["Workflows"])[0])
+	return list(workflow["Steps"]), workflow, plan
+}
+
+// automatic is the environment as if recovery.automatic were set: no approval, and an alarm in each Region that activates it.
+func automatic(t *testing.T, env string) *assembly.Assembly {
+	t.Helper()
+	a := copyOf(t, env)
+	if a.Settings.Recovery.Automatic {
+		return a
+	}
+	steps, workflow, plan := planSteps(t, a)
+	workflow["Steps"] = steps[1:]
+	var triggers []any
+	for _, region := range a.Settings.Both() {
+		other := a.Settings.Other(region).Name
+		object(plan["AssociatedAlarms"])[other+"-impaired"] = map[string]any{
+			"ResourceIdentifier": fmt.Sprintf("arn:aws:cloudwatch:%s:%s:alarm:payment-%s-%s-impaired", region.Name, a.Settings.Account, env, other),
+		}
+		triggers = append(triggers, map[string]any{
+			"Action": "activate", "TargetRegion": region.Name, "Conditions": []any{map[string]any{"AssociatedAlarmName": other + "-impaired"}},
+		})
+	}
+	plan["Triggers"] = triggers
+	return a
+}
+
+func budgetOf(t *testing.T, a *assembly.Assembly) *budget.Budget {
+	t.Helper()
+	b, err := budget.Of(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func ledgerPath(b *budget.Budget, region settings.Region) budget.Path {
+	return b.Paths[slices.IndexFunc(b.Paths, func(p budget.Path) bool { return p.Kind == budget.LedgerLost && p.Region == region.Name })]
+}
+
+// TestRecoveriesKeepTheirObjectives holds the worst cases, as shipped and with an automatic recovery.
+func TestRecoveriesKeepTheirObjectives(t *testing.T) {
+	for _, env := range environments {
+		for how, a := range map[string]*assembly.Assembly{"as shipped": synthesized[env], "automatic": automatic(t, env)} {
+			t.Run(env+"/"+how, func(t *testing.T) {
+				b := budgetOf(t, a)
+				if err := b.Check(); err != nil {
+					t.Error(err)
+				}
+				rto := time.Duration(a.Settings.Objectives.RTOMinutes) * time.Minute
+				for _, path := range b.Paths {
+					limit := rto
+					if path.Kind == budget.PaymentsLost {
+						limit = min(rto, 2*time.Minute)
+					}
+					if worst := path.Total().Worst; worst > limit {
+						t.Errorf("%s: up to %v, want %v at the most", path.Name(), worst, limit)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestWhoStartsTheRecovery has a person told by the first alarm that there is, and a trigger wait for the alarm over all of them.
+func TestWhoStartsTheRecovery(t *testing.T) {
+	for _, env := range environments {
+		for how, a := range map[string]*assembly.Assembly{"as shipped": synthesized[env], "automatic": automatic(t, env)} {
+			for _, region := range a.Settings.Both() {
+				path := ledgerPath(budgetOf(t, a), region)
+				left, manual := path.LeftForPeople()
+				switch told := path.Items[0].What; {
+				case manual == a.Settings.Recovery.Automatic && how == "as shipped", manual && how == "automatic":
+					t.Errorf("%s, %s, %s lost: manual is %v", env, how, region.Name, manual)
+				case manual && (!strings.HasPrefix(told, "alarm payment-"+env+"-other-region-unreachable: ") || left.Worst <= 0 || left.Worst != path.Objective.Limit-path.Total().Worst):
+					t.Errorf("%s, %s lost: %s tells, and leaves %v", env, region.Name, told, left)
+				case !manual && !strings.HasPrefix(told, "alarm payment-"+env+"-replication-lag: "):
+					t.Errorf("%s, %s lost: the trigger waits for %s", env, region.Name, told)
+				}
+			}
+		}
+	}
+}
+
+// templateNumber is a number that the budget reads: who holds it and what it is called there, what a fault calls it after the
+// resource's id, and a value that breaks an objective, with the path and the item that are then named.
+type templateNumber struct {
+	name   string
+	holder func(t *testing.T, a *assembly.Assembly) (id string, holder map[string]any)
+	key    string
+	called string
+	bad    float64
+	kind   budget.Kind
+	item   string
+}
+
+func templateNumbers() []templateNumber {
+	endpoint := func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
+		id, properties := resourceOf(t, a, stacks.RoleGlobal, "AWS::Route53::HealthCheck", func(p map[string]any) bool {
+			return strings.Contains(text(p["HealthCheckTags"]), a.Settings.Regions.Primary.Name+"-endpoint")
+		})
+		return id, object(properties["HealthCheckConfig"])
+	}
+	serverErrors := func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
+		return resourceOf(t, a, stacks.RolePrimary, "AWS::CloudWatch::Alarm", func(p map[string]any) bool {
+			return p["AlarmName"] == "payment-"+a.Settings.Environment+"-api-failing"
+		})
+	}
+	step := func(kind, block string) func(*testing.T, *assembly.Assembly) (string, map[string]any) {
+		return func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
+			id, _ := resourceOf(t, a, stacks.RoleGlobal, "AWS::ARCRegionSwitch::Plan", anyOf)
+			steps, _, _ := planSteps(t, a)
+			for _, s := range steps {
+				if object(s)["ExecutionBlockType"] == kind {
+					return id, object(object(object(s)["ExecutionBlockConfiguration"])[block])
+				}
+			}
+			t.Fatalf("the plan has no step of the kind %s", kind)
+			return "", nil
+		}
+	}
+	function := func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
+		return resourceOf(t, a, stacks.RoleSecondary, "AWS::Lambda::Function", func(p map[string]any) bool {
+			return p["FunctionName"] == "payment-"+a.Settings.Environment+"-ledger"
+		})
+	}
+	mapping := func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
+		id, _ := function(t, a)
+		return resourceOf(t, a, stacks.RoleSecondary, "AWS::Lambda::EventSourceMapping", func(p map[string]any) bool {
+			return text(p["FunctionName"]) == text(ref(id))
+		})
+	}
+	return []templateNumber{
+		{"interval of the health check", endpoint, "RequestInterval", ".HealthCheckConfig.RequestInterval", 30, budget.PaymentsLost, "health check: 3 in a row fail, 30s apart, up to 1m48s"},
+		{"threshold of the health check", endpoint, "FailureThreshold", ".HealthCheckConfig.FailureThreshold", 10, budget.PaymentsLost, "health check: 10 in a row fail, 10s apart, up to 2m40s"},
+		{"period of the alarm", serverErrors, "Period", ".Period", 300, budget.PaymentsFailing, "-api-failing: 2 periods of 5m, up to 15m"},
+		{"periods of the alarm", serverErrors, "EvaluationPeriods", ".EvaluationPeriods", 15, budget.PaymentsFailing, "-api-failing: 15 periods of 1m, up to 16m"},
+		{"limit of the promotion", step("AuroraGlobalDatabase", "GlobalAuroraConfig"), "TimeoutMinutes", ` step "promote the database".TimeoutMinutes`, 20, budget.LedgerLost, `step "promote the database", up to 20m`},
+		{"limit of the mapping", step("LambdaEventSourceMapping", "LambdaEventSourceMappingConfig"), "TimeoutMinutes", ` step "start the ledger here".TimeoutMinutes`, 10, budget.LedgerLost, `step "start the ledger here", up to 10m`},
+		{"batching window", mapping, "MaximumBatchingWindowInSeconds", ".MaximumBatchingWindowInSeconds", 600, budget.LedgerLost, "the ledger records its first batch, up to 11m"},
+		{"timeout of the ledger", function, "Timeout", ".Timeout", 900, budget.LedgerLost, "the ledger records its first batch, up to 15m1s"},
+	}
+}
+
+func TestEachNumberOfTheTemplatesCanBreakItsObjective(t *testing.T) {
+	for _, env := range environments {
+		for _, n := range templateNumbers() {
+			t.Run(env+"/"+n.name, func(t *testing.T) {
+				a := automatic(t, env)
+				id, holder := n.holder(t, a)
+				if _, ok := holder[n.key]; !ok {
+					t.Fatalf("there is no %s", n.key)
+				}
+				holder[n.key] = n.bad
+				err := budgetOf(t, a).Check()
+				misses, ok := errors.AsType[budget.Misses](err)
+				if !ok || len(misses) != 1 || misses[0].Kind != n.kind || !strings.Contains(err.Error(), n.item) || !strings.Contains(err.Error(), "the largest item is ") {
+					t.Errorf("%s = %v: %v\nwant %s, and the item %s", n.key, n.bad, err, n.kind, n.item)
+				}
+				delete(holder, n.key)
+				if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), id+n.called+" is missing in the templates") {
+					t.Errorf("without %s: %v, want %s%s to be missing", n.key, err, id, n.called)
+				}
+			})
+		}
+	}
+}
+
+func TestTheApprovalCountsWhereThereIsOne(t *testing.T) {
+	approved := 0
+	for _, env := range environments {
+		if synthesized[env].Settings.Recovery.Automatic {
+			continue
+		}
+		approved++
+		a := copyOf(t, env)
+		lost := a.Settings.Regions.Primary
+		before := ledgerPath(budgetOf(t, a), lost)
+		steps, _, _ := planSteps(t, a)
+		approval := object(object(object(steps[0])["ExecutionBlockConfiguration"])["ExecutionApprovalConfig"])
+		limit := approval["TimeoutMinutes"].(float64)
+		approval["TimeoutMinutes"] = 10.0
+		b := budgetOf(t, a)
+		if grown := ledgerPath(b, lost).Total().Worst - before.Total().Worst; grown.Minutes() != 10-limit {
+			t.Errorf("%s: with an approval of 10 minutes for %v the ledger takes %v longer", env, limit, grown)
+		}
+		if err := b.Check(); err == nil || !strings.Contains(err.Error(), `the largest item is step "approve", up to 10m`) {
+			t.Errorf("%s: %v", env, err)
+		}
+		delete(approval, "TimeoutMinutes")
+		if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), `step "approve".TimeoutMinutes is missing`) {
+			t.Errorf("%s: %v", env, err)
+		}
+	}
+	if approved == 0 {
+		t.Skip("no environment recovers by hand")
+	}
+}
+
+// TestTheAlarmOnALostRegionCounts changes the slowest alarm that the detection waits for, and takes away the one that is the first.
+func TestTheAlarmOnALostRegionCounts(t *testing.T) {
+	for _, env := range environments {
+		for how, at := range map[string]func() *assembly.Assembly{
+			"as shipped": func() *assembly.Assembly { return copyOf(t, env) }, "automatic": func() *assembly.Assembly { return automatic(t, env) },
+		} {
+			a := at()
+			lost := a.Settings.Regions.Primary
+			path := ledgerPath(budgetOf(t, a), lost)
+			name, _, _ := strings.Cut(strings.TrimPrefix(path.Items[0].What, "alarm "), ":")
+			_, alarm := resourceOf(t, a, stacks.RoleSecondary, "AWS::CloudWatch::Alarm", func(p map[string]any) bool { return p["AlarmName"] == name })
+			delete(alarm, "DatapointsToAlarm")
+			alarm["EvaluationPeriods"] = 20.0
+			if err := budgetOf(t, a).Check(); err == nil || !strings.Contains(err.Error(), "the largest item is alarm "+name+": 20 periods of ") {
+				t.Errorf("%s, %s: %v, want the alarm %s", env, how, err, name)
+			}
+			delete(alarm, "EvaluationPeriods")
+			if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), ".EvaluationPeriods is missing") {
+				t.Errorf("%s, %s: %v", env, how, err)
+			}
+
+			a = at()
+			first, kind := "payment-"+env+"-"+lost.Name+"-impaired", "AWS::CloudWatch::CompositeAlarm"
+			if _, manual := path.LeftForPeople(); manual {
+				first, kind = "payment-"+env+"-other-region-unreachable", "AWS::CloudWatch::Alarm"
+			}
+			id, _ := resourceOf(t, a, stacks.RoleSecondary, kind, func(p map[string]any) bool { return p["AlarmName"] == first })
+			stack, _ := a.Stack(stacks.RoleSecondary)
+			delete(stack.Template.Resources, id)
+			if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), "alarm "+first+" is missing in "+stack.Name) {
+				t.Errorf("%s, %s: without the alarm %s: %v", env, how, first, err)
+			}
+		}
+	}
+}
+
+// TestReadmeHasTheBudget keeps the printed sums up to date.
+func TestReadmeHasTheBudget(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range []string{envDev, envProd} {
+		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
+			sentence := "needs neither decision nor approval: " + budget.Spell(path.Total().Worst) + " at the worst"
+			if path.Kind == budget.LedgerLost && !strings.Contains(string(readme), sentence) {
+				t.Errorf("README.md does not say that an automatic recovery %s", sentence)
+			}
+		}
+		var printed strings.Builder
+		if err := budgetOf(t, synthesized[env]).WriteTable(&printed); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(printed.String()) {
+			if !strings.Contains(string(readme), line) {
+				t.Errorf("README.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
+			}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/budget"
+)
+
+// newBudgetCommand adds up what a recovery takes. dir is where the templates are, known when the command runs.
+func newBudgetCommand(dir *string) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "budget",
+		Short: "Add up how long a recovery takes, and hold it against the objectives",
+		Long: "Add up, from the synthesized templates, how long payments and the ledger are away when a Region is lost: item by item,\n" +
+			"as a rule and at the most, each number with its source. Nothing is measured, and AWS is not asked. Exit status 1 if an\n" +
+			"objective may be missed.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := assembly.Load(*dir)
+			if err != nil {
+				return err
+			}
+			b, err := budget.Of(a)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				encoder := json.NewEncoder(command.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				encoder.SetEscapeHTML(false)
+				err = encoder.Encode(b)
+			} else {
+				err = b.WriteTable(command.OutOrStdout())
+			}
+			if err != nil {
+				return err
+			}
+			return b.Check()
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON, with the paths of both Regions")
+	return command
+}
