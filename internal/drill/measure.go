@@ -36,7 +36,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m.measurePayments()
 	m.measureLedger()
 	m.measurePromotions()
-	m.account()
+	m.judgeAccounts()
 	m.measureReconciliation()
 	m.measurePhases()
 	m.drawTimeline()

@@ -30,7 +30,8 @@ type Run struct {
 	// LedgerBefore hands over the ledger's rows before the last reconciliation and after the queues were worked off; nil: what
 	// the reconciliation has repaired is not known.
 	LedgerBefore func(each func(Row) error) error
-	// Ledger hands over the ledger's rows as they are in the end.
+	// Ledger hands over the ledger's rows as they are in the end, when the queues have been worked off and table and ledger were
+	// reconciled: what is on its way then is missing.
 	Ledger func(each func(Row) error) error
 	// Promoted hand over the rows that the promoted database had at each promotion, in the order of the promotions. Where one is
 	// missing, the final ledger's times of recording say it.
