@@ -72,7 +72,7 @@ type promotedRows struct {
 	err error
 }
 
-var errNotRead = errors.New("it was not handed over")
+var errNotRead = errors.New("not handed over")
 
 // requestAt is a request by its number. All blocks but the last are full.
 func (m *measure) requestAt(i int32) *request { return &m.requests[i/blockSize][i%blockSize] }
@@ -399,8 +399,11 @@ func (m *measure) judgeAccounts() {
 }
 
 func unread(what string, err error) string {
-	if err == nil {
+	switch {
+	case err == nil:
 		return ""
+	case errors.Is(err, errNotRead):
+		return fmt.Sprintf("the %s was not handed over", what)
 	}
 	return fmt.Sprintf("the %s was not read to its end: %v", what, err)
 }
@@ -485,11 +488,9 @@ func (m *measure) amount(minor int64, code uint8) string {
 
 // remarkOnRequests says what the requests do not tell.
 func (m *measure) remarkOnRequests() {
-	nameless, attempts := 0, 0
+	nameless := 0
 	for i, number := range m.accounts.of {
-		q := m.requestAt(int32(i))
-		attempts += int(q.attempts)
-		if number < 0 && outcomes[q.outcome] == OutcomeFailed {
+		if number < 0 && outcomes[m.requestAt(int32(i)).outcome] == OutcomeFailed {
 			nameless++
 		}
 	}
@@ -499,8 +500,8 @@ func (m *measure) remarkOnRequests() {
 	totals := &m.report.Totals
 	totals.Attempts = len(m.byTime)
 	totals.FailedAttempts = len(m.byTime) - int(m.succeeded[len(m.byTime)])
-	if attempts != len(m.byTime) {
-		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", attempts, len(m.byTime))
+	if m.reported != len(m.byTime) {
+		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", m.reported, len(m.byTime))
 	}
 	if totals.Others > 0 {
 		m.remark("%d items and rows are of sessions that do not begin with %q and were left alone.", totals.Others, m.run.SessionPrefix)
