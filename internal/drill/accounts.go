@@ -23,13 +23,15 @@ import (
 type account struct {
 	// request is the one that stands for it: the first acknowledged, else the first. Without one it is -1 less an index of
 	// accounts.unsent.
-	request                        int32
-	flags                          flags
-	tableCurrency, ledgerCurrency  uint8
-	tableMinor, ledgerMinor        int64
-	accepted, ledgerAccepted       int64
-	recorded                       int64
-	tableRegion, ledgerRegionIndex uint8
+	request int32
+	// order is one more than the first request that names an order; 0: none does.
+	order                         int32
+	flags                         flags
+	tableCurrency, ledgerCurrency uint8
+	tableMinor, ledgerMinor       int64
+	accepted, ledgerAccepted      int64
+	recorded                      int64
+	tableRegion, ledgerRegion     uint8
 }
 
 type flags uint16
@@ -42,6 +44,8 @@ const (
 	inLedgerBefore
 	isDifferent
 	isDoubled
+	isSecond // of an order that another identity was recorded for first
+	isShared
 	isLate
 )
 
@@ -68,7 +72,7 @@ type promotedRows struct {
 	err error
 }
 
-var errNotRead = errors.New("it was not handed over")
+var errNotRead = errors.New("not handed over")
 
 // requestAt is a request by its number. All blocks but the last are full.
 func (m *measure) requestAt(i int32) *request { return &m.requests[i/blockSize][i%blockSize] }
@@ -87,7 +91,7 @@ func (m *measure) readAccounts() {
 	a.tableError = m.read("table", m.run.Table != nil, func() error {
 		return m.run.Table(func(p Item) error { m.readItem(p); return nil })
 	})
-	m.report.Totals.Table = m.counted(a.tableError, inTable)
+	m.report.Totals.Table = m.having(a.tableError, inTable)
 	a.beforeError = m.read("ledger before the reconciliation", m.run.LedgerBefore != nil, func() error {
 		return m.run.LedgerBefore(func(r Row) error {
 			if number, mine := m.accountOf(r.Identity); mine {
@@ -96,11 +100,11 @@ func (m *measure) readAccounts() {
 			return nil
 		})
 	})
-	m.report.Totals.LedgerBefore = m.counted(a.beforeError, inLedgerBefore)
+	m.report.Totals.LedgerBefore = m.having(a.beforeError, inLedgerBefore)
 	a.ledgerError = m.read("ledger", m.run.Ledger != nil, func() error {
 		return m.run.Ledger(func(r Row) error { m.readRow(r); return nil })
 	})
-	m.report.Totals.Ledger = m.counted(a.ledgerError, inLedger)
+	m.report.Totals.Ledger = m.having(a.ledgerError, inLedger)
 	for _, rows := range m.run.Promoted {
 		var snapshot promotedRows
 		seen := map[int32]bool{}
@@ -133,7 +137,7 @@ func (m *measure) read(what string, given bool, fn func() error) error {
 	return nil
 }
 
-func (m *measure) counted(err error, flag flags) *int {
+func (m *measure) having(err error, flag flags) *int {
 	if err != nil {
 		return nil
 	}
@@ -254,7 +258,7 @@ func (m *measure) readRow(r Row) {
 		a.doubled++
 		one.flags |= isDoubled
 	} else {
-		one.ledgerMinor, one.ledgerCurrency, one.ledgerAccepted, one.ledgerRegionIndex = minor, code, nanoseconds(r.Timestamp), m.regions.index(r.Region)
+		one.ledgerMinor, one.ledgerCurrency, one.ledgerAccepted, one.ledgerRegion = minor, code, nanoseconds(r.Timestamp), m.regions.index(r.Region)
 	}
 	one.recorded = max(one.recorded, nanoseconds(r.RecordedAt))
 	one.flags |= inLedger
@@ -281,39 +285,44 @@ func (m *measure) compare(one *account, minor int64, code uint8) {
 // readOrders finds the orders that were recorded under more than one identity, and identities of more than one order.
 func (m *measure) readOrders() {
 	a := &m.accounts
-	const none = -1
-	first := map[string]int32{} // the first identity recorded for an order
-	order := map[int32]string{} // the order that an identity is of, if another than the first request says
-	counted := map[int32]bool{}
-	n := int32(len(a.of))
-	for i := range n {
+	first := map[string]int32{} // the first that was sent of an order's recorded identities
+	for i := range int32(len(a.of)) {
 		q, number := m.requestAt(i), a.of[i]
-		if q.order == "" || number == none {
+		if q.order == "" || number < 0 {
 			continue
 		}
-		if stands := m.requestAt(a.list[number].request); stands.order != q.order {
-			if other, seen := order[number]; !seen || other != q.order {
-				order[number] = q.order
-				a.shared++
-			}
+		one := &a.list[number]
+		if one.order == 0 {
+			one.order = i + 1
+		} else if m.requestAt(one.order-1).order != q.order && !one.flags.has(isShared) {
+			one.flags |= isShared
+			a.shared++
 		}
-		if a.list[number].flags&(inTable|inLedger) == 0 {
+		if one.flags&(inTable|inLedger) == 0 {
 			continue
 		}
 		known, seen := first[q.order]
-		switch {
-		case !seen:
+		if !seen || known == number {
 			first[q.order] = number
-		case known != number && !counted[number]:
-			counted[number] = true
+			continue
+		}
+		if m.before(number, known) {
+			first[q.order], number = number, known
+		}
+		if second := &a.list[number]; !second.flags.has(isSecond) {
+			second.flags |= isSecond | isDoubled
 			a.doubled++
-			a.list[number].flags |= isDoubled
 		}
 	}
 }
 
-// account judges the payments, and lists those at fault.
-func (m *measure) account() {
+// before orders payments by when they were sent or accepted.
+func (m *measure) before(x, y int32) bool {
+	return cmp.Or(cmp.Compare(m.since(x), m.since(y)), compareIdentities(m.identityOf(x), m.identityOf(y))) < 0
+}
+
+// judgeAccounts judges the payments, and lists those at fault.
+func (m *measure) judgeAccounts() {
 	a := &m.accounts
 	lists := map[Name][]int32{}
 	missingBefore := 0
@@ -390,8 +399,11 @@ func (m *measure) account() {
 }
 
 func unread(what string, err error) string {
-	if err == nil {
+	switch {
+	case err == nil:
 		return ""
+	case errors.Is(err, errNotRead):
+		return fmt.Sprintf("the %s was not handed over", what)
 	}
 	return fmt.Sprintf("the %s was not read to its end: %v", what, err)
 }
@@ -399,7 +411,10 @@ func unread(what string, err error) string {
 // findings are the first of a list, by when they were sent or accepted.
 func (m *measure) findings(name Name, numbers []int32) Findings {
 	slices.SortFunc(numbers, func(x, y int32) int {
-		return cmp.Or(cmp.Compare(m.since(x), m.since(y)), compareIdentities(m.identityOf(x), m.identityOf(y)))
+		if m.before(x, y) {
+			return -1
+		}
+		return 1 // no two are the same
 	})
 	list := Findings{Name: name, Count: len(numbers)}
 	if name == NameDoubled {
@@ -451,7 +466,7 @@ func (m *measure) finding(number int32) Finding {
 		f.Table = m.holding(one.tableMinor, one.tableCurrency, one.tableRegion, one.accepted)
 	}
 	if one.flags.has(inLedger) {
-		f.Ledger = m.holding(one.ledgerMinor, one.ledgerCurrency, one.ledgerRegionIndex, one.ledgerAccepted)
+		f.Ledger = m.holding(one.ledgerMinor, one.ledgerCurrency, one.ledgerRegion, one.ledgerAccepted)
 		if one.recorded != 0 {
 			f.Ledger += ", recorded " + moment(one.recorded).Format(payment.TimestampLayout)
 		}
@@ -473,11 +488,9 @@ func (m *measure) amount(minor int64, code uint8) string {
 
 // remarkOnRequests says what the requests do not tell.
 func (m *measure) remarkOnRequests() {
-	nameless, attempts := 0, 0
+	nameless := 0
 	for i, number := range m.accounts.of {
-		q := m.requestAt(int32(i))
-		attempts += int(q.attempts)
-		if number < 0 && outcomes[q.outcome] == OutcomeFailed {
+		if number < 0 && outcomes[m.requestAt(int32(i)).outcome] == OutcomeFailed {
 			nameless++
 		}
 	}
@@ -487,8 +500,8 @@ func (m *measure) remarkOnRequests() {
 	totals := &m.report.Totals
 	totals.Attempts = len(m.byTime)
 	totals.FailedAttempts = len(m.byTime) - int(m.succeeded[len(m.byTime)])
-	if attempts != len(m.byTime) {
-		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", attempts, len(m.byTime))
+	if m.reported != len(m.byTime) {
+		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", m.reported, len(m.byTime))
 	}
 	if totals.Others > 0 {
 		m.remark("%d items and rows are of sessions that do not begin with %q and were left alone.", totals.Others, m.run.SessionPrefix)

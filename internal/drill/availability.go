@@ -28,7 +28,7 @@ import (
 // sent within Sustained.For after it; then it counts even if too few failed for an interruption. An interruption that begins
 // later, such as one that a step of the recovery causes, counts from its own first failed attempt.
 //
-// It is not measured if nobody looked, if neither a fault nor an execution of the plan disturbed the run, if a fault that was to
+// It is not measured if nobody looked or not at all attempts, if neither a fault nor an execution of the plan disturbed the run, if a fault that was to
 // hit payments made no attempt fail, or if payments were not seen to be taken again.
 
 // measurePayments finds the interruptions.
@@ -38,6 +38,8 @@ func (m *measure) measurePayments() {
 	switch {
 	case len(m.byTime) == 0:
 		unmeasured = "no attempt was observed"
+	case m.reported > len(m.byTime):
+		unmeasured = fmt.Sprintf("the requests speak of %d attempts, and %d were observed", m.reported, len(m.byTime))
 	case len(hit) == 0 && !m.executions():
 		unmeasured = "no fault that hits payments was injected, and the plan was not executed"
 	}

@@ -266,6 +266,33 @@ func TestEdgesOfInterruptions(t *testing.T) {
 			t.Error("no note says so")
 		}
 	})
+	t.Run("nobody noticed for a while", func(t *testing.T) {
+		w := newWorld(t)
+		w.fault(100, 400)
+		w.load(0, 500, 10, between(107, 140, lost("timeout", 1)))
+		r := w.measure()
+		want(t, r, drill.NamePaymentsRTO, drill.StatusPass, 40.05)
+		if one := r.Interruptions[0]; !one.From.Equal(at(100)) || !one.FirstFailure.Equal(at(107)) {
+			t.Errorf("the interruption is %+v", one)
+		}
+	})
+	t.Run("a single failure late is no effect", func(t *testing.T) {
+		w := newWorld(t)
+		w.fault(100, 400)
+		w.load(0, 500, 10, between(300, 300.1, lost("503", 0.1)))
+		want(t, w.measure(), drill.NamePaymentsRTO, drill.StatusNotMeasured, -1)
+	})
+	t.Run("the longest counts, whenever it was", func(t *testing.T) {
+		w := newWorld(t)
+		w.fault(100, 600)
+		w.load(0, 900, 10, func(when float64) sending {
+			if when >= 100 && when < 190 || when >= 400 && when < 420 || when >= 700 && when < 705 {
+				return lost("timeout", 1)
+			}
+			return sending{}
+		})
+		want(t, w.measure(), drill.NamePaymentsRTO, drill.StatusPass, 90.05)
+	})
 	t.Run("two faults, each with its own", func(t *testing.T) {
 		w := newWorld(t)
 		w.fault(100, 200)

@@ -206,7 +206,7 @@ func (w *world) anyPayment(random *rand.Rand, id payment.Identity) payment.Payme
 // again is an order that was first sent under another identity, failed for the client, and was recorded.
 func (w *world) again(id, earlier payment.Identity) {
 	row := w.rows[slices.IndexFunc(w.rows, func(r drill.Row) bool { return r.Identity == id })]
-	order := "twice " + id.TransactionID
+	order := "order of " + id.TransactionID
 	for identity, outcome := range map[payment.Identity]drill.Outcome{id: drill.OutcomeAcknowledged, earlier: drill.OutcomeFailed} {
 		w.must(w.recorder.Request(drill.Request{
 			Identity: identity, Order: order, Amount: row.Amount, SentAt: row.Timestamp.Add(-time.Second), EndedAt: row.Timestamp, Outcome: outcome, Attempts: 1,
@@ -233,10 +233,17 @@ func TestSameObservationsSameReport(t *testing.T) {
 		for _, i := range random.Perm(payments) {
 			w.sent = i // the number that send gives it
 			w.send(float64(i/10), sendings[i])
+			if i%10 == 0 { // and paid once more, by an order that two identities were recorded for
+				w.acknowledge(i, fmt.Sprintf("order-%d", i/20), identity(i))
+			}
 		}
 		var out bytes.Buffer
-		if err := w.measure().WriteJSON(&out); err != nil {
+		r := w.measure()
+		if err := r.WriteJSON(&out); err != nil {
 			t.Fatal(err)
+		}
+		if found(r, drill.NameDoubled) != 147 {
+			t.Errorf("%d are doubled", found(r, drill.NameDoubled))
 		}
 		if first == nil {
 			first = out.Bytes()

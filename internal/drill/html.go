@@ -48,14 +48,16 @@ var htmlTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 // WriteHTML writes the report as one page that needs nothing else. The same report makes the same page.
 func (r Report) WriteHTML(w io.Writer) error {
 	var page bytes.Buffer
+	cards := cards(r)
 	data := struct {
 		Report
 		Verdict string
 		Origin  time.Time
 		Chart   *chart
 		Cards   []card
+		Sound   bool
 		At      func(time.Time) string
-	}{r, r.verdict(), r.origin(), newChart(r), cards(r), func(t time.Time) string { return offset(t, r.origin()) }}
+	}{r, r.verdict(), r.origin(), newChart(r), cards, cards[len(cards)-1].Status == StatusPass, func(t time.Time) string { return offset(t, r.origin()) }}
 	if err := htmlTemplate.Execute(&page, data); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}

@@ -12,7 +12,8 @@ import (
 // are no error; the error is a field of the run that cannot be.
 //
 // The same observations come to the same report, in whatever order they were taken, but that events of the same moment stay in
-// theirs. It needs about 150 bytes a request beside what the recorder keeps.
+// theirs. At its height it needs about 500 bytes a request beside what the recorder keeps, what is waiting for the garbage collector
+// included (BenchmarkMillion).
 func Measure(r *Recorder, run Run) (Report, error) {
 	if err := run.check(); err != nil {
 		return Report{}, fmt.Errorf("measure run: %w", err)
@@ -36,7 +37,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m.measurePayments()
 	m.measureLedger()
 	m.measurePromotions()
-	m.account()
+	m.judgeAccounts()
 	m.measureReconciliation()
 	m.measurePhases()
 	m.drawTimeline()
@@ -55,6 +56,7 @@ type measure struct {
 	succeeded []int32   // succeeded[i] is how many of the first i attempts did
 	sent      []span    // requests by when they were sent
 	offered   []sample  // the schedule's rates
+	reported  int       // how many attempts the requests speak of
 	first     int64     // the first observation
 	last      int64     // the last
 
@@ -103,6 +105,7 @@ func (m *measure) sort() {
 	m.sent = make([]span, 0, blockSize*len(m.requests))
 	for _, block := range m.requests {
 		for i := range block {
+			m.reported += int(block[i].attempts)
 			m.sent = append(m.sent, span{block[i].sent, block[i].ended, block[i].outcome == acknowledged})
 			m.seen(block[i].sent, block[i].ended)
 		}
@@ -231,7 +234,7 @@ func counted(name Name, count int, unmeasured string) Objective {
 // measureReconciliation judges the last report that was handed in. Anything that it has left wrong misses the objective.
 func (m *measure) measureReconciliation() {
 	if len(m.report.Reconciliations) == 0 {
-		m.remark("No reconciliation was reported. Table and ledger were compared here all the same.")
+		m.remark("No reconciliation was reported.")
 		return
 	}
 	last := m.report.Reconciliations[len(m.report.Reconciliations)-1]

@@ -143,6 +143,18 @@ func TestMissingObservationIsNoPass(t *testing.T) {
 	}
 }
 
+// TestAttemptsThatNobodySawAreNoPass: the ones that are missing may be those that failed.
+func TestAttemptsThatNobodySawAreNoPass(t *testing.T) {
+	w := newWorld(t)
+	w.fault(100, 400)
+	w.load(0, 500, 10, between(100, 130, lost("timeout", 1)))
+	want(t, w.measure(), drill.NamePaymentsRTO, drill.StatusPass, 30.05)
+	w.must(w.recorder.Request(drill.Request{
+		Identity: identity(1), Amount: amount(t, "2.01", "USD"), SentAt: at(200), EndedAt: at(210), Outcome: drill.OutcomeAcknowledged, Attempts: 3, Replayed: true,
+	}))
+	want(t, w.measure(), drill.NamePaymentsRTO, drill.StatusNotMeasured, 30.05)
+}
+
 // TestRareNamesShareOne: an error text with a port number in it must not make the recorder grow, or mix up what is told apart.
 func TestRareNamesShareOne(t *testing.T) {
 	w := newWorld(t)
@@ -156,12 +168,12 @@ func TestRareNamesShareOne(t *testing.T) {
 
 func TestRunThatCannotBe(t *testing.T) {
 	for field, change := range map[string]func(*drill.Run){
-		"Banner is empty":              func(r *drill.Run) { r.Banner = "" },
-		"Objectives.RPO is -1s":        func(r *drill.Run) { r.Objectives.RPO = -time.Second },
-		"Objectives.RPO is 0; allowed": func(r *drill.Run) { r.Objectives.RPO = 0 },
-		"Sustained.For is -1s":         func(r *drill.Run) { r.Sustained.For = -time.Second },
-		"Sustained.Success is 0.4":     func(r *drill.Run) { r.Sustained.Success = 0.4 },
-		"Sustained.Sent is 2":          func(r *drill.Run) { r.Sustained.Sent = 2 },
+		"Banner is empty":                      func(r *drill.Run) { r.Banner = "" },
+		"Objectives.RPO is -1s":                func(r *drill.Run) { r.Objectives.RPO = -time.Second },
+		"Objectives.RPO is 0; allowed is more": func(r *drill.Run) { r.Objectives.RPO = 0 },
+		"Sustained.For is -1s":                 func(r *drill.Run) { r.Sustained.For = -time.Second },
+		"Sustained.Success is 0.4":             func(r *drill.Run) { r.Sustained.Success = 0.4 },
+		"Sustained.Sent is 2":                  func(r *drill.Run) { r.Sustained.Sent = 2 },
 	} {
 		w := newWorld(t)
 		change(&w.run)

@@ -109,6 +109,24 @@ func TestRTOOfTheLedgerIsNotFlattered(t *testing.T) {
 	}
 }
 
+// TestLastBreathOfTheLedgerIsNoRecovery: an interruption shorter than the RPO, so that every payment is recorded within it. What
+// the ledger that dies still records must not pass for the one that comes.
+func TestLastBreathOfTheLedgerIsNoRecovery(t *testing.T) {
+	w := newWorld(t)
+	w.fault(100, 400)
+	w.promoteAt(290)
+	w.load(0, 500, 10, func(when float64) sending {
+		switch {
+		case when >= 100 && when < 101:
+			return sending{recorded: 0.1}
+		case when >= 101 && when < 300:
+			return sending{region: west, recorded: 300 + (when-101)/100 - when}
+		}
+		return sending{region: west}
+	})
+	want(t, w.measure(), drill.NameLedgerRTO, drill.StatusPass, 200.025)
+}
+
 func TestRPOAtPromotion(t *testing.T) {
 	r := lossOfTheLedger(t).measure()
 	// Twenty payments were accepted from 98 on, 25 ms after they were sent.
@@ -183,7 +201,7 @@ func TestRPOIsNotMeasured(t *testing.T) {
 		"nothing was promoted":        func(w *world) {},
 		"led to no promotion":         func(w *world) { w.event(50, drill.Event{Kind: drill.KindPromotion, Region: west}) },
 		"not known when they were":    func(w *world) { w.promoteAt(200); w.rows[3].RecordedAt = time.Time{} },
-		"ledger was not read":         func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
+		"ledger was not handed over":  func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
 		"no payment was acknowledged": func(w *world) { w.promoteAt(200); w.recorder = eventsOnly(w) },
 	} {
 		t.Run(name, func(t *testing.T) {

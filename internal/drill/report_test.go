@@ -100,6 +100,28 @@ func TestBannerComesFirst(t *testing.T) {
 	}
 }
 
+// TestPageCallsSoundWhatWasLookedAt: nothing found is not the same as nothing there.
+func TestPageCallsSoundWhatWasLookedAt(t *testing.T) {
+	const all, some = "Every acknowledged payment is in the table", "not everything could be looked at"
+	for name, test := range map[string]struct {
+		change func(*world)
+		all    bool
+		some   bool
+	}{
+		"sound":    {func(*world) {}, true, false},
+		"unread":   {func(w *world) { w.run.Ledger = nil }, false, true},
+		"lost":     {func(w *world) { w.items = w.items[1:] }, false, false},
+		"no drill": {func(w *world) { w.recorder = &drill.Recorder{} }, false, false},
+	} {
+		w := sound(t, 50)
+		test.change(w)
+		page, _, _ := written(t, w.measure())
+		if strings.Contains(page, all) != test.all || strings.Contains(page, some) != test.some {
+			t.Errorf("%s: the page says all %v, some %v", name, strings.Contains(page, all), strings.Contains(page, some))
+		}
+	}
+}
+
 func TestHostileNames(t *testing.T) {
 	const hostile = "\"'></title></svg><script>alert(1)</script>\x1b[2J"
 	w := newWorld(t)

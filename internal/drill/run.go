@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,7 +31,8 @@ type Run struct {
 	// LedgerBefore hands over the ledger's rows before the last reconciliation and after the queues were worked off; nil: what
 	// the reconciliation has repaired is not known.
 	LedgerBefore func(each func(Row) error) error
-	// Ledger hands over the ledger's rows as they are in the end.
+	// Ledger hands over the ledger's rows as they are in the end, when the queues have been worked off and table and ledger were
+	// reconciled: what is on its way then is missing.
 	Ledger func(each func(Row) error) error
 	// Promoted hand over the rows that the promoted database had at each promotion, in the order of the promotions. Where one is
 	// missing, the final ledger's times of recording say it.
@@ -86,9 +88,9 @@ func (r *Run) check() error {
 	}
 	switch s := r.Sustained; {
 	case r.Banner == "":
-		return fmt.Errorf("Banner is empty; allowed is a line that says what the run is")
+		return errors.New("the Banner is empty; allowed is a line that says what the run is")
 	case r.Objectives.LedgerRTO > 0 && r.Objectives.RPO == 0:
-		return fmt.Errorf("Objectives.RPO is 0; allowed with a LedgerRTO is more than 0")
+		return errors.New("with Objectives.LedgerRTO, Objectives.RPO is 0; allowed is more than 0")
 	case s.Success != 0 && !(s.Success > 0.5 && s.Success <= 1):
 		return fmt.Errorf("Sustained.Success is %v; allowed is above 0.5 and up to 1", s.Success)
 	case s.Sent != 0 && !(s.Sent > 0 && s.Sent <= 1):
