@@ -71,7 +71,7 @@ type Request struct {
 	Outcome         Outcome
 	// Reason and Region are those of the last attempt.
 	Reason, Region string
-	// Attempts is how many there were, 1 or more.
+	// Attempts is how many there were, each of them an Attempt; 0 if nothing could be sent.
 	Attempts int
 	// Replayed tells that the acknowledgment was of a payment that had been accepted earlier.
 	Replayed bool

@@ -103,8 +103,8 @@ func (r *Recorder) Request(q Request) error {
 	if !ok {
 		return r.reject(&ObservationError{"request", "Amount", q.Amount.String(), "positive, with the decimals of its currency, below 10^15"})
 	}
-	if q.Attempts < 1 || q.Attempts > math.MaxUint16 {
-		return r.reject(&ObservationError{"request", "Attempts", fmt.Sprint(q.Attempts), "1 to 65535"})
+	if q.Attempts < 0 || q.Attempts > math.MaxUint16 || (q.Attempts == 0 && q.Outcome == OutcomeAcknowledged) {
+		return r.reject(&ObservationError{"request", "Attempts", fmt.Sprint(q.Attempts), "0 to 65535, and 1 or more if acknowledged"})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
