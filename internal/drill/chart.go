@@ -204,20 +204,26 @@ func (p *plotter) bar(l *lane, from, to time.Time, class, text, title string, af
 	l.Bars = append(l.Bars, b)
 }
 
-// group is the events of some kinds by name, in the order in which the names appear.
-func (p *plotter) group(kinds ...Kind) (names []string, of map[string][]Event) {
-	of = map[string][]Event{}
+// group is the events of some kinds by what they are of, in the order in which that appears.
+func (p *plotter) group(of func(Event) string, kinds ...Kind) (names []string, events map[string][]Event) {
+	events = map[string][]Event{}
 	for _, e := range p.report.Events {
 		if !slices.Contains(kinds, e.Kind) {
 			continue
 		}
-		if _, known := of[e.Name]; !known {
-			names = append(names, e.Name)
+		name := of(e)
+		if _, known := events[name]; !known {
+			names = append(names, name)
 		}
-		of[e.Name] = append(of[e.Name], e)
+		events[name] = append(events[name], e)
 	}
-	return names, of
+	return names, events
 }
+
+func byName(e Event) string { return e.Name }
+
+// byCheck is a health check with its Region: each Region has one of the same name.
+func byCheck(e Event) string { return within(e, "") }
 
 // drawLanes draws what happened: phases, faults, health, names and the plan.
 func (p *plotter) drawLanes() {
@@ -233,7 +239,7 @@ func (p *plotter) drawLanes() {
 		l = p.lane("Fault")
 		p.bar(l, f.Begins, end, "fault", f.Name, f.Name+"\n"+p.during(f.Begins, end, open), true)
 	}
-	p.states("Health: ", KindHealthCheck, func(e Event) (class, text string) {
+	p.states("Health: ", KindHealthCheck, byCheck, func(e Event) (class, text string) {
 		switch e.Result {
 		case ResultHealthy:
 			return "healthy", ""
@@ -242,15 +248,15 @@ func (p *plotter) drawLanes() {
 		}
 		return "other", e.Result
 	})
-	p.states("DNS: ", KindDNS, func(e Event) (class, text string) { return p.classOf(e.Region), e.Region })
+	p.states("DNS: ", KindDNS, byName, func(e Event) (class, text string) { return p.classOf(e.Region), e.Region })
 	p.spans("Plan: ", false, KindPlanBegins, KindPlanEnds)
 	p.spans("", true, KindStepBegins, KindStepEnds)
 	p.signs()
 }
 
 // states draws a lane for each name, whose bars last from an event to the next.
-func (p *plotter) states(label string, kind Kind, look func(Event) (class, text string)) {
-	names, of := p.group(kind)
+func (p *plotter) states(label string, kind Kind, by func(Event) string, look func(Event) (class, text string)) {
+	names, of := p.group(by, kind)
 	for _, name := range names {
 		l := p.lane(label + name)
 		for i, e := range of[name] {
@@ -266,7 +272,7 @@ func (p *plotter) states(label string, kind Kind, look func(Event) (class, text 
 
 // spans draws a lane for each name, with a bar from each beginning to its end.
 func (p *plotter) spans(label string, indent bool, begins, ends Kind) {
-	names, of := p.group(begins, ends)
+	names, of := p.group(byName, begins, ends)
 	for _, name := range names {
 		l := p.lane(label + name)
 		l.Indent = indent
@@ -304,7 +310,11 @@ func (p *plotter) span(l *lane, begin Event, end *Event) {
 		class = "step skipped"
 	}
 	text := spell(end.At.Sub(begin.At))
-	if end.Result != "" && end.Result != ResultCompleted {
+	switch end.Result {
+	case "", ResultCompleted:
+	case ResultSkipped:
+		text = end.Result
+	default:
 		text = end.Result + ", " + text
 	}
 	title := describe(begin) + "\n" + p.during(begin.At, end.At, false)

@@ -158,7 +158,7 @@ const (
 	MetricQueueDepth Metric = "queue-depth"
 	// MetricQueueAge is the age of the oldest of them, in seconds.
 	MetricQueueAge Metric = "queue-age-seconds"
-	// MetricOfferedRate is how many requests a second the schedule asks for, from now on. It has no Region.
+	// MetricOfferedRate is how many requests a second the schedule asks for, from now on; 0 when it ends. It has no Region.
 	MetricOfferedRate Metric = "offered-rate"
 )
 

@@ -226,12 +226,7 @@ func describe(e Event) string {
 		}
 		return text
 	}
-	in := func(word string) string {
-		if e.Region == "" || strings.Contains(e.Name, e.Region) {
-			return e.Name
-		}
-		return strings.TrimSpace(e.Name + " " + word + " " + e.Region)
-	}
+	in := func(word string) string { return within(e, word) }
 	switch e.Kind {
 	case KindPhase:
 		return with("phase", e.Name, e.Text)
@@ -240,7 +235,7 @@ func describe(e Event) string {
 	case KindFaultEnds:
 		return with("fault ends", e.Name, e.Text)
 	case KindHealthCheck:
-		return with("health check", e.Name, e.Result, e.Text)
+		return with("health check", in("in"), e.Result, e.Text)
 	case KindDNS:
 		return with(in("leads to"), e.Text)
 	case KindPlanBegins:
@@ -257,4 +252,12 @@ func describe(e Event) string {
 		return with("alarm", in("in"), e.Result, e.Text)
 	}
 	return with("note", e.Name, e.Text)
+}
+
+// within is an event's name with its Region, if the name does not say it.
+func within(e Event, word string) string {
+	if e.Region == "" || strings.Contains(e.Name, e.Region) {
+		return e.Name
+	}
+	return strings.Join(strings.Fields(e.Name+" "+word+" "+e.Region), " ")
 }
