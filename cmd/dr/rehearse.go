@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/budget"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/localmysql"
@@ -101,6 +102,11 @@ func newRehearseCommand(dir *string) *cobra.Command {
 					}),
 				},
 			}
+			if fault == "region-loss" { // what the computed times are about
+				if config.Run.Computed.PaymentsRTO, config.Run.Computed.LedgerRTO, err = computed(a); err != nil {
+					return err
+				}
+			}
 			if verbose {
 				config.Log = command.ErrOrStderr()
 			}
@@ -131,6 +137,27 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	flags.StringVar(&reports, "reports", "rehearsals", "folder of the reports, as HTML and as JSON")
 	flags.BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command
+}
+
+// computed is what the templates' numbers come to for a lost primary Region. People's time is not in it.
+func computed(a *assembly.Assembly) (payments, ledger *drill.Computed, err error) {
+	times, err := budget.Of(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, path := range times.Paths {
+		if path.Region != a.Settings.Regions.Primary.Name {
+			continue
+		}
+		total := path.Total()
+		switch path.Kind {
+		case budget.PaymentsLost:
+			payments = &drill.Computed{Expected: total.Expected, Worst: total.Worst}
+		case budget.LedgerLost:
+			ledger = &drill.Computed{Expected: total.Expected, Worst: total.Worst}
+		}
+	}
+	return payments, ledger, nil
 }
 
 // installation is MariaDB, if it is asked for or there, and nil for the embedded server.

@@ -141,7 +141,8 @@ type Event struct {
 	Result string `json:"result,omitempty"`
 	// Text is for the reader.
 	Text string `json:"text,omitempty"`
-	// Hits is, of a fault that begins, what it is meant to take away. A fault that is not seen to do so leaves the objective
+	// Hits is, of a fault that begins, what it is meant to take away; nothing, of one that should not be felt. A fault that is not
+	// seen to do so leaves the objective
 	// unmeasured.
 	Hits []Subject `json:"hits,omitempty"`
 }

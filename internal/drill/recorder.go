@@ -127,8 +127,6 @@ func (r *Recorder) Event(e Event) error {
 		return r.reject(&ObservationError{"event", "Name", "empty", "a name, for " + string(e.Kind)})
 	case e.Region == "" && (e.Kind == KindPromotion || e.Kind == KindDNS):
 		return r.reject(&ObservationError{"event", "Region", "empty", "a Region, for " + string(e.Kind)})
-	case e.Kind == KindFaultBegins && len(e.Hits) == 0:
-		return r.reject(&ObservationError{"event", "Hits", "empty", "what the fault is meant to take away"})
 	}
 	for _, hit := range e.Hits {
 		if hit != SubjectPayments && hit != SubjectLedger {

@@ -139,6 +139,7 @@ func (l *load) run(ctx context.Context) {
 			l.pay(context.WithoutCancel(ctx), l.clients[number%len(l.clients)], number, cents, due)
 		})
 	}
+	_ = l.recorder.Sample(drill.Sample{At: l.clock.Now(), Metric: drill.MetricOfferedRate, Value: 0})
 	l.running.Wait()
 	for _, c := range l.clients {
 		c.payments.CloseIdleConnections()
@@ -159,15 +160,15 @@ func (l *load) pay(ctx context.Context, c *client, number, cents int, due time.T
 	accepted, err := c.payments.Pay(ctx, payment.Request{Identity: id, Amount: amount})
 	request := drill.Request{
 		Identity: id, Amount: amount, SentAt: due, EndedAt: l.clock.Now(), Outcome: drill.OutcomeAcknowledged,
-		Region: accepted.Region, Attempts: max(accepted.Attempts, 1), Replayed: accepted.Replayed,
+		Region: accepted.Region, Attempts: accepted.Attempts, Replayed: accepted.Replayed,
 	}
 	if err != nil {
 		request.Outcome, request.Reason = drill.OutcomeFailed, reason(accepted.Status, err)
 		if refused, ok := errors.AsType[*paymentclient.RefusedError](err); ok {
-			request.Outcome, request.Region, request.Attempts = drill.OutcomeRefused, refused.Region, max(refused.Attempts, 1)
+			request.Outcome, request.Region, request.Attempts = drill.OutcomeRefused, refused.Region, refused.Attempts
 		}
 		if failed, ok := errors.AsType[*paymentclient.UnavailableError](err); ok {
-			request.Region, request.Attempts = failed.Region, max(failed.Attempts, 1)
+			request.Region, request.Attempts = failed.Region, failed.Attempts
 			request.Reason = reason(failed.Status, failed.Err)
 		}
 	}
