@@ -90,7 +90,6 @@ func TestObservationsThatCannotBeTrue(t *testing.T) {
 		`event: Kind is "party"`:       event(drill.Event{At: at(0), Kind: "party", Name: "x"}),
 		"event: Name is empty":         event(drill.Event{At: at(0), Kind: drill.KindPhase}),
 		"event: Region is empty":       event(drill.Event{At: at(0), Kind: drill.KindPromotion}),
-		"event: Hits is empty":         event(drill.Event{At: at(0), Kind: drill.KindFaultBegins, Name: "x"}),
 		`event: Hits is "moon"`:        event(drill.Event{At: at(0), Kind: drill.KindFaultBegins, Name: "x", Hits: []drill.Subject{"moon"}}),
 		`sample: Metric is "mood"`:     sample(drill.Sample{At: at(0), Metric: "mood"}),
 		"sample: Value is NaN":         sample(drill.Sample{At: at(0), Metric: drill.MetricQueueDepth, Value: math.NaN()}),
