@@ -23,7 +23,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse synth budget test lint preview deploy diff destroy clean
+.PHONY: help rehearse soak synth budget test lint preview deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ synth: node_modules ## Write the CloudFormation templates, with the functions' c
 
 rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
 	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
+
+soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and more
+	go run ./cmd/dr --assembly $(ASSEMBLY) soak $(REHEARSE)
 
 budget: synth ## Add up how long a recovery takes
 	@go run ./cmd/dr --assembly $(ASSEMBLY) budget

@@ -40,6 +40,7 @@ func newCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
 	root.AddCommand(
 		newRehearseCommand(&dir),
+		newSoakCommand(&dir),
 		newBudgetCommand(&dir),
 		&cobra.Command{
 			Use:   "stacks",

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/budget"
@@ -25,14 +29,118 @@ const paymentsObjective = 2 * time.Minute
 // errMissed is a rehearsal that ended, and missed an objective or could not measure one.
 var errMissed = errors.New("not every objective was met")
 
+// rehearseOptions are what rehearsals of one kind have in common.
+type rehearseOptions struct {
+	speed, rate       float64
+	clients           int
+	seed              uint64
+	database, reports string
+	log               io.Writer
+}
+
+func (o *rehearseOptions) flags(flags *pflag.FlagSet) {
+	flags.Float64Var(&o.speed, "speed", 10, "how many times as fast as AWS's own waits they pass here")
+	flags.Float64Var(&o.rate, "rate", 2, "payments a simulated second")
+	flags.IntVar(&o.clients, "clients", 12, "how many clients pay")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of everything that is random")
+	flags.StringVar(&o.database, "database", "auto", "mariadb, embedded, or auto: MariaDB if it is installed")
+	flags.StringVar(&o.reports, "reports", "rehearsals", "folder of the reports, as HTML and as JSON")
+}
+
+func (o *rehearseOptions) check() error {
+	switch {
+	case o.speed <= 0 || o.speed > 60:
+		return fmt.Errorf("--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", o.speed)
+	case o.rate <= 0 || o.rate*o.speed > 500:
+		return fmt.Errorf("--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
+	case o.clients < 1 || o.clients > 1000:
+		return fmt.Errorf("--clients is %d; allowed is 1 to 1000", o.clients)
+	}
+	return nil
+}
+
+// stage is what rehearsals run on.
+type stage struct {
+	options  rehearseOptions
+	assembly *assembly.Assembly
+	binaries map[string]string
+	folder   string
+	mariaDB  *localmysql.Installation
+	banner   string
+}
+
+// prepare reads the templates, says what of them is left out, and builds the functions.
+func (o *rehearseOptions) prepare(dir string, out io.Writer) (ready *stage, err error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	s := &stage{options: *o, binaries: map[string]string{}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.assembly, err = assembly.Load(dir); err != nil {
+		return nil, err
+	}
+	if s.mariaDB, err = installation(o.database); err != nil {
+		return nil, err
+	}
+	engine := "embedded servers of the MySQL protocol, simulated replication"
+	if s.mariaDB != nil {
+		engine = "two MariaDB servers, their own replication"
+	}
+	s.banner = fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", o.speed, engine)
+	fmt.Fprintf(out, "Not modelled, and left out:\n  %s\nBuilding the functions for this machine.\n", strings.Join(rehearsal.NotModelled(s.assembly), "\n  "))
+	if s.folder, err = os.MkdirTemp("", "dr-rehearse-"); err != nil {
+		return nil, fmt.Errorf("make temporary folder: %w", err)
+	}
+	for _, name := range []string{"processor", "relay", "ledger", "reconcile"} {
+		if s.binaries[name], err = lambdaruntime.Build(".", name, s.folder); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *stage) close() {
+	if s.mariaDB != nil {
+		s.mariaDB.Close()
+	}
+	if s.folder != "" {
+		_ = os.RemoveAll(s.folder)
+	}
+}
+
+// rehearse plays one fault. progress, if given, is where the run is shown as it goes.
+func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progress io.Writer) (drill.Report, error) {
+	o, objectives := s.options, s.assembly.Settings.Objectives
+	assumed, assumptions := rehearsal.DefaultAssumed()
+	run := drill.Run{
+		Banner: s.banner, Title: fmt.Sprintf("Rehearsal of %s, %s", fault, s.assembly.Settings.Environment),
+		Objectives: drill.Objectives{
+			PaymentsRTO: paymentsObjective, LedgerRTO: time.Duration(objectives.RTOMinutes) * time.Minute, RPO: time.Duration(objectives.RPOMinutes) * time.Minute,
+		},
+		Assumptions: append(assumptions, drill.Assumption{
+			What: "rate", Value: fmt.Sprintf("%g payments a simulated second from %d clients, on a schedule that waits for no answer", o.rate, o.clients), Source: "--rate, --clients",
+		}, drill.Assumption{What: "seed", Value: strconv.FormatUint(seed, 10), Source: "--seed"}),
+	}
+	if fault == "region-loss" { // what the computed times are about
+		var err error
+		if run.Computed.PaymentsRTO, run.Computed.LedgerRTO, err = computed(s.assembly); err != nil {
+			return drill.Report{}, err
+		}
+	}
+	return rehearsal.Rehearse(ctx, rehearsal.Config{
+		Assembly: s.assembly, ModuleDir: ".", Binaries: s.binaries, MariaDB: s.mariaDB, Fault: fault, Speed: o.speed, Rate: o.rate, Clients: o.clients,
+		Seed: seed, Assumed: assumed, Recorder: &drill.Recorder{}, Progress: progress, Log: o.log, Run: run,
+	})
+}
+
 func newRehearseCommand(dir *string) *cobra.Command {
-	var (
-		fault, reports, database string
-		speed, rate              float64
-		clients                  int
-		seed                     uint64
-		verbose                  bool
-	)
+	var options rehearseOptions
+	var fault string
+	var verbose bool
 	var faults strings.Builder
 	all := rehearsal.Scenarios()
 	for _, name := range rehearsal.FaultNames() {
@@ -47,95 +155,38 @@ func newRehearseCommand(dir *string) *cobra.Command {
 		Example: "  dr rehearse\n  dr rehearse --fault bad-deploy --speed 20\n  dr rehearse --fault chaos --seed 7",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			ctx, out := command.Context(), command.OutOrStdout()
-			a, err := assembly.Load(*dir)
-			if err != nil {
-				return err
-			}
+			out := command.OutOrStdout()
 			if !slices.Contains(rehearsal.FaultNames(), fault) {
 				return fmt.Errorf("--fault is %q; allowed is one of %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
 			}
-			if speed <= 0 || speed > 60 {
-				return fmt.Errorf("--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", speed)
-			}
-			if rate <= 0 || rate*speed > 500 {
-				return fmt.Errorf("--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", rate)
-			}
-			mariaDB, err := installation(database)
-			if err != nil {
-				return err
-			}
-			if mariaDB != nil {
-				defer mariaDB.Close()
-			}
-			fmt.Fprintf(out, "Not modelled, and left out:\n  %s\n", strings.Join(rehearsal.NotModelled(a), "\n  "))
-			binaries := map[string]string{}
-			build, err := os.MkdirTemp("", "dr-rehearse-")
-			if err != nil {
-				return fmt.Errorf("make temporary folder: %w", err)
-			}
-			defer os.RemoveAll(build)
-			fmt.Fprintln(out, "building the functions for this machine")
-			for _, name := range []string{"processor", "relay", "ledger", "reconcile"} {
-				if binaries[name], err = lambdaruntime.Build(".", name, build); err != nil {
-					return err
-				}
-			}
-			assumed, assumptions := rehearsal.DefaultAssumed()
-			engine := "embedded servers of the MySQL protocol, simulated replication"
-			if mariaDB != nil {
-				engine = "two MariaDB servers, their own replication"
-			}
-			recorder := &drill.Recorder{}
-			config := rehearsal.Config{
-				Assembly: a, ModuleDir: ".", Binaries: binaries, MariaDB: mariaDB, Fault: fault, Speed: speed, Rate: rate, Clients: clients,
-				Seed: seed, Assumed: assumed, Recorder: recorder, Progress: out,
-				Run: drill.Run{
-					Banner: fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", speed, engine),
-					Title:  fmt.Sprintf("Rehearsal of %s, %s", fault, a.Settings.Environment),
-					Objectives: drill.Objectives{
-						PaymentsRTO: paymentsObjective, LedgerRTO: time.Duration(a.Settings.Objectives.RTOMinutes) * time.Minute,
-						RPO: time.Duration(a.Settings.Objectives.RPOMinutes) * time.Minute,
-					},
-					Assumptions: append(assumptions, drill.Assumption{
-						What: "rate", Value: fmt.Sprintf("%g payments a simulated second from %d clients, on a schedule that waits for no answer", rate, clients), Source: "--rate, --clients",
-					}),
-				},
-			}
-			if fault == "region-loss" { // what the computed times are about
-				if config.Run.Computed.PaymentsRTO, config.Run.Computed.LedgerRTO, err = computed(a); err != nil {
-					return err
-				}
-			}
 			if verbose {
-				config.Log = command.ErrOrStderr()
+				options.log = command.ErrOrStderr()
 			}
-			report, err := rehearsal.Rehearse(ctx, config)
+			ready, err := options.prepare(*dir, out)
 			if err != nil {
 				return err
 			}
-			if err := writeReports(reports, fault, report); err != nil {
+			defer ready.close()
+			report, err := ready.rehearse(command.Context(), fault, options.seed, out)
+			if err != nil {
+				return err
+			}
+			if err := writeReports(options.reports, fault, report); err != nil {
 				return err
 			}
 			if err := report.WriteText(out, drill.Colour(out)); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}
-			fmt.Fprintf(out, "\nThe report: %s\n", filepath.Join(reports, fault+".html"))
+			fmt.Fprintf(out, "\nThe report: %s\n", filepath.Join(options.reports, fault+".html"))
 			if report.Status != drill.StatusPass {
 				return errMissed
 			}
 			return nil
 		},
 	}
-	flags := command.Flags()
-	flags.StringVar(&fault, "fault", "region-loss", "what goes wrong; see above")
-	flags.Float64Var(&speed, "speed", 10, "how many times as fast as AWS's own waits they pass here")
-	flags.Float64Var(&rate, "rate", 2, "payments a simulated second")
-	flags.IntVar(&clients, "clients", 12, "how many clients pay")
-	flags.Uint64Var(&seed, "seed", 1, "seed of everything that is random")
-	flags.StringVar(&database, "database", "auto", "mariadb, embedded, or auto: MariaDB if it is installed")
-	flags.StringVar(&reports, "reports", "rehearsals", "folder of the reports, as HTML and as JSON")
-	flags.BoolVar(&verbose, "verbose", false, "show what the functions log")
+	options.flags(command.Flags())
+	command.Flags().StringVar(&fault, "fault", "region-loss", "what goes wrong; see above")
+	command.Flags().BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command
 }
 
