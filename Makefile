@@ -7,6 +7,8 @@ ENV ?= dev
 FAULT ?= region-loss
 REHEARSE ?=
 
+# What npm writes when all is there: an installation that was broken off is done again.
+PACKAGES := node_modules/.package-lock.json
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out
 
@@ -28,7 +30,7 @@ export NODE_OPTIONS += --v8-pool-size=1
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-synth: node_modules ## Write the CloudFormation templates, with the functions' code, to cdk.out
+synth: $(PACKAGES) ## Write the CloudFormation templates, with the functions' code, to cdk.out
 	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
 	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
 
@@ -41,11 +43,11 @@ soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and mo
 budget: synth ## Add up how long a recovery takes
 	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
 
-test: node_modules ## Run all tests, the real function binaries among them
+test: $(PACKAGES) ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...
 	go test .
 
-lint: node_modules ## Check format, code and templates
+lint: $(PACKAGES) ## Check format, code and templates
 	@unformatted=$$(gofmt -l app.go *_test.go cmd constructs functions internal stacks); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
@@ -60,15 +62,15 @@ deploy: synth ## Deploy the three stacks, after finding out whether that can end
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
 	$(CDK) deploy --app $(ASSEMBLY) --all
 
-diff: node_modules ## Show what a deployment would change
+diff: $(PACKAGES) ## Show what a deployment would change
 	$(CDK) diff --context env=$(ENV)
 
-destroy: node_modules ## Delete the three stacks, in the order that Aurora needs
+destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs
 	$(CDK) destroy --context env=$(ENV) --all
 
 clean: ## Remove what was generated
 	rm -rf $(ASSEMBLY) .venv node_modules
 
-node_modules: package.json package-lock.json
+$(PACKAGES): package.json package-lock.json
 	npm ci --no-audit --no-fund
-	@touch node_modules
+	@touch $@

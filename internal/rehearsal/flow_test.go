@@ -167,13 +167,16 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 	acceptInThePast(t, table, p, tableName, past)
 	var sent atomic.Int32
 	away := make(chan struct{})
-	go func() { // the database goes away when a third has been sent, and comes back when two thirds have
+	// The database goes away when a third has been sent, and comes back when two thirds have, or after an hour of the queues'
+	// time: after two, a message is a dead letter.
+	go func() {
 		defer close(away)
+		const longest = time.Hour / speed
 		for _, step := range []struct {
 			after int32
 			down  bool
 		}{{int32(payments / 3), true}, {int32(2 * payments / 3), false}} {
-			for sent.Load() < step.after {
+			for waiting := time.Now(); sent.Load() < step.after && (step.down || time.Since(waiting) < longest); {
 				if sleep(ctx, 5*time.Millisecond) != nil {
 					return
 				}
