@@ -40,8 +40,8 @@ func (m *measure) measurePayments() {
 		unmeasured = "no attempt was observed"
 	case m.reported > len(m.byTime):
 		unmeasured = fmt.Sprintf("the requests speak of %d attempts, and %d were observed", m.reported, len(m.byTime))
-	case len(hit) == 0 && !m.executions():
-		unmeasured = "no fault that hits payments was injected, and the plan was not executed"
+	case len(m.faults) == 0 && !m.executions():
+		unmeasured = "no fault was injected, and the plan was not executed"
 	}
 	for k := range hit {
 		hit[k].first = m.firstOf(hit[k])

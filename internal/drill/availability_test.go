@@ -319,6 +319,38 @@ func TestObjectiveThatIsNotPromisedIsNotJudged(t *testing.T) {
 	want(t, w.measure(), drill.NamePaymentsRTO, drill.StatusNotJudged, 87.05)
 }
 
+func TestTimeThatIsNotPutToTheTest(t *testing.T) {
+	untried := []drill.Name{drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameRPO}
+	t.Run("is not judged if it cannot be measured", func(t *testing.T) {
+		w := newWorld(t)
+		w.run.Untried = untried
+		w.event(100, drill.Event{Kind: drill.KindFaultBegins, Name: "partition", Region: east, Hits: []drill.Subject{}})
+		w.event(300, drill.Event{Kind: drill.KindFaultEnds, Name: "partition", Region: east})
+		w.load(0, 500, 10, steady)
+		r := w.measure()
+		want(t, r, drill.NamePaymentsRTO, drill.StatusPass, 0)
+		want(t, r, drill.NameLedgerRTO, drill.StatusNotJudged, -1)
+		want(t, r, drill.NameRPO, drill.StatusNotJudged, -1)
+	})
+	t.Run("is judged if it is measured", func(t *testing.T) {
+		w := newWorld(t)
+		w.run.Untried = untried
+		w.event(100, drill.Event{Kind: drill.KindFaultBegins, Name: "partition", Region: east})
+		w.event(400, drill.Event{Kind: drill.KindFaultEnds, Name: "partition", Region: east})
+		w.load(0, 600, 10, between(100, 400, lost("timeout", 1)))
+		if r := w.measure(); r.Status != drill.StatusFail || objective(t, r, drill.NamePaymentsRTO).Status != drill.StatusFail {
+			t.Errorf("%s, payments %+v", r.Status, objective(t, r, drill.NamePaymentsRTO))
+		}
+	})
+	t.Run("otherwise is not measured", func(t *testing.T) {
+		w := newWorld(t)
+		w.load(0, 500, 10, steady)
+		r := w.measure()
+		want(t, r, drill.NamePaymentsRTO, drill.StatusNotMeasured, -1)
+		want(t, r, drill.NameRPO, drill.StatusNotMeasured, -1)
+	})
+}
+
 func TestMeasuredBeyondTheComputedWorstIsRemarked(t *testing.T) {
 	w := newWorld(t)
 	w.fault(100, 400, drill.SubjectPayments)

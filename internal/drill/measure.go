@@ -204,6 +204,8 @@ func (m *measure) timed(name Name, limit time.Duration, computed *Computed, meas
 	switch {
 	case limit > 0 && measured != nil && *measured > limit:
 		o.Status = StatusFail
+	case measured == nil && slices.Contains(m.run.Untried, name):
+		o.Status = StatusNotJudged
 	case unmeasured != "" || measured == nil:
 		o.Status = StatusNotMeasured
 	case limit == 0:

@@ -39,6 +39,9 @@ type Run struct {
 	Promoted []func(each func(Row) error) error
 	// Reconciliations are their reports, in the order of time.
 	Reconciliations []reconcile.Report
+	// Untried are the times that nothing in the run puts to the test, such as the RPO where nothing is to be promoted. That one
+	// cannot be measured is then no fault of the run; one that is measured is judged like any other.
+	Untried []Name
 }
 
 // Objectives are the promised times; zero: nothing is promised, and the time is measured and not judged.

@@ -457,7 +457,7 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 		}
 	}
 	run := r.config.Run
-	run.LedgerBefore = before
+	run.LedgerBefore, run.Untried = before, scenarios[r.config.Fault].untried
 	if run.Ledger, err = r.rows(ctx, writer); err != nil {
 		return drill.Report{}, err
 	}
