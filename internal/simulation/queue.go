@@ -34,8 +34,13 @@ type QueueConfig struct {
 
 // Queue simulates a standard queue: at-least-once delivery without an order ("Amazon SQS at-least-once delivery"), visibility
 // timeout ("Amazon SQS visibility timeout") and redrive to a dead-letter queue ("Using dead-letter queues in Amazon SQS";
-// all Amazon SQS Developer Guide). A receipt handle is good until the message is received again, which is the stricter
-// reading. It may be used concurrently.
+// all Amazon SQS Developer Guide). A message moves with the receive that would be one too many, which does not get it, and
+// keeps its id, its time of sending and its count of receives, which is one over all queues ("Setting-up dead-letter queue
+// retention in Amazon SQS", same guide; "ReceiveMessage", Amazon SQS API Reference).
+//
+// A receipt handle is good until the message is received again. Of an older one the service says that the deletion succeeds
+// and that the message may stay ("DeleteMessage", same reference): here it stays, and the caller is told. It may be used
+// concurrently.
 type Queue struct {
 	config  QueueConfig
 	region  string
@@ -56,9 +61,10 @@ type message struct {
 	attributes map[string]events.SQSMessageAttribute
 	sent       time.Time
 	first      time.Time
-	received   int
-	visible    time.Time
-	duplicated bool
+	// received counts all receives, elsewhere those of them in the queues that the message was in before.
+	received, elsewhere int
+	visible             time.Time
+	duplicated          bool
 }
 
 // NewQueue is an empty queue.
@@ -98,7 +104,10 @@ func (q *Queue) add(m *message) {
 	} else if q.byID[m.id] != nil {
 		m.id += "-" + strconv.Itoa(q.sent)
 	}
-	m.sent, m.visible, m.place = now, now, len(q.messages)
+	if m.sent.IsZero() {
+		m.sent = now
+	}
+	m.visible, m.place = now, len(q.messages)
 	q.messages = append(q.messages, m)
 	q.byID[m.id] = m
 	q.mu.Unlock()
@@ -131,12 +140,12 @@ func (q *Queue) Receive(max int) []events.SQSMessage {
 		m := visible[i]
 		visible[i] = visible[len(visible)-1]
 		visible = visible[:len(visible)-1]
-		if q.config.MaxReceiveCount > 0 && q.config.DeadLetter != nil && m.received >= q.config.MaxReceiveCount {
+		if q.config.MaxReceiveCount > 0 && q.config.DeadLetter != nil && m.received-m.elsewhere >= q.config.MaxReceiveCount {
 			q.remove(m)
 			dead = append(dead, m)
 			continue
 		}
-		if m.received++; m.received == 1 {
+		if m.received++; m.received-m.elsewhere == 1 {
 			m.first = now
 		}
 		m.visible = now.Add(q.config.VisibilityTimeout)
@@ -147,7 +156,9 @@ func (q *Queue) Receive(max int) []events.SQSMessage {
 	}
 	q.mu.Unlock()
 	for _, m := range dead {
-		q.config.DeadLetter.add(&message{id: m.id, body: m.body, attributes: m.attributes})
+		q.config.DeadLetter.add(&message{
+			id: m.id, body: m.body, attributes: m.attributes, sent: m.sent, received: m.received, elsewhere: m.received,
+		})
 	}
 	return received
 }
@@ -204,6 +215,9 @@ func (q *Queue) message(m *message) events.SQSMessage {
 // ErrReceipt is the error of a receipt handle that is no longer good.
 var ErrReceipt = errors.New("the receipt handle is no longer good")
 
+// ErrNotInFlight is the error of a message that is visible, so that its visibility cannot be changed.
+var ErrNotInFlight = errors.New("the message is not in flight")
+
 // find is the message of a receipt handle. The caller holds the lock.
 func (q *Queue) find(receipt string) (*message, error) {
 	id, count, _ := strings.Cut(receipt, "#")
@@ -231,7 +245,8 @@ func (q *Queue) Delete(receipt string) error {
 	return nil
 }
 
-// ChangeVisibility hides a received message for a time from now on. The error is ErrReceipt.
+// ChangeVisibility hides a received message for a time from now on, until it is received again. The error is ErrReceipt, or
+// ErrNotInFlight once the timeout is over ("ChangeMessageVisibility", Amazon SQS API Reference).
 func (q *Queue) ChangeVisibility(receipt string, timeout time.Duration) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -239,7 +254,11 @@ func (q *Queue) ChangeVisibility(receipt string, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
-	m.visible = q.clock.Now().Add(timeout)
+	now := q.clock.Now()
+	if !m.visible.After(now) {
+		return ErrNotInFlight
+	}
+	m.visible = now.Add(timeout)
 	q.changes.changed()
 	return nil
 }
