@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -35,7 +36,7 @@ type QueueMappingConfig struct {
 // QueueMapping simulates the event source mapping of a queue: messages are deleted when the function has succeeded, all or
 // those that it does not report; the others become visible again after the visibility timeout ("Creating and configuring an
 // Amazon SQS event source mapping" and "Handling errors for an SQS event source in Lambda", AWS Lambda Developer Guide). An
-// answer that cannot be read fails the whole batch.
+// answer that cannot be read, or reports a message that the batch has not, fails the whole batch.
 type QueueMapping struct {
 	config  QueueMappingConfig
 	changes signal
@@ -139,19 +140,46 @@ func (m *QueueMapping) failures(messages []events.SQSMessage, answer []byte) (ma
 	if !m.config.ReportBatchItemFailures || len(answer) == 0 {
 		return failed, nil
 	}
-	var response events.SQSEventResponse
-	if err := json.Unmarshal(answer, &response); err != nil {
-		return nil, fmt.Errorf("read the function's answer: %w", err)
+	ids, err := batchItemFailures(answer)
+	if err != nil {
+		return nil, err
 	}
 	known := map[string]bool{}
 	for _, message := range messages {
 		known[message.MessageId] = true
 	}
-	for _, failure := range response.BatchItemFailures {
-		if !known[failure.ItemIdentifier] {
-			return nil, fmt.Errorf("read the function's answer: no message %q in the batch", failure.ItemIdentifier)
+	for _, id := range ids {
+		if !known[id] {
+			return nil, fmt.Errorf("read the function's answer: no message %q in the batch", id)
 		}
-		failed[failure.ItemIdentifier] = true
+		failed[id] = true
 	}
 	return failed, nil
+}
+
+// batchItemFailures reads which items a function's answer reports as failed: the ids of messages or the numbers of records.
+// An item whose id is empty, missing or under another name fails the whole batch ("Handling errors for an SQS event source in
+// Lambda", and "Configuring partial batch response with DynamoDB and Lambda", AWS Lambda Developer Guide). Names are taken as
+// they are written; encoding/json would take them in any case for a structure's. Of a list under another name the pages do not
+// say what it is: here it is none and all is done, which is harder on the functions.
+func batchItemFailures(answer []byte) ([]string, error) {
+	var response map[string]json.RawMessage
+	if err := json.Unmarshal(answer, &response); err != nil {
+		return nil, fmt.Errorf("read the function's answer: %w", err)
+	}
+	list, ok := response["batchItemFailures"]
+	if !ok {
+		return nil, nil
+	}
+	var items []map[string]json.RawMessage
+	if err := json.Unmarshal(list, &items); err != nil {
+		return nil, fmt.Errorf("read the function's answer: %w", err)
+	}
+	ids := make([]string, len(items))
+	for i, item := range items {
+		if json.Unmarshal(item["itemIdentifier"], &ids[i]) != nil || ids[i] == "" {
+			return nil, errors.New("read the function's answer: an item without an itemIdentifier")
+		}
+	}
+	return ids, nil
 }

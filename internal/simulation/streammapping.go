@@ -249,13 +249,13 @@ func (m *StreamMapping) invoke(ctx context.Context, batch []placed) (done int, e
 	if !m.config.ReportBatchItemFailures || len(answer) == 0 {
 		return len(batch), nil
 	}
-	var response events.DynamoDBEventResponse
-	if err := json.Unmarshal(answer, &response); err != nil {
-		return 0, fmt.Errorf("read the function's answer: %w", err)
+	numbers, err := batchItemFailures(answer)
+	if err != nil {
+		return 0, err
 	}
 	reported := map[string]bool{}
-	for _, failure := range response.BatchItemFailures {
-		reported[failure.ItemIdentifier] = true
+	for _, number := range numbers {
+		reported[number] = true
 	}
 	lowest := len(batch)
 	for i, one := range batch {
