@@ -3,10 +3,12 @@
 // package eventbus. It is built to lose parts in the middle of work, and to be run whole under the race detector.
 //
 // What defines the behaviour of each part is named with it, by the page's name in AWS's documentation. Where a page leaves a
-// case open, the part does what is harder on the functions, and says so.
+// case open, the part does what is harder on the functions, and says so. Package conformance holds the parts against the pages
+// and against an emulator of AWS.
 //
 // Not simulated: permissions, encryption, quotas, batching windows, retention periods, the age limit of stream records,
-// several batches of one shard at a time, splitting shards, message timers, and queues other than standard ones.
+// several batches of one shard at a time, splitting shards, message timers, the twelve hours that a message may be
+// hidden at most, and queues other than standard ones.
 package simulation
 
 import (

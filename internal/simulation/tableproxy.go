@@ -55,7 +55,9 @@ type TableProxyConfig struct {
 // TableProxy simulates the replicas of a global table with strong multi-Region consistency in front of one real DynamoDB API:
 // all replicas have the same items, and each write is in every replica's stream, once ("Global tables: multi-active,
 // multi-Region replication" and "Change data capture for DynamoDB Streams", Amazon DynamoDB Developer Guide). A write that
-// changes nothing is in no stream. Items are written with PutItem only; any other write is refused.
+// changes nothing is in no stream (same page). Items are compared as they are written: to DynamoDB the number 1.0 is 1 and a
+// set has no order, so that here a stream may have a MODIFY too many, which is harder on the functions, and never one too few.
+// Items are written with PutItem only; any other write is refused.
 //
 // The API itself tells with each write what was there before, so that an item that is new is one INSERT, whoever else writes
 // it at the same time. What the API wrote without being able to answer is lost for the streams; the API is in memory beside
