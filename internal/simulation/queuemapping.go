@@ -158,10 +158,11 @@ func (m *QueueMapping) failures(messages []events.SQSMessage, answer []byte) (ma
 }
 
 // batchItemFailures reads which items a function's answer reports as failed: the ids of messages or the numbers of records.
-// An item whose id is empty, missing or under another name fails the whole batch ("Handling errors for an SQS event source in
-// Lambda", and "Configuring partial batch response with DynamoDB and Lambda", AWS Lambda Developer Guide). Names are taken as
-// they are written; encoding/json would take them in any case for a structure's. Of a list under another name the pages do not
-// say what it is: here it is none and all is done, which is harder on the functions.
+// An item whose id is missing or under another name is an error, and an empty or null id is that of no item: either fails the
+// whole batch ("Handling errors for an SQS event source in Lambda", and "Configuring partial batch response with DynamoDB and
+// Lambda", AWS Lambda Developer Guide). Names are taken as they are written; encoding/json would take a structure's in any
+// case. Of a list under another name the pages do not say what it is: here it is none and all is done, which is harder on the
+// functions.
 func batchItemFailures(answer []byte) ([]string, error) {
 	var response map[string]json.RawMessage
 	if err := json.Unmarshal(answer, &response); err != nil {
@@ -177,7 +178,7 @@ func batchItemFailures(answer []byte) ([]string, error) {
 	}
 	ids := make([]string, len(items))
 	for i, item := range items {
-		if json.Unmarshal(item["itemIdentifier"], &ids[i]) != nil || ids[i] == "" {
+		if json.Unmarshal(item["itemIdentifier"], &ids[i]) != nil {
 			return nil, errors.New("read the function's answer: an item without an itemIdentifier")
 		}
 	}
