@@ -25,7 +25,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget test lint preview deploy diff destroy clean
+.PHONY: help rehearse soak synth budget cost test lint preview deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and mo
 
 budget: synth ## Add up how long a recovery takes
 	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
+
+cost: synth ## Add up what a month and what a million payments cost
+	@go run ./cmd/dr --assembly $(ASSEMBLY) cost --env $(ENV)
 
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...

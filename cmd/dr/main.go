@@ -42,6 +42,7 @@ func newCommand() *cobra.Command {
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),
+		newCostCommand(&dir),
 		&cobra.Command{
 			Use:   "stacks",
 			Short: "List the synthesized stacks",

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/cost"
+)
+
+// newCostCommand adds up what an environment costs. dir is where the templates are, known when the command runs.
+func newCostCommand(dir *string) *cobra.Command {
+	var asJSON bool
+	var environment string
+	usage := cost.DefaultUsage()
+	command := &cobra.Command{
+		Use:   "cost",
+		Short: "Add up what a month without payments costs, and what a million payments cost",
+		Long: "Add up, from the synthesized templates and a dated list of AWS's prices, what an environment costs a month when nobody\n" +
+			"pays, and what a million payments cost: service by service, each price with its source and each guess named. At list\n" +
+			"prices, without free tiers, discounts and taxes. AWS is not asked. Regions without prices are an error.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := assembly.Load(*dir)
+			if err != nil {
+				return err
+			}
+			if environment != "" && environment != a.Settings.Environment {
+				return fmt.Errorf("add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
+			}
+			report, err := cost.Make(a, usage)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				return report.WriteTable(command.OutOrStdout())
+			}
+			encoder := json.NewEncoder(command.OutOrStdout())
+			encoder.SetIndent("", "  ")
+			encoder.SetEscapeHTML(false)
+			return encoder.Encode(report)
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVar(&asJSON, "json", false, "print JSON, with every row of each Region; amounts are decimal numbers as strings")
+	flags.StringVar(&environment, "env", "", "the environment that the templates have to be of")
+	flags.Int64Var(&usage.TableGB, "table-gb", usage.TableGB, "GB that the session table holds, its index included")
+	flags.Int64Var(&usage.DatabaseGB, "database-gb", usage.DatabaseGB, "GB that the database holds")
+	flags.Int64Var(&usage.CheckersPerRegion, "checkers", usage.CheckersPerRegion, "health checkers of Route 53 in each Region of a check")
+	return command
+}

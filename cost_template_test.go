@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"payments-dr/internal/cost"
+)
+
+// costOf is what an environment costs, with levers, and as it is printed.
+func costOf(t *testing.T, env string) (cost.Report, string) {
+	t.Helper()
+	report, err := cost.Make(synthesized[env], cost.DefaultUsage())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	if err := report.WriteTable(&printed); err != nil {
+		t.Fatal(err)
+	}
+	return report, printed.String()
+}
+
+// TestCostIsDocumentedAsPrinted holds docs/cost.md to what dr cost prints.
+func TestCostIsDocumentedAsPrinted(t *testing.T) {
+	document, err := os.ReadFile("docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range []string{envDev, envProd} {
+		report, printed := costOf(t, env)
+		if sentence := fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)); !strings.Contains(string(readme), sentence) {
+			t.Errorf("README.md does not say that %s", sentence)
+		}
+		if sentence := fmt.Sprintf("a million payments are $%s", cost.Total(report.Million).Text(0)); !strings.Contains(string(readme), sentence) {
+			t.Errorf("README.md does not say that %s", sentence)
+		}
+		if !strings.Contains(string(document), "\n```\n"+printed+"```\n") {
+			t.Errorf("docs/cost.md does not have what make cost ENV=%s prints; paste it", env)
+		}
+	}
+	for _, types := range []map[string]string{cost.Priced, cost.Free} {
+		for kind, why := range types {
+			if row := "| `" + kind + "` | " + why + " |\n"; !strings.Contains(string(document), row) {
+				t.Errorf("docs/cost.md has no row %s", row)
+			}
+		}
+	}
+}
+
+func TestEveryResourceIsPricedOrKnownToBeFree(t *testing.T) {
+	found := map[string]bool{"AWS::CDK::Metadata": true} // the CDK's command adds it, and no test runs that
+	for env, a := range synthesized {
+		for _, stack := range a.Stacks {
+			for id, resource := range stack.Template.Resources {
+				_, priced := cost.Priced[resource.Type]
+				_, free := cost.Free[resource.Type]
+				if priced == free {
+					t.Errorf("%s: %s of %s: %s is priced %v and free %v: want one of them", env, id, stack.Name, resource.Type, priced, free)
+				}
+				found[resource.Type] = true
+			}
+		}
+	}
+	for _, types := range []map[string]string{cost.Priced, cost.Free} {
+		for kind := range types {
+			if !found[kind] {
+				t.Errorf("%s is in a table and in no template", kind)
+			}
+		}
+	}
+	for _, env := range []string{envDev, envProd} {
+		if report, _ := costOf(t, env); len(report.NotPriced) > 0 {
+			t.Errorf("%s: not priced: %v", env, report.NotPriced)
+		}
+	}
+}
+
+// TestEveryPriceIsUsed lets no price grow old unseen. Those of instances are there for the settings to choose among, and those of
+// interface endpoints for a network without NAT gateways.
+func TestEveryPriceIsUsed(t *testing.T) {
+	used := map[string]bool{"vpc.interface-endpoint": true}
+	for _, env := range []string{envDev, envProd} {
+		report, _ := costOf(t, env)
+		for _, row := range slices.Concat(report.Idle, report.Million) {
+			used[row.Price] = true
+		}
+	}
+	prices, err := cost.Published()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, price := range prices.Prices {
+		if !used[price.Key] && !strings.HasPrefix(price.Key, "aurora.instance.") {
+			t.Errorf("nothing costs %s", price.Key)
+		}
+	}
+}
+
+func TestInstanceClassChangesTheInstancesAlone(t *testing.T) {
+	before, _ := costOf(t, envProd)
+	a := copyOf(t, envProd)
+	for _, stack := range a.Stacks {
+		for _, resource := range stack.Template.Resources {
+			if resource.Type == "AWS::RDS::DBInstance" {
+				resource.Properties["DBInstanceClass"] = "db.r5.xlarge"
+			}
+		}
+	}
+	after, err := cost.Of(a, cost.DefaultUsage())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := func(rows []cost.Row) (others []cost.Row, instances cost.Decimal) {
+		for _, row := range rows {
+			if strings.HasPrefix(row.What, "instances db.") {
+				instances = instances.Plus(row.USD)
+			} else {
+				others = append(others, row)
+			}
+		}
+		return others, instances
+	}
+	rows, was := rest(before.Idle)
+	others, is := rest(after.Idle)
+	if was.Sign() <= 0 || is.Cmp(was.Plus(was)) != 0 {
+		t.Errorf("instances of twice the size cost %s, and were %s", is.Text(2), was.Text(2))
+	}
+	if !slices.EqualFunc(rows, others, func(x, y cost.Row) bool {
+		return x.What == y.What && x.Region == y.Region && x.USD.Cmp(y.USD) == 0
+	}) {
+		t.Error("other rows have changed")
+	}
+}
+
+func TestCostOfARegionWithoutPricesIsAnError(t *testing.T) {
+	_, err := cost.Make(synthesized[envEurope], cost.DefaultUsage())
+	if err == nil {
+		t.Fatal("Regions of Europe have prices")
+	}
+	for _, region := range []string{"eu-west-1", "eu-central-1"} {
+		if !strings.Contains(err.Error(), "there are no prices for "+region+", only for us-east-1 and us-west-2") {
+			t.Errorf("%s: %v", region, err)
+		}
+	}
+}
