@@ -89,7 +89,9 @@ func NewEventualTable(config EventualTableConfig) *EventualTable {
 }
 
 // Replica serves the DynamoDB API of one Region's replica.
-func (t *EventualTable) Replica(region string) http.Handler { return t.replicas[region].Replica(region) }
+func (t *EventualTable) Replica(region string) http.Handler {
+	return t.replicas[region].Replica(region)
+}
 
 // Close ends the replication, with what was not copied, and drops the connections to the APIs.
 func (t *EventualTable) Close() {

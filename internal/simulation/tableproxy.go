@@ -71,8 +71,8 @@ type TableProxy struct {
 
 // put is a PutItem that was done.
 type put struct {
-	call      *http.Request
-	body      map[string]json.RawMessage
+	call       *http.Request
+	body       map[string]json.RawMessage
 	keys, item map[string]events.DynamoDBAttributeValue
 }
 
@@ -85,6 +85,9 @@ func NewTableProxy(config TableProxyConfig) *TableProxy {
 
 // Close drops the connections to the API.
 func (p *TableProxy) Close() { p.client.CloseIdleConnections() }
+
+// Wait waits for nothing: a write is in every replica when it is acknowledged.
+func (p *TableProxy) Wait(context.Context) error { return nil }
 
 // reply is an answer of the API.
 type reply struct {
