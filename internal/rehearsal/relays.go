@@ -35,15 +35,11 @@ type accepted struct {
 
 // delivered is told each attempt to deliver an event. An event keeps the Region of the bus that it was put on.
 func (r *relays) delivered(d eventbus.Delivery) {
-	var detail struct {
-		SessionID     string `json:"session_id"`
-		TransactionID string `json:"transaction_id"`
-		Region        string `json:"region"`
-	}
-	if json.Unmarshal(d.Event.Detail, &detail) != nil || detail.TransactionID == "" {
+	p, err := payment.ParseEventDetail(d.Event.Detail)
+	if err != nil {
 		return // no payment
 	}
-	one := accepted{payment.Identity{SessionID: detail.SessionID, TransactionID: detail.TransactionID}, detail.Region}
+	one := accepted{p.Identity, p.Region}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {

@@ -149,6 +149,9 @@ func (q *Queue) Receive(max int) []events.SQSMessage {
 	for _, m := range dead {
 		q.config.DeadLetter.add(&message{id: m.id, body: m.body, attributes: m.attributes})
 	}
+	if len(dead) > 0 {
+		q.changes.changed()
+	}
 	return received
 }
 
