@@ -16,6 +16,7 @@ func TestWhatIsBrokenFailsARunThatLosesNothing(t *testing.T) {
 		t.Fatalf("%s before anything is broken", report.Status)
 	}
 	w.run.Broken = []string{broken}
+	w.run.Remarks = []string{"nobody has lost anything"}
 	report := w.measure()
 	if report.Status != drill.StatusFail {
 		t.Errorf("status %s", report.Status)
@@ -35,7 +36,8 @@ func TestWhatIsBrokenFailsARunThatLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, out := range map[string]string{"text": text.String(), "HTML": page.String()} {
-		if !strings.Contains(out, "the platform is broken; ") || !strings.Contains(out, broken) || !strings.Contains(out, "FAIL") {
+		if !strings.Contains(out, "the platform is broken; ") || !strings.Contains(out, broken) || !strings.Contains(out, "FAIL") ||
+			!strings.Contains(out, "nobody has lost anything") {
 			t.Errorf("the %s does not say it:\n%s", name, out[:min(len(out), 1500)])
 		}
 	}

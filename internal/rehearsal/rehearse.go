@@ -131,8 +131,8 @@ type rehearsal struct {
 	checkers        http.Client
 	// over is whether everything has been observed: what follows is not on the timeline.
 	over bool
-	// broken is what was found to be broken in the platform.
-	broken []string
+	// broken is what was found to be broken in the platform, remarks what a reader has to know beside the numbers.
+	broken, remarks []string
 }
 
 // Rehearse runs the platform of the assembly under load, lets the fault happen, does what the runbook says, and measures. The
@@ -488,6 +488,7 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	r.mu.Lock()
 	run.Promoted, run.Reconciliations = slices.Clone(r.promoted), slices.Clone(r.reconciliations)
 	r.mu.Unlock()
+	run.Remarks = append(run.Remarks, r.remarks...)
 	run.Broken = append(slices.Clone(r.broken), r.platform.relays.faults()...)
 	return drill.Measure(r.config.Recorder, run)
 }

@@ -190,6 +190,8 @@ func (r *rehearsal) survive(ctx context.Context) error {
 		r.note("%s", found)
 		if r.consistency == settings.ConsistencyStrong {
 			r.broken = append(r.broken, found+", although it is strongly consistent")
+		} else {
+			r.remarks = append(r.remarks, found+": it is eventually consistent. They are there again since that Region is back; had it not come back, they would be lost")
 		}
 	}
 	return nil
