@@ -29,6 +29,9 @@ const paymentsObjective = 2 * time.Minute
 // errMissed is a rehearsal that ended, and missed an objective or could not measure one.
 var errMissed = errors.New("not every objective was met")
 
+// errBroken is a rehearsal that ended, and found the platform broken, whatever the objectives.
+var errBroken = errors.New("the platform is broken")
+
 // rehearseOptions are what rehearsals of one kind have in common.
 type rehearseOptions struct {
 	speed, rate       float64
@@ -150,7 +153,8 @@ func newRehearseCommand(dir *string) *cobra.Command {
 		Use:   "rehearse",
 		Short: "Lose a Region on this machine, and prove what was lost",
 		Long: "Run both Regions on this machine, from the synthesized templates and the functions' real code around a simulated AWS;\n" +
-			"send payments, let something go wrong, do what the runbook says, and measure. Exit status 1 if an objective is missed.\n\n" +
+			"send payments, let something go wrong, do what the runbook says, and measure. Exit status 1 if an objective is missed\n" +
+			"or the platform is broken.\n\n" +
 			"Run it in the project's folder. The faults:\n" + faults.String(),
 		Example: "  dr rehearse\n  dr rehearse --fault bad-deploy --speed 20\n  dr rehearse --fault chaos --seed 7",
 		Args:    cobra.NoArgs,
@@ -178,6 +182,9 @@ func newRehearseCommand(dir *string) *cobra.Command {
 				return fmt.Errorf("write report: %w", err)
 			}
 			fmt.Fprintf(out, "\nThe report: %s\n", filepath.Join(options.reports, fault+".html"))
+			if len(report.Broken) > 0 {
+				return errBroken
+			}
 			if report.Status != drill.StatusPass {
 				return errMissed
 			}

@@ -22,7 +22,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m := &measure{
 		run: run, rule: run.Sustained.orDefault(), observations: o,
 		report: Report{
-			Banner: run.Banner, Version: Version, Title: run.Title, Remarks: []string{}, Faults: []Fault{}, Interruptions: []Interruption{},
+			Banner: run.Banner, Version: Version, Title: run.Title, Broken: run.Broken, Remarks: append([]string{}, run.Remarks...), Faults: []Fault{}, Interruptions: []Interruption{},
 			Promotions: []Promotion{}, Phases: []Phase{}, Findings: []Findings{},
 			Reconciliations: append(run.Reconciliations[:0:0], run.Reconciliations...), Assumptions: append([]Assumption{}, run.Assumptions...),
 		},
@@ -271,5 +271,8 @@ func (m *measure) conclude() {
 	}
 	if m.rejected > 0 && m.report.Status == StatusPass {
 		m.report.Status = StatusNotMeasured
+	}
+	if len(m.run.Broken) > 0 {
+		m.report.Status = StatusFail
 	}
 }

@@ -37,9 +37,11 @@ type Report struct {
 	// From and To are the first and the last observation, by the run's own clock.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Status is fail if an objective is missed, not measured if one could not be measured, and pass if all are met.
+	// Status is fail if an objective is missed or the platform is broken, not measured if one could not be measured, and pass if all are met.
 	Status     Status      `json:"status"`
 	Objectives []Objective `json:"objectives"`
+	// Broken is what was found to be broken in the platform; see Run. Anything in it is a failure, whatever the objectives.
+	Broken []string `json:"broken,omitempty"`
 	// Remarks are what a reader has to know to read the numbers rightly.
 	Remarks []string `json:"remarks"`
 	Totals  Totals   `json:"totals"`

@@ -37,6 +37,11 @@ type Run struct {
 	// Promoted hand over the rows that the promoted database had at each promotion, in the order of the promotions. Where one is
 	// missing, the final ledger's times of recording say it.
 	Promoted []func(each func(Row) error) error
+	// Broken is what the observer found to be broken in the platform, a sentence each, whether a payment has suffered from it or
+	// not: one part of the platform often hides what another does wrong.
+	Broken []string
+	// Remarks are what the observer has to tell beside the numbers, a sentence each.
+	Remarks []string
 	// Reconciliations are their reports, in the order of time.
 	Reconciliations []reconcile.Report
 	// Untried are the times that nothing in the run puts to the test, such as the RPO where nothing is to be promoted. That one

@@ -59,6 +59,7 @@ func (t *textReport) write(r Report) {
 	t.line("")
 	t.line("%s  %s", t.paint(colours[r.Status.word()], r.Status.word()), t.paint(bold, r.verdict()))
 	t.line("")
+	t.list("BROKEN", r.Broken)
 	t.objectives(r.Objectives)
 	t.list("READ THIS WITH THE NUMBERS", r.Remarks)
 	t.faults(r)

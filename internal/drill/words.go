@@ -74,6 +74,14 @@ func meaning(name Name, rule SustainedRule) string {
 
 // verdict is the whole in a sentence.
 func (r Report) verdict() string {
+	if len(r.Broken) > 0 {
+		return "the platform is broken; " + r.judgement()
+	}
+	return r.judgement()
+}
+
+// judgement is what became of the objectives.
+func (r Report) judgement() string {
 	met, failed, unmeasured, judged := 0, 0, 0, 0
 	for _, o := range r.Objectives {
 		switch o.Status {
@@ -89,9 +97,9 @@ func (r Report) verdict() string {
 		judged++
 	}
 	switch {
-	case r.Status == StatusFail && unmeasured > 0:
+	case failed > 0 && unmeasured > 0:
 		return fmt.Sprintf("%d of %d objectives missed, %d not measured", failed, judged, unmeasured)
-	case r.Status == StatusFail:
+	case failed > 0:
 		return fmt.Sprintf("%d of %d objectives missed", failed, judged)
 	case unmeasured > 0:
 		return fmt.Sprintf("%d of %d objectives not measured, which is no pass", unmeasured, judged)

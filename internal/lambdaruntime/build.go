@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // BuildFlags are the flags that every function is built with, for the deployment and here: no symbol tables, no paths of the
@@ -13,11 +14,11 @@ import (
 var BuildFlags = []string{"-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w -buildid="}
 
 // Build compiles a function of this module for this machine, with the flags of the deployment. moduleDir is the module's
-// folder, name the function's below functions/, and the executable is put into dir.
-func Build(moduleDir, name, dir string) (string, error) {
+// folder, name the function's below functions/, and the executable is put into dir. flags are further ones of "go build".
+func Build(moduleDir, name, dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, name)
-	arguments := append([]string{"build", "-o", binary}, BuildFlags...)
-	command := exec.Command("go", append(arguments, "./functions/"+name)...)
+	arguments := slices.Concat([]string{"build", "-o", binary}, BuildFlags, flags, []string{"./functions/" + name})
+	command := exec.Command("go", arguments...)
 	command.Dir = moduleDir
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {

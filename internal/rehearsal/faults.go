@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,9 +80,7 @@ func (p *Platform) undelivered(_ context.Context, d eventbus.Delivery) error {
 	if p.Region(target).region.Down() {
 		return errors.New("the target's Region is lost")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.partitioned && target != d.Region {
+	if p.between.Down() && target != d.Region {
 		return errors.New("the Regions do not reach each other")
 	}
 	return nil
@@ -131,10 +130,19 @@ func (p *Platform) SetCrashing(region string, crashing bool) {
 	p.Region(region).Processor.SetCrashing(crashing)
 }
 
-// SetPartitioned parts the buses of both Regions, or joins them. The table is one, as with strong consistency: each replica
-// still reaches the witness.
-func (p *Platform) SetPartitioned(partitioned bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.partitioned = partitioned
+// SetPartitioned parts the buses of both Regions, or joins them, and the replicas of an eventually consistent table. A strongly
+// consistent table stays one: each replica still reaches the witness.
+func (p *Platform) SetPartitioned(partitioned bool) { p.between.SetDown(partitioned) }
+
+// reaches waits until a Region reaches the other.
+func (p *Platform) reaches(ctx context.Context, from, to string) error {
+	ways := []*simulation.Reach{&p.Region(from).region, &p.Region(to).region, &p.between}
+	for slices.ContainsFunc(ways, (*simulation.Reach).Down) { // one may go while another is waited for
+		for _, way := range ways {
+			if err := way.WaitUp(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -9,9 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +23,6 @@ import (
 	"github.com/bojanz/currency"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/ledger/schema"
 	"payments-dr/internal/localdynamodb"
@@ -48,48 +44,6 @@ const (
 	// minutes.
 	speed = 120
 )
-
-// synthesize runs the app for the shipped environment, without the functions' code, which is built for this machine instead.
-func synthesize(t *testing.T) *assembly.Assembly {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(moduleDir, "cdk.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Context map[string]any }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	file.Context["aws:cdk:bundling-stacks"] = []string{}
-	appContext, err := json.Marshal(file.Context)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	command := exec.Command("go", "run", ".")
-	command.Dir = moduleDir
-	command.Env = append(os.Environ(), "CDK_OUTDIR="+dir, "CDK_CONTEXT_JSON="+string(appContext), "CDK_DEFAULT_ACCOUNT=")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("synthesize: %v\n%s", err, out)
-	}
-	a, err := assembly.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-func build(t *testing.T, names ...string) map[string]string {
-	t.Helper()
-	dir, binaries := t.TempDir(), map[string]string{}
-	for _, name := range names {
-		var err error
-		if binaries[name], err = lambdaruntime.Build(moduleDir, name, dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return binaries
-}
 
 // migrated makes the ledger's database and its user.
 func migrated(t *testing.T, server *localmysql.Server) {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -39,6 +40,16 @@ type load struct {
 	running  sync.WaitGroup
 	slots    chan struct{}
 	seed     uint64
+
+	mu           sync.Mutex
+	acknowledged []payment.Identity
+}
+
+// known are the payments that were acknowledged until now.
+func (l *load) known() []payment.Identity {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.acknowledged)
 }
 
 // client looks the public name up, keeps the answer for its time to live, and pays.
@@ -171,6 +182,11 @@ func (l *load) pay(ctx context.Context, c *client, number, cents int, due time.T
 			request.Region, request.Attempts = failed.Region, failed.Attempts
 			request.Reason = reason(failed.Status, failed.Err)
 		}
+	}
+	if request.Outcome == drill.OutcomeAcknowledged {
+		l.mu.Lock()
+		l.acknowledged = append(l.acknowledged, id)
+		l.mu.Unlock()
 	}
 	_ = l.recorder.Request(request) // what cannot be true is counted by the recorder
 }

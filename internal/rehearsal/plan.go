@@ -111,8 +111,9 @@ func readSteps(a *assembly.Assembly, global assembly.Stack, given []any) ([]Step
 	return steps, nil
 }
 
-// complete is an error if a plan leaves out something that a recovery needs, whatever one rehearsal happens to show.
-func complete(steps []Step) error {
+// complete is an error if a plan leaves out something that a recovery needs, whatever one rehearsal happens to show. A second
+// person agrees to it unless it is automatic.
+func complete(steps []Step, automatic bool) error {
 	has := map[string]bool{}
 	var look func([]Step)
 	look = func(steps []Step) {
@@ -123,10 +124,11 @@ func complete(steps []Step) error {
 	}
 	look(steps)
 	for _, need := range []struct{ kind, what string }{
+		{"ManualApproval", "asks a second person"},
 		{"AuroraGlobalDatabase", "promotes the database"}, {"LambdaEventSourceMappingenable", "starts a ledger"},
 		{"LambdaEventSourceMappingdisable", "stops a ledger"}, {"CustomActionLambda", "reconciles"}, {"Route53HealthCheck", "moves payments"},
 	} {
-		if !has[need.kind] {
+		if !has[need.kind] && !(automatic && need.kind == "ManualApproval") {
 			return fmt.Errorf("the recovery plan has no step that %s", need.what)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
@@ -43,8 +44,11 @@ const streamShards = 4
 type Options struct {
 	// Binaries are the functions' executables, built for this machine, by the functions' names.
 	Binaries map[string]string
-	// Table is the DynamoDB API that holds the items of all replicas.
+	// Table is the DynamoDB API that holds the items of all replicas; if Eventual is given, those of the primary's.
 	Table *localdynamodb.Server
+	// Eventual has the table be an eventually consistent one, whatever its template says; see TableConsistency. Nil: a strongly
+	// consistent one.
+	Eventual *Eventual
 	// Databases are the Regions' clusters, by Region.
 	Databases map[string]Database
 	// Environments is how many processors a Region runs at a time; 0 is four.
@@ -65,6 +69,14 @@ type Options struct {
 	Log io.Writer
 }
 
+// Eventual is what an eventually consistent table needs beside the primary's replica.
+type Eventual struct {
+	// Table is the DynamoDB API that holds the items of the secondary's replica.
+	Table *localdynamodb.Server
+	// Lag is how long after its acknowledgment a write is copied, by the clock.
+	Lag time.Duration
+}
+
 // Database is where the ledger's function signs in.
 type Database struct {
 	Host           string
@@ -81,14 +93,24 @@ type Platform struct {
 
 	settings settings.Settings
 	options  Options
-	proxy    *simulation.TableProxy
+	replicas replicas
+	relays   relays
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	closers  []func()
 	mu       sync.Mutex
 	failed   error
-	// partitioned is whether the Regions do not reach each other.
-	partitioned bool
+	// between is whether the Regions reach each other.
+	between simulation.Reach
+}
+
+// replicas are those of a global table.
+type replicas interface {
+	// Replica serves a Region's.
+	Replica(region string) http.Handler
+	// Wait waits until each has what any has.
+	Wait(context.Context) error
+	Close()
 }
 
 // Region is one Region of the platform.
@@ -200,27 +222,45 @@ func (p *Platform) startTable(ctx context.Context, streams map[string]*simulatio
 		})
 	}
 	partition, sort := table.KeySchema[0].AttributeName, table.KeySchema[1].AttributeName
-	if _, err := p.options.Table.CreateTable(ctx, p.Regions[0].Name, table.TableName, partition, sort, indexes...); err != nil {
-		return err
+	for i, server := range p.tables() {
+		if _, err := server.CreateTable(ctx, p.Regions[i].Name, table.TableName, partition, sort, indexes...); err != nil {
+			return err
+		}
 	}
 	lost := simulation.NewChance(p.options.Seed + 100)
-	p.proxy = simulation.NewTableProxy(simulation.TableProxyConfig{
-		Endpoint: p.options.Table.Endpoint, Keys: []string{partition, sort}, Streams: streams,
-		Fault: func(ctx context.Context, region, operation string) *simulation.TableFault {
-			p.Region(region).faults.wait(ctx)
-			if operation == "PutItem" && lost.Happens(p.options.LostAnswerProbability) {
-				return &simulation.TableFault{Written: true}
-			}
-			return nil
-		},
-	})
-	p.closers = append(p.closers, p.proxy.Close)
+	fault := func(ctx context.Context, region, operation string) *simulation.TableFault {
+		p.Region(region).faults.wait(ctx)
+		if operation == "PutItem" && lost.Happens(p.options.LostAnswerProbability) {
+			return &simulation.TableFault{Written: true}
+		}
+		return nil
+	}
+	keys := []string{partition, sort}
+	if eventual := p.options.Eventual; eventual != nil {
+		p.replicas = simulation.NewEventualTable(simulation.EventualTableConfig{
+			Endpoints: map[string]string{p.Regions[0].Name: p.options.Table.Endpoint, p.Regions[1].Name: eventual.Table.Endpoint},
+			Keys:      keys, Streams: streams, Fault: fault, Lag: eventual.Lag, Clock: p.options.Clock, Reaches: p.reaches,
+		})
+	} else {
+		p.replicas = simulation.NewTableProxy(simulation.TableProxyConfig{
+			Endpoint: p.options.Table.Endpoint, Keys: keys, Streams: streams, Fault: fault,
+		})
+	}
+	p.closers = append(p.closers, p.replicas.Close)
 	return nil
+}
+
+// tables are the DynamoDB APIs, the primary's first; of a strongly consistent table there is one.
+func (p *Platform) tables() []*localdynamodb.Server {
+	if p.options.Eventual != nil {
+		return []*localdynamodb.Server{p.options.Table, p.options.Eventual.Table}
+	}
+	return []*localdynamodb.Server{p.options.Table}
 }
 
 // startBuses makes the buses, rules and queues of both templates.
 func (p *Platform) startBuses(ctx context.Context) error {
-	config := eventbus.Config{Account: p.settings.Account, Fault: p.undelivered}
+	config := eventbus.Config{Account: p.settings.Account, Fault: p.undelivered, Observe: p.relays.delivered}
 	if clock := p.options.Clock; clock != nil {
 		config.Now, config.After = clock.Now, clock.After
 	}
@@ -322,7 +362,7 @@ func (p *Platform) queueOf(r *Region, value any) (*simulation.Queue, error) {
 }
 
 func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64) error {
-	table := httptest.NewServer(r.table.Guard(p.proxy.Replica(r.Name)))
+	table := httptest.NewServer(r.table.Guard(p.replicas.Replica(r.Name)))
 	lost := simulation.NewChance(p.options.Seed + 200 + number)
 	bus := httptest.NewServer(r.bus.Guard(p.Network.Endpoint(r.Name, eventbus.EndpointConfig{
 		LoseAnswer: func(context.Context, []eventbus.Entry) bool { return lost.Happens(p.options.LostAnswerProbability) },
@@ -356,7 +396,7 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		return err
 	}
 	config := simulation.StreamMappingConfig{
-		Stream: r.stream, Function: held{r.Relay, &r.region}, BatchSize: relay.BatchSize, Clock: p.options.Clock, MaximumRetryAttempts: -1,
+		Stream: r.stream, Function: watched{held{r.Relay, &r.region}, r.Name, &p.relays}, BatchSize: relay.BatchSize, Clock: p.options.Clock, MaximumRetryAttempts: -1,
 		BisectBatchOnFunctionError: relay.BisectBatchOnFunctionError, ReportBatchItemFailures: relay.reports(),
 	}
 	if relay.MaximumRetryAttempts != nil {
@@ -493,13 +533,24 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 	}, time.Duration(function.Timeout) * time.Second, nil
 }
 
-// Items is a client of the table behind all replicas, for looking at it.
-func (p *Platform) Items() *dynamodb.Client {
-	return dynamodb.NewFromConfig(p.options.Table.Config(p.Regions[0].Name))
+// Items is a client of the table behind all replicas, for looking at it; of the primary's if the table is eventually consistent.
+func (p *Platform) Items() *dynamodb.Client { return p.ItemsOf(p.Regions[0].Name) }
+
+// ItemsOf is a client of a Region's replica, for looking at it, whether the Region is lost or not.
+func (p *Platform) ItemsOf(region string) *dynamodb.Client {
+	tables := p.tables()
+	server := tables[0]
+	if region != p.Regions[0].Name {
+		server = tables[len(tables)-1]
+	}
+	return dynamodb.NewFromConfig(server.Config(region))
 }
 
 // WaitDelivered waits until every accepted payment's event has been delivered to every queue.
 func (p *Platform) WaitDelivered(ctx context.Context) error {
+	if err := p.replicas.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for the table's replicas: %w", err)
+	}
 	for _, r := range p.Regions {
 		if err := r.mapping.WaitCaughtUp(ctx); err != nil {
 			return errors.Join(fmt.Errorf("wait for the relay of %s, %d records behind: %w", r.Name, r.mapping.Behind(), err), p.err())

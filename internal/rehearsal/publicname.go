@@ -2,7 +2,11 @@ package rehearsal
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,7 +30,8 @@ type PublicName struct {
 	shares    map[string]*errorShare             // by Region
 
 	mu     sync.Mutex
-	chosen map[string]bool // the plan's health checks, by Region
+	last   map[string]string // what each endpoint answered last, by the check's id
+	chosen map[string]bool   // the plan's health checks, by Region
 	answer string
 }
 
@@ -53,6 +58,7 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	s := config.Assembly.Settings
 	p := &PublicName{
 		zone: zone, name: s.APIName(), clock: config.Clock, config: config,
+		last:      map[string]string{},
 		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{},
 		chosen: map[string]bool{s.Regions.Primary.Name: true}, // the passive Region's begins unhealthy
 		answer: s.Regions.Primary.Name,
@@ -101,7 +107,17 @@ func (p *PublicName) add(config PublicNameConfig, check publicname.Check) error 
 		p.endpoints[check.ID] = simulation.NewHealthCheck(simulation.HealthCheckConfig{
 			Checkers: len(endpoint.Regions), Interval: time.Duration(endpoint.RequestInterval) * time.Second,
 			FailureThreshold: endpoint.FailureThreshold, Clock: config.Clock,
-			Get:     func(ctx context.Context) (int, error) { return config.Get(ctx, check.Region, endpoint.ResourcePath) },
+			Get: func(ctx context.Context) (int, error) {
+				status, err := config.Get(ctx, check.Region, endpoint.ResourcePath)
+				answer := strconv.Itoa(status)
+				if err != nil {
+					answer = err.Error()
+				}
+				p.mu.Lock()
+				p.last[check.ID] = fmt.Sprintf("%s of %s: %s", endpoint.ResourcePath, check.Region, answer)
+				p.mu.Unlock()
+				return status, err
+			},
 			Changed: func(healthy bool) { p.note("endpoint", check.Region, healthy) },
 		})
 	}
@@ -131,6 +147,20 @@ func (p *PublicName) Run(ctx context.Context) {
 		})
 	}
 	running.Wait()
+}
+
+// Unhealthy is an error if an endpoint is unhealthy, with what each such endpoint answered last.
+func (p *PublicName) Unhealthy() error {
+	var faults []error
+	for _, id := range slices.Sorted(maps.Keys(p.endpoints)) {
+		if p.endpoints[id].Healthy() {
+			continue
+		}
+		p.mu.Lock()
+		faults = append(faults, fmt.Errorf("an endpoint is unhealthy with nothing wrong: its health check asks for %s", p.last[id]))
+		p.mu.Unlock()
+	}
+	return errors.Join(faults...)
 }
 
 // Choose turns the plan's health checks: the Region's is healthy, the other's is not.

@@ -36,6 +36,8 @@ const (
 	databasePassword = "simulated" // of a server that only this machine reaches, for as long as the rehearsal runs
 	// settle is how long before now the reconcile function ends its window, in the machine's time; see functions/reconcile.
 	settle = time.Minute + 2*time.Second
+	// duplicates is the share of the ledger's messages that come twice, so that a ledger which minds is found out.
+	duplicates = 0.02
 )
 
 // Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
@@ -52,6 +54,8 @@ type Assumed struct {
 	Rejoining time.Duration
 	// ReplicationLag is Aurora's, in undisturbed operation.
 	ReplicationLag time.Duration
+	// TableLag is the session table's, if that is eventually consistent.
+	TableLag time.Duration
 }
 
 // DefaultAssumed are the assumptions, each with what it rests on, for every report.
@@ -59,6 +63,7 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 	a := Assumed{
 		Decision: 4 * time.Minute, Approval: 30 * time.Second, Switchover: time.Minute, Failover: 3 * time.Minute,
 		Mapping: 20 * time.Second, Rejoining: 2 * time.Minute, ReplicationLag: time.Second,
+		TableLag: time.Second,
 	}
 	return a, []drill.Assumption{
 		{What: "from the loss to the start of the plan", Value: a.Decision.String(), Source: "assumption: three minutes of the canary's alarm, and a minute to look"},
@@ -68,6 +73,8 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		{What: "switching a mapping", Value: a.Mapping.String(), Source: "assumption: nothing is published"},
 		{What: "the old writer is a secondary again after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
 		{What: "replication lag", Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
+		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
+		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
 		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
 		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
 	}
@@ -109,11 +116,14 @@ type rehearsal struct {
 	platform *Platform
 	database *globaldatabase.GlobalDatabase
 	table    *localdynamodb.Server
-	name     *PublicName
-	plan     []Step
-	load     *load
-	here     string // the Region that the settings call primary
-	there    string
+	// replica is the secondary's, of an eventually consistent table; nil: there is one table behind both.
+	replica     *localdynamodb.Server
+	consistency settings.Consistency
+	name        *PublicName
+	plan        []Step
+	load        *load
+	here        string // the Region that the settings call primary
+	there       string
 
 	mu              sync.Mutex
 	promoted        []func(func(drill.Row) error) error
@@ -121,6 +131,8 @@ type rehearsal struct {
 	checkers        http.Client
 	// over is whether everything has been observed: what follows is not on the timeline.
 	over bool
+	// broken is what was found to be broken in the platform, remarks what a reader has to know beside the numbers.
+	broken, remarks []string
 }
 
 // Rehearse runs the platform of the assembly under load, lets the fault happen, does what the runbook says, and measures. The
@@ -182,15 +194,18 @@ func (r *rehearsal) start(ctx context.Context) error {
 	if r.plan, err = ReadPlan(r.config.Assembly); err != nil {
 		return err
 	}
-	if err := complete(r.plan); err != nil {
+	if err := complete(r.plan, r.settings.Recovery.Automatic); err != nil {
 		return err
 	}
-	if r.settings.Session.Consistency != settings.ConsistencyStrong {
-		return errors.New("the session table is eventually consistent; only a strongly consistent one is simulated yet")
+	if r.consistency, err = TableConsistency(r.config.Assembly); err != nil {
+		return err
 	}
 	var table, database sync.WaitGroup
-	var tableErr, databaseErr error
+	var tableErr, replicaErr, databaseErr error
 	table.Go(func() { r.table, tableErr = localdynamodb.Start(r.config.ModuleDir) })
+	if r.consistency == settings.ConsistencyEventual {
+		table.Go(func() { r.replica, replicaErr = localdynamodb.Start(r.config.ModuleDir) })
+	}
 	database.Go(func() {
 		r.database, databaseErr = globaldatabase.Start(ctx, globaldatabase.Options{
 			Regions: [2]string{r.here, r.there}, MariaDB: r.config.MariaDB, Database: databaseName, Log: r.config.Log, Schema: makeLedger(r.config.MariaDB != nil),
@@ -198,7 +213,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	})
 	table.Wait()
 	database.Wait()
-	if err := errors.Join(tableErr, databaseErr); err != nil {
+	if err := errors.Join(tableErr, replicaErr, databaseErr); err != nil {
 		return err
 	}
 	databases := map[string]Database{}
@@ -212,10 +227,14 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.clock = FastClock(r.config.Speed)
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	keys := aws.Credentials{AccessKeyID: "AKIAREHEARSAL0000000", SecretAccessKey: "simulated"} // of no account
-	r.platform, err = Start(ctx, r.config.Assembly, Options{
+	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: keys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: 8,
-	})
+		Environments: 8, DuplicateProbability: duplicates,
+	}
+	if r.replica != nil {
+		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
+	}
+	r.platform, err = Start(ctx, r.config.Assembly, options)
 	if err != nil {
 		return err
 	}
@@ -273,8 +292,10 @@ func (r *rehearsal) close() {
 	if r.database != nil {
 		r.database.Close()
 	}
-	if r.table != nil {
-		r.table.Close()
+	for _, table := range []*localdynamodb.Server{r.table, r.replica} {
+		if table != nil {
+			table.Close()
+		}
 	}
 }
 
@@ -467,6 +488,8 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	r.mu.Lock()
 	run.Promoted, run.Reconciliations = slices.Clone(r.promoted), slices.Clone(r.reconciliations)
 	r.mu.Unlock()
+	run.Remarks = append(run.Remarks, r.remarks...)
+	run.Broken = append(slices.Clone(r.broken), r.platform.relays.faults()...)
 	return drill.Measure(r.config.Recorder, run)
 }
 
@@ -477,35 +500,44 @@ func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Ro
 		return nil, err
 	}
 	defer database.Close()
+	rows, err := readRows(ctx, database, r.clock)
+	if err != nil {
+		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+	}
+	return rows, nil
+}
+
+// readRows reads a ledger's rows, with their times by a clock.
+func readRows(ctx context.Context, database *sql.DB, clock Clock) (func(func(drill.Row) error) error, error) {
 	recorded := map[payment.Identity]time.Time{}
 	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, DATE_FORMAT(recorded_at, '%Y-%m-%d %H:%i:%s.%f') FROM payments")
 	if err != nil {
-		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+		return nil, err
 	}
 	defer found.Close()
 	for found.Next() {
 		var session, transaction, at string
 		if err := found.Scan(&session, &transaction, &at); err != nil {
-			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+			return nil, err
 		}
 		moment, err := time.Parse("2006-01-02 15:04:05.000000", at)
 		if err != nil {
-			return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+			return nil, err
 		}
-		recorded[payment.Identity{SessionID: session, TransactionID: transaction}] = r.clock.At(moment)
+		recorded[payment.Identity{SessionID: session, TransactionID: transaction}] = clock.At(moment)
 	}
 	if err := found.Err(); err != nil {
-		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+		return nil, err
 	}
 	var rows []drill.Row
 	err = ledger.New(database).Window(ctx, time.Unix(0, 0), time.Now().Add(time.Hour), func(p payment.Payment) error {
 		row := drill.Row{Payment: p, RecordedAt: recorded[p.Identity]}
-		row.Timestamp = r.clock.At(p.Timestamp)
+		row.Timestamp = clock.At(p.Timestamp)
 		rows = append(rows, row)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+		return nil, err
 	}
 	return func(each func(drill.Row) error) error {
 		for _, row := range rows {
@@ -528,7 +560,7 @@ func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) err
 			return nil, fmt.Errorf("read table: %w", err)
 		}
 		for _, item := range page.Items {
-			text := func(name string) string { s, _ := item[name].(*types.AttributeValueMemberS); return valueOf(s) }
+			text := func(name string) string { return text(item, name) }
 			if text(payment.AttributeAcceptedBucket) == "" {
 				continue // a health check's
 			}
@@ -550,11 +582,12 @@ func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) err
 	}, nil
 }
 
-func valueOf(s *types.AttributeValueMemberS) string {
-	if s == nil {
-		return ""
+// text is an item's attribute, or nothing.
+func text(item map[string]types.AttributeValue, name string) string {
+	if s, ok := item[name].(*types.AttributeValueMemberS); ok {
+		return s.Value
 	}
-	return s.Value
+	return ""
 }
 
 // FaultNames are the names of the faults, in order.

@@ -160,6 +160,9 @@ func (q *Queue) Receive(max int) []events.SQSMessage {
 			id: m.id, body: m.body, attributes: m.attributes, sent: m.sent, received: m.received, elsewhere: m.received,
 		})
 	}
+	if len(dead) > 0 {
+		q.changes.changed()
+	}
 	return received
 }
 

@@ -329,3 +329,22 @@ func TestQueueMappingLimits(t *testing.T) {
 		<-done
 	})
 }
+
+// Whoever waits for a queue to be empty is told when its last message goes to the dead-letter queue.
+func TestQueueTellsOfWhatHasMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := simulation.NewQueue(simulation.QueueConfig{})
+		q := simulation.NewQueue(simulation.QueueConfig{VisibilityTimeout: time.Second, MaxReceiveCount: 1, DeadLetter: dead})
+		send(t, q, 0, 1)
+		q.Receive(1)
+		go func() {
+			time.Sleep(2 * time.Second)
+			q.Receive(1)
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := q.WaitFor(ctx, func() bool { visible, hidden := q.Depth(); return visible+hidden == 0 }); err != nil {
+			t.Error(err)
+		}
+	})
+}

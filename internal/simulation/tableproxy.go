@@ -67,6 +67,15 @@ type TableProxy struct {
 	client *http.Client
 	// locks keep the records of one item in the order of its writes; an item's is chosen by its key.
 	locks [64]sync.Mutex
+	// written is told each write that has changed an item, before the item's next one; nil: nobody.
+	written func(put)
+}
+
+// put is a PutItem that was done.
+type put struct {
+	call       *http.Request
+	body       map[string]json.RawMessage
+	keys, item map[string]events.DynamoDBAttributeValue
 }
 
 // NewTableProxy is a proxy whose replicas are served by Replica.
@@ -78,6 +87,9 @@ func NewTableProxy(config TableProxyConfig) *TableProxy {
 
 // Close drops the connections to the API.
 func (p *TableProxy) Close() { p.client.CloseIdleConnections() }
+
+// Wait waits for nothing: a write is in every replica when it is acknowledged.
+func (p *TableProxy) Wait(context.Context) error { return nil }
 
 // reply is an answer of the API.
 type reply struct {
@@ -154,18 +166,16 @@ func (p *TableProxy) put(ctx context.Context, r *http.Request, body []byte) (*re
 	if err != nil || answer.status != http.StatusOK {
 		return answer, err
 	}
-	var result map[string]json.RawMessage
-	var old map[string]events.DynamoDBAttributeValue
-	if err := json.Unmarshal(answer.body, &result); err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
-	}
-	if attributes, ok := result["Attributes"]; ok {
-		if err := json.Unmarshal(attributes, &old); err != nil {
-			return nil, fmt.Errorf("read answer: %w", err)
-		}
-	}
-	if err := p.record(keys, item, old); err != nil {
+	result, old, err := readOld(answer)
+	if err != nil {
 		return nil, err
+	}
+	changes, err := p.record(keys, item, old)
+	if err != nil {
+		return nil, err
+	}
+	if changes && p.written != nil {
+		p.written(put{r, request, keys, item})
 	}
 	if asked != `"ALL_OLD"` {
 		delete(result, "Attributes")
@@ -190,19 +200,33 @@ func (p *TableProxy) lock(keys map[string]events.DynamoDBAttributeValue) (*sync.
 	return &p.locks[hash.Sum32()%uint32(len(p.locks))], nil
 }
 
-func (p *TableProxy) record(keys, item, old map[string]events.DynamoDBAttributeValue) error {
+// readOld reads an answer to a PutItem, and from it the item that was there before.
+func readOld(answer *reply) (result map[string]json.RawMessage, old map[string]events.DynamoDBAttributeValue, err error) {
+	if err := json.Unmarshal(answer.body, &result); err != nil {
+		return nil, nil, fmt.Errorf("read answer: %w", err)
+	}
+	if attributes, ok := result["Attributes"]; ok {
+		if err := json.Unmarshal(attributes, &old); err != nil {
+			return nil, nil, fmt.Errorf("read answer: %w", err)
+		}
+	}
+	return result, old, nil
+}
+
+// record puts a change into the streams. It returns whether it is one.
+func (p *TableProxy) record(keys, item, old map[string]events.DynamoDBAttributeValue) (changes bool, err error) {
 	operation := events.DynamoDBOperationTypeInsert
 	if len(old) > 0 {
 		operation = events.DynamoDBOperationTypeModify
 		if reflect.DeepEqual(old, item) {
-			return nil
+			return false, nil
 		}
 	}
 	var faults []error
 	for _, stream := range p.config.Streams {
 		faults = append(faults, stream.Append(operation, keys, item, old))
 	}
-	return errors.Join(faults...)
+	return true, errors.Join(faults...)
 }
 
 // forward sends a call on to the API and returns its whole answer.
