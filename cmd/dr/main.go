@@ -25,20 +25,28 @@ func main() {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "dr: "+err.Error())
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "dr",
-		Short:         "Operate the multi-Region payments platform",
+		Use:   "dr",
+		Short: "Operate the multi-Region payments platform",
+		Long: "Operate the multi-Region payments platform: look at it, move it, pay a test payment, rehearse its recovery.\n\n" +
+			"What asks AWS reads the settings from cdk.json, so run it in the project's folder, and takes the credentials that are there,\n" +
+			"such as those of the operator's role.\n\n" + exitHelp,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	var dir string
 	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
 	root.AddCommand(
+		newStatusCommand(),
+		newFailoverCommand(),
+		newFailbackCommand(),
+		newWatchPlanCommand(),
+		newPayCommand(),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),
@@ -84,5 +92,6 @@ func newCommand() *cobra.Command {
 			},
 		},
 	)
+	usageErrors(root)
 	return root
 }

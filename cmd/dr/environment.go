@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/operate"
+	"payments-dr/internal/settings"
+)
+
+// environment is a deployed environment that a command is about.
+type environment struct{ name string }
+
+func (e *environment) flag(command *cobra.Command) {
+	command.Flags().StringVar(&e.name, "env", "", "the environment, a key of \"environments\" in cdk.json; empty: the one it names")
+}
+
+// settings reads them from cdk.json, in the folder that the tool runs in.
+func (e *environment) settings() (*settings.Settings, error) {
+	content, err := os.ReadFile("cdk.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, exit(exitUsage, "there is no cdk.json here: run this in the project's folder")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	var app struct {
+		Context map[string]any `json:"context"`
+	}
+	if err := json.Unmarshal(content, &app); err != nil {
+		return nil, fmt.Errorf("read cdk.json: %w", err)
+	}
+	if e.name != "" && app.Context != nil {
+		app.Context["env"] = e.name
+	}
+	s, err := settings.Load(app.Context, "")
+	if err != nil {
+		return nil, exit(exitUsage, "%w", err)
+	}
+	return s, nil
+}
+
+// awsConfig is the ambient configuration. It belongs to no Region: each client is given its own.
+func awsConfig(ctx context.Context) (aws.Config, error) {
+	loaded, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return loaded, exit(exitUnknown, "load AWS configuration: %w", err)
+	}
+	return loaded, nil
+}
+
+func (e *environment) open(ctx context.Context) (*operate.Deployment, error) {
+	s, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	ambient, err := awsConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return operate.Open(s, ambient)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/payment"
+	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/settings"
+)
+
+func newPayCommand() *cobra.Command {
+	var (
+		env                          environment
+		amount, code, region, id, to string
+		yes                          bool
+	)
+	command := &cobra.Command{
+		Use:   "pay",
+		Short: "Send one signed payment, to see that payments are taken",
+		Long: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
+			"accepted or refused. XTS is the currency that ISO 4217 keeps for tests: it is recorded like any other and is no money. Any\n" +
+			"other is money, and wants --yes.\n\n" +
+			"Exit status 1 if it is refused, 3 if it is not known whether it was accepted: sent again with its --transaction-id, it finds out.",
+		Example: "  dr pay\n  dr pay --region us-west-2 --transaction-id smoke-1",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			s, err := env.settings()
+			if err != nil {
+				return err
+			}
+			fields := map[string]string{payment.AttributeAmount: amount, payment.AttributeCurrency: code}
+			if id != "" {
+				fields[payment.AttributeTransactionID] = id
+			}
+			body, err := json.Marshal(fields)
+			if err != nil {
+				return err
+			}
+			// What the API would refuse is refused here, with the same words.
+			request, err := payment.ParseRequest(body)
+			if err != nil {
+				return exit(exitUsage, "%w", err)
+			}
+			if !payment.IsTest(request.Amount) && !yes {
+				return exit(exitUsage, "%s is money and no test: %s is; if you mean it, --yes", request.Amount.CurrencyCode(), payment.TestCurrency)
+			}
+			if region != "" {
+				i := slices.IndexFunc(s.Both(), func(r settings.Region) bool { return r.Name == region })
+				if i < 0 {
+					return exit(exitUsage, "--region is %q; allowed is %s or %s", region, s.Regions.Primary.Name, s.Regions.Secondary.Name)
+				}
+				to = s.RegionalAPIName(s.Both()[i])
+			}
+			ambient, err := awsConfig(command.Context())
+			if err != nil {
+				return err
+			}
+			client, err := paymentclient.New(paymentclient.Config{
+				URL: "https://" + s.APIName(), DialHost: to, Credentials: aws.NewCredentialsCache(ambient.Credentials),
+			})
+			if err != nil {
+				return err
+			}
+			accepted, err := client.Pay(command.Context(), request)
+			if _, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
+				return exit(exitUnknown, "%w. It may have been accepted; find out with --transaction-id %s", err, request.TransactionID)
+			}
+			if errors.Is(err, paymentclient.ErrUnsigned) {
+				return exit(exitUnknown, "not sent, no credentials: sign in, or set AWS_PROFILE")
+			}
+			if err != nil {
+				return err
+			}
+			word := "accepted"
+			if accepted.Replayed {
+				word = "accepted before"
+			}
+			fmt.Fprintf(command.OutOrStdout(), "%s %s: %s by %s, in %s; answered by %s in %d ms after %d attempts\n", request.Amount.Number(), request.Amount.CurrencyCode(),
+				word, accepted.AcceptedIn, request.TransactionID, accepted.Region, accepted.Latency.Milliseconds(), accepted.Attempts)
+			return nil
+		},
+	}
+	env.flag(command)
+	flags := command.Flags()
+	flags.StringVar(&amount, "amount", "1.00", "how much")
+	flags.StringVar(&code, "currency", payment.TestCurrency, "its currency")
+	flags.StringVar(&region, "region", "", "the Region to send it to; empty: wherever the public name leads")
+	flags.StringVar(&id, "transaction-id", "", "the payment's identity; empty: a new one")
+	flags.BoolVar(&yes, "yes", false, "send a payment that is money")
+	return command
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/drill"
+	"payments-dr/internal/operate"
+)
+
+// leastEvery and mostEvery bound how often AWS is asked again.
+const leastEvery, mostEvery = 100 * time.Millisecond, 5 * time.Minute
+
+func checkEvery(every time.Duration) error {
+	if every < leastEvery || every > mostEvery {
+		return exit(exitUsage, "--every is %s; allowed is %s to %s", every, leastEvery, mostEvery)
+	}
+	return nil
+}
+
+func newStatusCommand() *cobra.Command {
+	var (
+		env           environment
+		asJSON, watch bool
+		every         time.Duration
+	)
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Say how both Regions are: payments, ledger, lag, plan, alarms",
+		Long: "Ask both Regions, all at once, and say on one screen where payments go and who takes them, where the ledger is written and\n" +
+			"how far behind the other Region is, what the reconciliation found, what the plan says and which alarms are on. Works with\n" +
+			"either Region gone: what does not answer is told as not known, and the whole takes less than five seconds.\n\n" +
+			"Exit status 3 if something could not be asked, else 1 if something is wrong. Alarms that tell nobody are not wrong.",
+		Example: "  dr status\n  dr status --env prod --watch\n  dr status --json | jq .writer",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := checkEvery(every); err != nil {
+				return err
+			}
+			ctx, out := command.Context(), command.OutOrStdout()
+			deployment, err := env.open(ctx)
+			if err != nil {
+				return err
+			}
+			for {
+				status := deployment.Look(ctx)
+				if ctx.Err() != nil && watch {
+					return nil // this is how watching ends
+				}
+				if err := writeStatus(out, status, asJSON, watch); err != nil {
+					return err
+				}
+				if !watch {
+					return verdict(status)
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(every):
+				}
+			}
+		},
+	}
+	env.flag(command)
+	flags := command.Flags()
+	flags.BoolVar(&asJSON, "json", false, "print JSON, with --watch an object a line")
+	flags.BoolVar(&watch, "watch", false, "look again and again, until interrupted")
+	flags.DurationVar(&every, "every", 5*time.Second, "how long to wait between two looks, with --watch")
+	return command
+}
+
+func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		if !again {
+			encoder.SetIndent("", "  ")
+		}
+		return encoder.Encode(status)
+	}
+	var page bytes.Buffer
+	if again && drill.IsTerminal(out) {
+		page.WriteString("\x1b[H\x1b[2J") // to the corner, and clear
+	}
+	if err := status.WriteText(&page, drill.Colour(out)); err != nil {
+		return err
+	}
+	if again && !drill.IsTerminal(out) {
+		page.WriteString("\n")
+	}
+	if _, err := out.Write(page.Bytes()); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+func verdict(status operate.Status) error {
+	if len(status.Unknown) > 0 {
+		return exit(exitUnknown, "%d questions have no answer", len(status.Unknown))
+	}
+	if len(status.Wrong) > 0 {
+		return errors.New("not everything is as it should be")
+	}
+	return nil
+}
