@@ -81,8 +81,8 @@ func newPayCommand() *cobra.Command {
 			if accepted.Replayed {
 				word = "accepted before"
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s %s: %s by %s, in %s; answered by %s in %d ms after %d attempts\n", request.Amount.Number(), request.Amount.CurrencyCode(),
-				word, accepted.AcceptedIn, request.TransactionID, accepted.Region, accepted.Latency.Milliseconds(), accepted.Attempts)
+			fmt.Fprintf(command.OutOrStdout(), "%s %s, %s: %s by %s; answered by %s in %d ms, attempts: %d\n", request.Amount.Number(), request.Amount.CurrencyCode(),
+				request.TransactionID, word, accepted.AcceptedIn, accepted.Region, accepted.Latency.Milliseconds(), accepted.Attempts)
 			return nil
 		},
 	}

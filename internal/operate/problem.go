@@ -130,6 +130,7 @@ func last(err error) string {
 // apiProblem tells what a service has said. The codes are those of "Common error types" of each service's API reference.
 func apiProblem(said smithy.APIError) *Problem {
 	code, message := said.ErrorCode(), said.ErrorMessage()
+	code = code[strings.LastIndex(code, "#")+1:] // some services give the namespace along
 	text := strings.TrimSuffix(code+": "+message, ": ")
 	has := func(parts ...string) bool {
 		for _, part := range parts {

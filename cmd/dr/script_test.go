@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs the tool as a process against a simulated deployment; see deployment_test.go. In a script, "aws" changes that
+// deployment or asks it what it was asked, and "status" holds a command to an exit status and a time. The tool is built without
+// the race detector, under which it takes seconds to start; TestCommandsUnderTheRaceDetector is for that.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	programs := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", programs, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build dr: %v\n%s", err, out)
+	}
+	settings, err := os.ReadFile("../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			s, stop, err := newSimulated(t)
+			if err != nil {
+				return err
+			}
+			env.Defer(stop)
+			env.Values[simulatedKey{}] = s
+			for name, content := range map[string][]byte{"ca.pem": s.ca, "cdk.json": settings} {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), content, 0o600); err != nil {
+					return err
+				}
+			}
+			for name, value := range map[string]string{
+				"HTTPS_PROXY": "http://" + s.address, "SSL_CERT_FILE": filepath.Join(env.WorkDir, "ca.pem"), "AWS_EC2_METADATA_DISABLED": "true",
+				"AWS_ACCESS_KEY_ID": simulatedCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": simulatedCredentials.SecretAccessKey,
+				"PATH": programs + string(os.PathListSeparator) + os.Getenv("PATH"), "USER": "simulated",
+				"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "HOME": env.WorkDir,
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"aws": simulate, "status": exitsWith},
+	})
+}
+
+type simulatedKey struct{}
+
+// simulate changes the simulated deployment: aws lose us-east-1 silent.
+func simulate(ts *testscript.TestScript, not bool, args []string) {
+	s := ts.Value(simulatedKey{}).(*simulated)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	arg := func(i int) string {
+		if i >= len(args) {
+			return ""
+		}
+		return args[i]
+	}
+	switch arg(0) {
+	case "lose":
+		s.lost[arg(1)] = arg(2)
+	case "fault":
+		s.faults[arg(1)+" "+arg(2)] = arg(3)
+	case "writer":
+		s.writer = arg(1)
+	case "traffic":
+		s.traffic = arg(1)
+	case "split":
+		s.split = true
+	case "moving":
+		s.moving = arg(1)
+	case "lag":
+		s.lag[arg(1)] = arg(2)
+	case "sick":
+		s.sick[arg(1)] = true
+	case "alarm":
+		s.alarms[arg(1)] = append(s.alarms[arg(1)], strings.Join(args[2:], " "))
+	case "undeploy":
+		s.gone = true
+	case "account":
+		s.account = arg(1)
+	case "warn":
+		s.warning = arg(1)
+	case "reconciled":
+		if arg(1) == "never" {
+			s.none = true
+		} else if arg(1) == "long-ago" {
+			s.silently = true
+		} else {
+			value, err := strconv.ParseFloat(arg(2), 64)
+			ts.Check(err)
+			s.found[arg(1)] = value
+		}
+	case "running":
+		r := newRun(arg(1), arg(2), arg(3), arg(4))
+		r.started = time.Now().Add(-95 * time.Second)
+		s.run = append(s.run, r)
+	case "execution":
+		s.goes = arg(1)
+	case "asked":
+		if asked := s.calls[strings.Join(args[1:], " ")] > 0; asked == not {
+			ts.Fatalf("asked %q: %t; everything that was asked: %v", strings.Join(args[1:], " "), asked, s.calls)
+		}
+	default:
+		ts.Fatalf("aws %v: there is no such thing", args)
+	}
+}
+
+// TestCommandsUnderTheRaceDetector runs commands in the test's own process, with a Region lost and with none. There is one test of
+// this kind, because a process reads its proxy and its authorities once.
+func TestCommandsUnderTheRaceDetector(t *testing.T) {
+	s, stop, err := newSimulated(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, s.ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := os.ReadFile("../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cdk.json"), settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, value := range map[string]string{
+		"HTTPS_PROXY": "http://" + s.address, "SSL_CERT_FILE": ca, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ACCESS_KEY_ID": simulatedCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": simulatedCredentials.SecretAccessKey,
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	dr := func(wanted int, args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		command := newCommand()
+		command.SetArgs(args)
+		command.SetOut(&out)
+		command.SetIn(strings.NewReader(""))
+		err := command.ExecuteContext(t.Context())
+		if status := exitStatus(err); status != wanted {
+			t.Fatalf("dr %s: status %d, want %d: %v\n%s", strings.Join(args, " "), status, wanted, err, &out)
+		}
+		return out.String()
+	}
+	dr(0, "status", "--json")
+	dr(0, "pay", "--region", "us-west-2")
+	s.mu.Lock()
+	s.lost["us-east-1"], s.traffic = "silent", "us-west-2"
+	s.mu.Unlock()
+	began := time.Now()
+	if out := dr(3, "status"); !strings.Contains(out, "is written in us-east-1") || time.Since(began) > 5*time.Second {
+		t.Errorf("with a Region lost, after %s:\n%s", time.Since(began), out)
+	}
+	out := dr(0, "failover", "--to", "us-west-2", "--yes", "--every", "100ms")
+	if !strings.Contains(out, "Reconciled at ") {
+		t.Errorf("a failover that is not reconciled:\n%s", out)
+	}
+}
+
+// exitsWith runs dr and holds it to an exit status and a time: status 3 5s status --json. A fourth word that is a time, such as
+// ^1s, interrupts it after that.
+func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: status <exit status> <time> <command of dr>...")
+	}
+	limit, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	began := time.Now()
+	command := args[2:]
+	shell := append([]string{"-c", `"$@"; echo $? >exit-status`, "sh", "dr"}, command...)
+	if after, ok := strings.CutPrefix(args[2], "^"); ok {
+		shell = append([]string{"-c", `"$@" & pid=$!; sleep ` + after + `; kill -TERM $pid; wait $pid; echo $? >exit-status`, "sh", "dr"}, args[3:]...)
+	}
+	ts.Check(ts.Exec("bash", shell...))
+	took := time.Since(began)
+	if status := strings.TrimSpace(ts.ReadFile("exit-status")); status != args[0] {
+		ts.Fatalf("dr %s ended with status %s, not %s", strings.Join(command, " "), status, args[0])
+	}
+	if took > limit {
+		ts.Fatalf("dr %s took %s, more than %s", strings.Join(command, " "), took, limit)
+	}
+	ts.Logf("dr %s: %s", strings.Join(command, " "), took.Round(10*time.Millisecond))
+}
