@@ -229,6 +229,10 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lost[region] != "" { // a connection from before the loss
+		s.fail(w, r, service, "silent")
+		return
+	}
 	s.calls[service+" "+region+" "+operation]++
 	// A service takes no request that is signed for another Region.
 	if scope := "/" + region + "/" + service + "/aws4_request"; !strings.Contains(r.Header.Get("Authorization"), scope) && service != "monitoring" {
@@ -511,6 +515,7 @@ func (s *simulated) proceed(r *run) {
 		r.state = "pendingManualApproval"
 		r.set("approve", "pendingApproval")
 	case s.goes == "waits" || r.state == "canceled":
+		r.looks--
 	case s.goes == "declined":
 		r.state = "canceled"
 		r.set("approve", "failed")

@@ -139,8 +139,9 @@ func TestCommandsUnderTheRaceDetector(t *testing.T) {
 	}
 	t.Chdir(dir)
 	for name, value := range map[string]string{
-		"HTTPS_PROXY": "http://" + s.address, "SSL_CERT_FILE": ca, "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_ACCESS_KEY_ID": simulatedCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": simulatedCredentials.SecretAccessKey,
+		"HTTPS_PROXY": "http://" + s.address, "NO_PROXY": "", "SSL_CERT_FILE": ca, "AWS_CA_BUNDLE": ca, "AWS_PROFILE": "", "AWS_SESSION_TOKEN": "",
+		"AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ACCESS_KEY_ID":         simulatedCredentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": simulatedCredentials.SecretAccessKey,
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 	} {
 		t.Setenv(name, value)
