@@ -174,8 +174,8 @@ func Namespace(s *settings.Settings) string { return "Payment/" + s.Environment 
 func AlarmPrefix(s *settings.Settings) string { return "payment-" + s.Environment + "-" }
 
 // OperatorRole is the name of the role that may do in a Region what this package does.
-func OperatorRole(s *settings.Settings, region string) string {
-	return "payment-" + s.Environment + "-operator-" + region
+func OperatorRole(environment, region string) string {
+	return "payment-" + environment + "-operator-" + region
 }
 
 // ApproverRole is the name of the role of the second person.

@@ -172,10 +172,14 @@ func checkReconciled(s Status, add func(Finding, string, string, ...any)) {
 	if s.Writer == "" {
 		return
 	}
-	m := s.region(s.Writer).Metrics.Said
+	asked := s.region(s.Writer).Metrics
+	m := asked.Said
 	switch {
-	case m == nil || m.Reconciliation == nil:
-		add(FindingAgainst, "reconciled", "not known in %s", s.Writer)
+	case m == nil:
+		// The operator's role of the Region that is activated may not ask the other one.
+		add(FindingDoubt, "reconciled", "not known. %s says: %s. Look there first, with its own role", s.Writer, asked.Problem.Text)
+	case m.Reconciliation == nil:
+		add(FindingAgainst, "reconciled", "no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
 	case !m.Reconciliation.Clean():
 		add(FindingAgainst, "reconciled", "not clean %s ago: %s", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
 	default:

@@ -56,6 +56,7 @@ func (s Status) WriteText(w io.Writer, colour bool) error {
 	s.alarms(t)
 	s.list(t, red, "WRONG", s.Wrong)
 	s.list(t, yellow, "NOT KNOWN", s.Unknown)
+	s.roles(t)
 	if len(s.Wrong)+len(s.Unknown) == 0 {
 		fmt.Fprintf(t, "\n%s\n", t.paint(green, "Everything was asked, and nothing is wrong."))
 	}
@@ -72,6 +73,18 @@ func (s Status) list(t screen, colour, head string, lines []string) {
 	fmt.Fprintf(t, "\n%s\n", t.paint(colour, head))
 	for _, line := range lines {
 		fmt.Fprintf(t, "  %s\n", printable(line))
+	}
+}
+
+// roles says which role may ask what this one may not: each operator's role works in its own Region alone.
+func (s Status) roles(t screen) {
+	for _, r := range s.Regions {
+		for _, p := range []*Problem{r.Database.Problem, r.Metrics.Problem, r.Alarms.Problem, r.Plan.Problem} {
+			if p != nil && p.Kind == KindDenied {
+				fmt.Fprintf(t, "  The role that may ask %s is %s, and it may ask no other Region.\n", r.Region, OperatorRole(s.Environment, r.Region))
+				break
+			}
+		}
 	}
 }
 
