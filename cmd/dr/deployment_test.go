@@ -17,6 +17,8 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +67,7 @@ type simulated struct {
 	alarms   map[string][]string
 	account  string
 	gone     bool // nothing is deployed
+	roles    bool // only the operators' roles may ask
 	warning  string
 	found    map[string]float64 // the last reconciliation's
 	none     bool               // no reconciliation is told
@@ -222,6 +225,11 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	service := strings.Split(host, ".")[0]
 	operation := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 	switch service {
+	case "sts":
+		operation = "AssumeRole"
+		if strings.Contains(string(body), "GetCallerIdentity") {
+			operation = "GetCallerIdentity"
+		}
 	case "rds":
 		operation = "DescribeGlobalClusters"
 	case "ssm":
@@ -245,7 +253,21 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	if s.fail(w, r, service, fault) {
 		return
 	}
+	// With the operators' roles, each Region knows its own alone.
+	if token := r.Header.Get("X-Amz-Security-Token"); service != "sts" && s.roles && token != "operator-"+region {
+		s.fail(w, r, service, "denied")
+		return
+	}
 	switch operation {
+	case "GetCallerIdentity":
+		fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::%[1]s:user/erin</Arn><UserId>U</UserId><Account>%[1]s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`, s.account)
+	case "AssumeRole":
+		wanted := url.Values{"RoleArn": {"arn:aws:iam::" + s.account + ":role/payment-dev-operator-" + region}}.Encode()
+		if !strings.Contains(string(body), wanted) {
+			s.t.Errorf("in %s somebody assumes %s", region, body)
+		}
+		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ASIASIMULATED</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>operator-%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+			region, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	case "DescribeGlobalClusters":
 		s.globalClusters(w, region)
 	case "GetParameter":
@@ -253,7 +275,7 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	case "GetMetricData":
 		s.metricData(w, region, body)
 	case "DescribeAlarms":
-		s.describeAlarms(w, region)
+		s.describeAlarms(w, region, body)
 	default:
 		s.plan(w, region, operation, body)
 	}
@@ -276,7 +298,7 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		return true
 	case "denied":
 		code, message, status = "AccessDeniedException", "User: arn:aws:sts::"+s.account+":assumed-role/somebody is not authorized", http.StatusForbidden
-		if service == "rds" {
+		if service == "rds" || service == "sts" {
 			code = "AccessDenied"
 		}
 	case "throttled":
@@ -290,7 +312,7 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		code, message = "IllegalStateException", "An execution of the plan is in progress"
 	}
 	switch service {
-	case "rds":
+	case "rds", "sts":
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>`, code, message)
 	case "ssm":
@@ -403,7 +425,13 @@ func (s *simulated) value(region string, query cbor.Map, at *time.Time) (float64
 	return 0, false
 }
 
-func (s *simulated) describeAlarms(w http.ResponseWriter, region string) {
+// describeAlarms tells of composite alarms only whoever asks for that type.
+func (s *simulated) describeAlarms(w http.ResponseWriter, region string, body []byte) {
+	asked, _ := cbor.Decode(body)
+	types, _ := asked.(cbor.Map)["AlarmTypes"].(cbor.List)
+	if state, _ := asked.(cbor.Map)["StateValue"].(cbor.String); state != "ALARM" {
+		s.t.Errorf("alarms were asked for in the state %q", state)
+	}
 	metric, composite := cbor.List{}, cbor.List{}
 	for _, alarm := range s.alarms[region] {
 		words := strings.Fields(alarm)
@@ -417,6 +445,9 @@ func (s *simulated) describeAlarms(w http.ResponseWriter, region string) {
 		} else {
 			metric = append(metric, one)
 		}
+	}
+	if !slices.Contains(types, cbor.Value(cbor.String("CompositeAlarm"))) {
+		composite = nil
 	}
 	writeCBOR(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
 }

@@ -17,10 +17,18 @@ import (
 )
 
 // environment is a deployed environment that a command is about.
-type environment struct{ name string }
+type environment struct {
+	name       string
+	asOperator bool
+}
 
 func (e *environment) flag(command *cobra.Command) {
 	command.Flags().StringVar(&e.name, "env", "", "the environment, a key of \"environments\" in cdk.json; empty: the one it names")
+}
+
+// operatorFlag is for what asks both Regions.
+func (e *environment) operatorFlag(command *cobra.Command) {
+	command.Flags().BoolVar(&e.asOperator, "as-operator", false, "ask each Region with its own operator's role, taken from the credentials that are there")
 }
 
 // settings reads them from cdk.json, in the folder that the tool runs in.
@@ -66,5 +74,5 @@ func (e *environment) open(ctx context.Context) (*operate.Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return operate.Open(s, ambient)
+	return operate.Open(s, ambient, e.asOperator)
 }

@@ -34,6 +34,7 @@ type moving struct {
 
 func (m *moving) flags(command *cobra.Command) {
 	m.env.flag(command)
+	m.env.operatorFlag(command)
 	m.following.flags(command)
 	command.Flags().BoolVar(&m.dryRun, "dry-run", false, "show preconditions and steps, and start nothing")
 	command.Flags().BoolVar(&m.yes, "yes", false, "do not ask to type the Region's name")
@@ -135,6 +136,7 @@ func newWatchPlanCommand() *cobra.Command {
 		},
 	}
 	env.flag(command)
+	env.operatorFlag(command)
 	how.flags(command)
 	return command
 }

@@ -86,6 +86,8 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 		s.sick[arg(1)] = true
 	case "alarm":
 		s.alarms[arg(1)] = append(s.alarms[arg(1)], strings.Join(args[2:], " "))
+	case "roles-only":
+		s.roles = true
 	case "undeploy":
 		s.gone = true
 	case "account":

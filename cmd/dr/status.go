@@ -68,6 +68,7 @@ func newStatusCommand() *cobra.Command {
 		},
 	}
 	env.flag(command)
+	env.operatorFlag(command)
 	flags := command.Flags()
 	flags.BoolVar(&asJSON, "json", false, "print JSON, with --watch an object a line")
 	flags.BoolVar(&watch, "watch", false, "look again and again, until interrupted")

@@ -14,11 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"payments-dr/internal/paymentclient"
 	"payments-dr/internal/settings"
@@ -91,8 +93,9 @@ var (
 	_ ParameterAPI = (*ssm.Client)(nil)
 )
 
-// Open makes a deployment of AWS's clients. Nothing is asked yet.
-func Open(s *settings.Settings, config aws.Config) (*Deployment, error) {
+// Open makes a deployment of AWS's clients. Nothing is asked yet. asOperator asks each Region with its own operator's role, which
+// the configuration's credentials have to be allowed to take.
+func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment, error) {
 	config.Retryer = func() aws.Retryer {
 		return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), callAttempts), callTimeout/8)
 	}
@@ -109,6 +112,9 @@ func Open(s *settings.Settings, config aws.Config) (*Deployment, error) {
 	for _, region := range s.Both() {
 		local := config.Copy()
 		local.Region = region.Name
+		if asOperator {
+			local.Credentials = aws.NewCredentialsCache(operator{sts.NewFromConfig(local), s, region.Name})
+		}
 		r := Region{
 			Name: region.Name, Plan: arcregionswitch.NewFromConfig(local), Database: rds.NewFromConfig(local),
 			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local),
@@ -119,6 +125,27 @@ func Open(s *settings.Settings, config aws.Config) (*Deployment, error) {
 		d.Regions = append(d.Regions, r)
 	}
 	return d, nil
+}
+
+// operator takes a Region's operator's role, from that Region's own STS endpoint: the global one is in us-east-1.
+type operator struct {
+	client *sts.Client
+	s      *settings.Settings
+	region string
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (o operator) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	account := o.s.Account
+	if account == settings.PlaceholderAccount {
+		who, err := o.client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+		if err != nil {
+			return aws.Credentials{}, fmt.Errorf("ask for the account: %w", err)
+		}
+		account = aws.ToString(who.Account)
+	}
+	role := arn.ARN{Partition: "aws", Service: "iam", AccountID: account, Resource: "role/" + OperatorRole(o.s.Environment, o.region)}
+	return stscreds.NewAssumeRoleProvider(o.client, role.String(), func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "dr" }).Retrieve(ctx)
 }
 
 // Region is one of the deployment's Regions.
