@@ -18,7 +18,7 @@ func rehearse(t *testing.T, a *assembly.Assembly, binaries map[string]string, fa
 	defer cancel()
 	assumed, assumptions := rehearsal.DefaultAssumed()
 	return rehearsal.Rehearse(ctx, rehearsal.Config{
-		Assembly: a, ModuleDir: moduleDir, Binaries: binaries, Fault: fault, Speed: 15, Rate: 1, Clients: 4, Seed: seed,
+		Assembly: a, ModuleDir: moduleDir, Binaries: binaries, Fault: fault, Speed: 10, Rate: 1, Clients: 4, Seed: seed,
 		Assumed: assumed, Recorder: &drill.Recorder{},
 		Run: drill.Run{
 			Banner: "SIMULATED", Title: fault, Assumptions: assumptions,
