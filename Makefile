@@ -38,7 +38,7 @@ rehearse: synth ## Lose a Region on this machine, fail over and back, and prove 
 	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
 
 soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and more
-	go run ./cmd/dr --assembly $(ASSEMBLY) soak $(REHEARSE)
+	go run ./cmd/dr --assembly $(ASSEMBLY) soak --rate 6 $(REHEARSE)
 
 budget: synth ## Add up how long a recovery takes
 	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
