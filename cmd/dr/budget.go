@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -29,10 +27,7 @@ func newBudgetCommand(dir *string) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				encoder := json.NewEncoder(command.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				encoder.SetEscapeHTML(false)
-				err = encoder.Encode(b)
+				err = writeJSON(command.OutOrStdout(), b, "  ")
 			} else {
 				err = b.WriteTable(command.OutOrStdout())
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -37,10 +36,7 @@ func newCostCommand(dir *string) *cobra.Command {
 			if !asJSON {
 				return report.WriteTable(command.OutOrStdout())
 			}
-			encoder := json.NewEncoder(command.OutOrStdout())
-			encoder.SetIndent("", "  ")
-			encoder.SetEscapeHTML(false)
-			return encoder.Encode(report)
+			return writeJSON(command.OutOrStdout(), report, "  ")
 		},
 	}
 	flags := command.Flags()

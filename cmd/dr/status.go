@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,12 +77,11 @@ func newStatusCommand() *cobra.Command {
 
 func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetEscapeHTML(false)
-		if !again {
-			encoder.SetIndent("", "  ")
+		indent := "  "
+		if again {
+			indent = ""
 		}
-		return encoder.Encode(status)
+		return writeJSON(out, status, indent)
 	}
 	var page bytes.Buffer
 	if again && drill.IsTerminal(out) {

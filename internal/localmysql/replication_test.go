@@ -225,20 +225,27 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
+// replicated makes a table in one server and lets another follow it, until it has the table too.
+func replicated(ctx context.Context, t *testing.T, from, to *localmysql.Server) localmysql.Replication {
+	t.Helper()
+	if err := from.Exec(ctx, "", "CREATE DATABASE d", tableIn("d")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := localmysql.Replicate(ctx, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestReplicationLagsAndIsCut(t *testing.T) {
 	pairs(t, func(t *testing.T, from, to *localmysql.Server) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		if err := from.Exec(ctx, "", "CREATE DATABASE d", tableIn("d")); err != nil {
-			t.Fatal(err)
-		}
-		r, err := localmysql.Replicate(ctx, from, to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Wait(ctx); err != nil {
-			t.Fatal(err)
-		}
+		r := replicated(ctx, t, from, to)
 		source, follower := open(t, from), open(t, to)
 		const lag = 300 * time.Millisecond
 		r.SetLag(lag)
@@ -330,16 +337,7 @@ func TestReplicationBreaks(t *testing.T) {
 	pairs(t, func(t *testing.T, from, to *localmysql.Server) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		if err := from.Exec(ctx, "", "CREATE DATABASE d", tableIn("d")); err != nil {
-			t.Fatal(err)
-		}
-		r, err := localmysql.Replicate(ctx, from, to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Wait(ctx); err != nil {
-			t.Fatal(err)
-		}
+		r := replicated(ctx, t, from, to)
 		if err := to.Exec(ctx, "d", "INSERT INTO t (id) VALUES (1)"); err != nil {
 			t.Fatal(err)
 		}
