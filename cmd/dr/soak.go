@@ -53,23 +53,30 @@ func newSoakCommand(dir *string) *cobra.Command {
 				began := time.Now()
 				fmt.Fprintf(command.ErrOrStderr(), "%d of %d: %s, seed %d\n", number+1, len(runs), one.fault, one.seed)
 				report, err := ready.rehearse(command.Context(), one.fault, one.seed, nil)
-				if err != nil {
+				switch {
+				case command.Context().Err() != nil:
 					return err
-				}
-				name := one.fault
-				if one.fault == "chaos" {
-					name = fmt.Sprintf("chaos-%d", one.seed)
-				}
-				if err := writeReports(options.reports, name, report); err != nil {
-					return err
-				}
-				if report.Status != drill.StatusPass {
+				case err != nil: // one run that could not be made says nothing about the others
 					missed++
+					fmt.Fprintf(command.ErrOrStderr(), "not rehearsed: %v\n", err)
+					fmt.Fprintf(&table, "| %s | %d | – | – | – | – | – | – | – | not rehearsed: %s | %s |\n", one.fault, one.seed,
+						strings.NewReplacer("\n", " ", "|", "\\|").Replace(err.Error()), time.Since(began).Round(time.Second))
+				default:
+					name := one.fault
+					if one.fault == "chaos" {
+						name = fmt.Sprintf("chaos-%d", one.seed)
+					}
+					if err := writeReports(options.reports, name, report); err != nil {
+						return err
+					}
+					if report.Status != drill.StatusPass {
+						missed++
+					}
+					total += report.Totals.Requests
+					fmt.Fprintf(&table, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.fault, one.seed, report.Totals.Requests,
+						cell(report, drill.NameLost), cell(report, drill.NameDoubled), cell(report, drill.NameDifferent),
+						cell(report, drill.NamePaymentsRTO), cell(report, drill.NameLedgerRTO), cell(report, drill.NameRPO), report.Status, time.Since(began).Round(time.Second))
 				}
-				total += report.Totals.Requests
-				fmt.Fprintf(&table, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.fault, one.seed, report.Totals.Requests,
-					cell(report, drill.NameLost), cell(report, drill.NameDoubled), cell(report, drill.NameDifferent),
-					cell(report, drill.NamePaymentsRTO), cell(report, drill.NameLedgerRTO), cell(report, drill.NameRPO), report.Status, time.Since(began).Round(time.Second))
 				if err := os.WriteFile(filepath.Join(options.reports, "soak.md"), []byte(table.String()), 0o644); err != nil {
 					return fmt.Errorf("write table: %w", err)
 				}
