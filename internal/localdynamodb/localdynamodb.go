@@ -82,6 +82,15 @@ func (s *Server) Close() {
 	_ = s.command.Wait()
 }
 
+// Usage is the processor time that the server has used. It is known after Close.
+func (s *Server) Usage() time.Duration {
+	state := s.command.ProcessState
+	if state == nil {
+		return 0
+	}
+	return state.UserTime() + state.SystemTime()
+}
+
 // Config is an AWS configuration for the server.
 func (s *Server) Config(region string) aws.Config {
 	return aws.Config{

@@ -38,6 +38,8 @@ const (
 	settle = time.Minute + 2*time.Second
 	// duplicates is the share of the ledger's messages that come twice, so that a ledger which minds is found out.
 	duplicates = 0.02
+	// regionProcessors is how many processors a Region runs at a time.
+	regionProcessors = 8
 )
 
 // Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
@@ -125,6 +127,7 @@ type rehearsal struct {
 	here        string // the Region that the settings call primary
 	there       string
 
+	closing         sync.Once
 	mu              sync.Mutex
 	promoted        []func(func(drill.Row) error) error
 	reconciliations []reconcile.Report
@@ -150,6 +153,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.close()
+	before := readUsage()
 	if err := r.start(ctx); err != nil {
 		return drill.Report{}, fmt.Errorf("start the rehearsal: %w", err)
 	}
@@ -165,6 +169,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	}
 	paying, stopPaying := context.WithCancel(ctx)
 	defer stopPaying()
+	began := time.Now()
 	var paid sync.WaitGroup
 	paid.Go(func() { r.load.run(paying) })
 
@@ -177,6 +182,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	if err == nil {
 		err = r.settle(ctx)
 	}
+	paidFor := time.Since(began)
 	stop()
 	background.Wait()
 	if err != nil {
@@ -186,6 +192,8 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	if err != nil {
 		return drill.Report{}, fmt.Errorf("measure: %w", err)
 	}
+	r.close() // what processes have used is known when they have ended
+	report.Remarks = append(report.Remarks, r.effort(before, readUsage(), report.Totals.Requests, paidFor))
 	return report, nil
 }
 
@@ -229,7 +237,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	keys := aws.Credentials{AccessKeyID: "AKIAREHEARSAL0000000", SecretAccessKey: "simulated"} // of no account
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: keys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: 8, DuplicateProbability: duplicates,
+		Environments: regionProcessors, DuplicateProbability: duplicates,
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -260,12 +268,36 @@ func (r *rehearsal) start(ctx context.Context) error {
 		return err
 	}
 	r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: r.here})
+	if err := r.warm(ctx); err != nil {
+		return err
+	}
 	r.load, err = newLoad(loadConfig{
 		Clock: r.clock, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
 		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""), Trust: r.platform.Trust(),
 		Answer: r.name.Answer, Address: func(region string) string { return r.platform.Region(region).APIAddress() }, Recorder: r.config.Recorder,
 	})
 	return err
+}
+
+// warm has the Region that takes payments start its processors, so that a rehearsal begins with a platform in use and not with
+// its first second. The other Region starts its own when payments come, as it would.
+func (r *rehearsal) warm(ctx context.Context) error {
+	answers := make(chan error, regionProcessors)
+	for range regionProcessors {
+		go func() {
+			status, err := r.ask(ctx, r.here, "/health")
+			if err == nil && status >= http.StatusInternalServerError {
+				err = fmt.Errorf("status %d", status)
+			}
+			answers <- err
+		}()
+	}
+	for range regionProcessors {
+		if err := <-answers; err != nil {
+			return fmt.Errorf("ask for the health of %s: %w", r.here, err)
+		}
+	}
+	return nil
 }
 
 // makeLedger makes the ledger's table and its user, as the migration does.
@@ -285,18 +317,20 @@ func makeLedger(mariaDB bool) func(context.Context, *sql.DB) error {
 }
 
 func (r *rehearsal) close() {
-	r.checkers.CloseIdleConnections()
-	if r.platform != nil {
-		r.platform.Close()
-	}
-	if r.database != nil {
-		r.database.Close()
-	}
-	for _, table := range []*localdynamodb.Server{r.table, r.replica} {
-		if table != nil {
-			table.Close()
+	r.closing.Do(func() {
+		r.checkers.CloseIdleConnections()
+		if r.platform != nil {
+			r.platform.Close()
 		}
-	}
+		if r.database != nil {
+			r.database.Close()
+		}
+		for _, table := range []*localdynamodb.Server{r.table, r.replica} {
+			if table != nil {
+				table.Close()
+			}
+		}
+	})
 }
 
 // ask is a health checker's request to a Region's own API.

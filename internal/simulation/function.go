@@ -32,6 +32,8 @@ type FunctionStats struct {
 	Throttles int
 	// Started are the environments that were started, Killed those that were killed in the middle of an invocation.
 	Started, Killed int
+	// Processor is the processor time of the environments that have ended; of all of them after Close.
+	Processor time.Duration
 }
 
 // ErrDown is the error of an invocation of a function that is down.
@@ -135,8 +137,16 @@ func (f *Function) give(environment *lambdaruntime.Environment, err error, spare
 	}
 	f.mu.Unlock()
 	if !usable {
-		environment.Close()
+		f.end(environment)
 	}
+}
+
+// end closes an environment and adds up what it has used.
+func (f *Function) end(environment *lambdaruntime.Environment) {
+	environment.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Processor += environment.Usage()
 }
 
 // SetDown kills all environments, in the middle of what they do, and refuses invocations; or ends that.
@@ -154,7 +164,7 @@ func (f *Function) SetDown(down bool) {
 	}
 	f.mu.Unlock()
 	for _, environment := range idle {
-		environment.Close()
+		f.end(environment)
 	}
 }
 
