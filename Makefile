@@ -7,6 +7,9 @@ ENV ?= dev
 FAULT ?= region-loss
 REHEARSE ?=
 
+# What dr bench is told, such as BENCH="--to docs/benchmarks.md"
+BENCH ?=
+
 # What npm writes when all is there: an installation that was broken off is done again.
 PACKAGES := node_modules/.package-lock.json
 CDK := node_modules/.bin/cdk
@@ -25,7 +28,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost test lint preview deploy diff destroy clean
+.PHONY: help rehearse soak synth budget cost bench test lint preview deploy diff destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +48,9 @@ budget: synth ## Add up how long a recovery takes
 
 cost: synth ## Add up what a month and what a million payments cost
 	@go run ./cmd/dr --assembly $(ASSEMBLY) cost --env $(ENV)
+
+bench: synth ## Measure synthesis, functions and ledger, each beside a floor that it is held to
+	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(BENCH)
 
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...

@@ -31,8 +31,8 @@ func (e *environment) operatorFlag(command *cobra.Command) {
 	command.Flags().BoolVar(&e.asOperator, "as-operator", false, "ask each Region with its own operator's role, taken from the credentials that are there")
 }
 
-// settings reads them from cdk.json, in the folder that the tool runs in.
-func (e *environment) settings() (*settings.Settings, error) {
+// appContext is what cdk.json has for the app, in the folder that the tool runs in.
+func appContext() (map[string]any, error) {
 	content, err := os.ReadFile("cdk.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, exit(exitUsage, "there is no cdk.json here: run this in the project's folder")
@@ -46,10 +46,19 @@ func (e *environment) settings() (*settings.Settings, error) {
 	if err := json.Unmarshal(content, &app); err != nil {
 		return nil, fmt.Errorf("read cdk.json: %w", err)
 	}
-	if e.name != "" && app.Context != nil {
-		app.Context["env"] = e.name
+	return app.Context, nil
+}
+
+// settings reads them from cdk.json, in the folder that the tool runs in.
+func (e *environment) settings() (*settings.Settings, error) {
+	context, err := appContext()
+	if err != nil {
+		return nil, err
 	}
-	s, err := settings.Load(app.Context, "")
+	if e.name != "" && context != nil {
+		context["env"] = e.name
+	}
+	s, err := settings.Load(context, "")
 	if err != nil {
 		return nil, exit(exitUsage, "%w", err)
 	}

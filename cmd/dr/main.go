@@ -51,6 +51,7 @@ func newCommand() *cobra.Command {
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),
 		newCostCommand(&dir),
+		newBenchCommand(&dir),
 		&cobra.Command{
 			Use:   "stacks",
 			Short: "List the synthesized stacks",

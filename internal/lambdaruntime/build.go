@@ -17,12 +17,20 @@ var BuildFlags = []string{"-trimpath", "-buildvcs=false", "-tags=lambda.norpc", 
 // folder, name the function's below functions/, and the executable is put into dir. flags are further ones of "go build".
 func Build(moduleDir, name, dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, name)
-	arguments := slices.Concat([]string{"build", "-o", binary}, BuildFlags, flags, []string{"./functions/" + name})
+	if err := BuildPackage(moduleDir, "./functions/"+name, binary, flags...); err != nil {
+		return "", fmt.Errorf("build function %s: %w", name, err)
+	}
+	return binary, nil
+}
+
+// BuildPackage compiles a main package of this module as Build does a function, into the file binary.
+func BuildPackage(moduleDir, packagePath, binary string, flags ...string) error {
+	arguments := slices.Concat([]string{"build", "-o", binary}, BuildFlags, flags, []string{packagePath})
 	command := exec.Command("go", arguments...)
 	command.Dir = moduleDir
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build function %s: %w\n%s", name, err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return binary, nil
+	return nil
 }

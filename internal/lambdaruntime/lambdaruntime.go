@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -62,6 +63,7 @@ type Environment struct {
 	mu       sync.Mutex
 	inFlight *invocation
 	count    int
+	peak     float64 // MB, before Close
 }
 
 type invocation struct {
@@ -189,12 +191,34 @@ func (e *Environment) Usage() time.Duration {
 	return state.UserTime() + state.SystemTime()
 }
 
-// MaxMemoryMB is the most memory that the process has held, in MB. It is known after Close.
+// MaxMemoryMB is the most memory that the process has held, in MB: until now, or until Close. It is 0 where the system does not
+// tell, which is everywhere but on Linux.
 func (e *Environment) MaxMemoryMB() float64 {
-	if usage, ok := e.command.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		return float64(usage.Maxrss) / 1024
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.peak == 0 {
+		return peakMemoryMB(e.command.Process.Pid)
 	}
-	return 0
+	return e.peak
+}
+
+// peakMemoryMB asks the system and not for the process's resource usage when it has ended: there, the most memory that this
+// process has held counts too, because it was shared for a moment when the other was started.
+func peakMemoryMB(pid int) float64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	fields := strings.Fields(after)
+	if len(fields) < 2 || fields[1] != "kB" {
+		return 0 // a process that has ended holds nothing
+	}
+	kilobytes, err := strconv.ParseFloat(fields[0], 64)
+	if err != nil {
+		return 0
+	}
+	return kilobytes / 1024
 }
 
 // Kill ends the process at once, whatever it is doing.
@@ -202,6 +226,11 @@ func (e *Environment) Kill() { _ = syscall.Kill(-e.command.Process.Pid, syscall.
 
 // Close ends the process and waits for it. It may be called again.
 func (e *Environment) Close() {
+	if peak := peakMemoryMB(e.command.Process.Pid); peak > 0 {
+		e.mu.Lock()
+		e.peak = peak
+		e.mu.Unlock()
+	}
 	e.Kill()
 	<-e.exited
 	_ = e.server.Close()

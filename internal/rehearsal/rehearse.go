@@ -214,23 +214,14 @@ func (r *rehearsal) start(ctx context.Context) error {
 	if r.consistency == settings.ConsistencyEventual {
 		table.Go(func() { r.replica, replicaErr = localdynamodb.Start(r.config.ModuleDir) })
 	}
+	var databases map[string]Database
 	database.Go(func() {
-		r.database, databaseErr = globaldatabase.Start(ctx, globaldatabase.Options{
-			Regions: [2]string{r.here, r.there}, MariaDB: r.config.MariaDB, Database: databaseName, Log: r.config.Log, Schema: makeLedger(r.config.MariaDB != nil),
-		})
+		r.database, databases, databaseErr = StartDatabases(ctx, [2]string{r.here, r.there}, r.config.MariaDB, r.config.Log)
 	})
 	table.Wait()
 	database.Wait()
 	if err := errors.Join(tableErr, replicaErr, databaseErr); err != nil {
 		return err
-	}
-	databases := map[string]Database{}
-	for _, region := range []string{r.here, r.there} {
-		host, port, err := r.database.Address(region)
-		if err != nil {
-			return err
-		}
-		databases[region] = Database{Host: host, Port: port, User: ledger.UserName, Password: databasePassword, Name: databaseName}
 	}
 	r.clock = FastClock(r.config.Speed)
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
@@ -298,6 +289,27 @@ func (r *rehearsal) warm(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// StartDatabases starts a global database with the ledger in it: of MariaDB if an installation is given, of embedded servers if
+// not. Beside it is where each Region's ledger signs in. The first Region is the writer.
+func StartDatabases(ctx context.Context, regions [2]string, mariaDB *localmysql.Installation, log io.Writer) (*globaldatabase.GlobalDatabase, map[string]Database, error) {
+	database, err := globaldatabase.Start(ctx, globaldatabase.Options{
+		Regions: regions, MariaDB: mariaDB, Database: databaseName, Log: log, Schema: makeLedger(mariaDB != nil),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	at := map[string]Database{}
+	for _, region := range regions {
+		host, port, err := database.Address(region)
+		if err != nil {
+			database.Close()
+			return nil, nil, err
+		}
+		at[region] = Database{Host: host, Port: port, User: ledger.UserName, Password: databasePassword, Name: databaseName}
+	}
+	return database, at, nil
 }
 
 // makeLedger makes the ledger's table and its user, as the migration does.

@@ -158,7 +158,12 @@ func TestFunctionIsKilledInTheMiddle(t *testing.T) {
 	if _, err := function.Invoke(t.Context(), []byte(onePayment)); !errors.Is(err, lambdaruntime.ErrExited) {
 		t.Errorf("error %v, want exited", err)
 	}
-	if got, want := function.Stats(), (simulation.FunctionStats{Invocations: 2, Failures: 2, Started: 2, Killed: 2}); got != want {
+	got := function.Stats()
+	if got.Processor <= 0 {
+		t.Errorf("two processes have used %v of processor time", got.Processor)
+	}
+	got.Processor = 0
+	if want := (simulation.FunctionStats{Invocations: 2, Failures: 2, Started: 2, Killed: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 

@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/lambdaruntime"
+)
+
+const (
+	startRuns = 9
+	// The limits leave about a half over what was measured, of the largest function.
+	sizeLimit, startLimit, memoryLimit = 2.5, 4.5, 3.0
+)
+
+// functions measures each function's binary: its size, its start up to the first poll for work, and the memory it has then.
+func functions(ctx context.Context, config Config) ([]Measurement, error) {
+	dir, err := os.MkdirTemp("", "bench-functions-")
+	if err != nil {
+		return nil, fmt.Errorf("make temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	floor := filepath.Join(dir, "floor")
+	if err := lambdaruntime.BuildPackage(config.ModuleDir, "./internal/bench/floor/function", floor); err != nil {
+		return nil, fmt.Errorf("build floor: %w", err)
+	}
+	names, err := functionNames(config.Assembly)
+	if err != nil {
+		return nil, err
+	}
+	const floorIs = "a function that returns its event"
+	var measured []Measurement
+	for _, name := range names {
+		binary, err := lambdaruntime.Build(config.ModuleDir, name.short, dir)
+		if err != nil {
+			return nil, err
+		}
+		var starts, memories, floorStarts, floorMemories []float64
+		for range startRuns {
+			for _, one := range []struct {
+				binary           string
+				environment      map[string]string
+				starts, memories *[]float64
+			}{{floor, nil, &floorStarts, &floorMemories}, {binary, name.environment, &starts, &memories}} {
+				start, memory, err := startOf(ctx, lambdaruntime.Config{
+					Binary: one.binary, Name: name.short, Region: config.Assembly.Settings.Regions.Primary.Name, MemoryMB: 1024, Environment: one.environment, Log: io.Discard,
+				})
+				if err != nil {
+					return nil, fmt.Errorf("start %s: %w", one.binary, err)
+				}
+				*one.starts, *one.memories = append(*one.starts, start), append(*one.memories, memory)
+			}
+		}
+		size, err := megabytes(binary)
+		if err != nil {
+			return nil, err
+		}
+		floorSize, err := megabytes(floor)
+		if err != nil {
+			return nil, err
+		}
+		measured = append(measured,
+			Measurement{name.short + ": size", UnitMegabytes, size, floorSize, floorIs, sizeLimit},
+			Measurement{name.short + ": start", UnitMilliseconds, median(starts), median(floorStarts), floorIs, startLimit},
+			Measurement{name.short + ": memory when started", UnitMegabytes, median(memories), median(floorMemories), floorIs, memoryLimit})
+	}
+	return measured, nil
+}
+
+func startOf(ctx context.Context, config lambdaruntime.Config) (milliseconds, megabytes float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	e, err := lambdaruntime.Start(config)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer e.Close()
+	took, err := e.InitDuration(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return float64(took.Microseconds()) / 1000, e.MaxMemoryMB(), nil
+}
+
+func megabytes(file string) (float64, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, fmt.Errorf("look at binary: %w", err)
+	}
+	return float64(info.Size()) / (1 << 20), nil
+}
+
+type functionName struct {
+	short       string
+	environment map[string]string
+}
+
+// functionNames are the functions of the primary's template with their variables. A start connects to nothing, so that what only a
+// deployment knows may be any text.
+func functionNames(a *assembly.Assembly) ([]functionName, error) {
+	stack, err := a.Stack("primary")
+	if err != nil {
+		return nil, err
+	}
+	var names []functionName
+	for _, id := range slices.Sorted(maps.Keys(stack.Template.Resources)) {
+		resource := stack.Template.Resources[id]
+		physical, _ := resource.Properties["FunctionName"].(string)
+		short, ours := strings.CutPrefix(physical, "payment-"+a.Settings.Environment+"-")
+		if resource.Type != "AWS::Lambda::Function" || !ours {
+			continue // the library's own functions have no names
+		}
+		f := functionName{short, map[string]string{}}
+		environment, _ := resource.Properties["Environment"].(map[string]any)
+		variables, _ := environment["Variables"].(map[string]any)
+		for variable, value := range variables {
+			f.environment[variable] = "127.0.0.1"
+			if text, literal := value.(string); literal {
+				f.environment[variable] = text
+			}
+		}
+		names = append(names, f)
+	}
+	return names, nil
+}
