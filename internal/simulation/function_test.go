@@ -177,7 +177,7 @@ func TestFunctionIsKilledInTheMiddle(t *testing.T) {
 			failed++
 		}
 	}
-	got := sometimes.Stats()
+	got = sometimes.Stats()
 	if got.Killed < 5 || got.Killed > 20 || got.Started < got.Killed || failed > got.Killed || got.Failures != failed {
 		t.Errorf("%+v with %d errors; want about 12 killed", got, failed)
 	}
