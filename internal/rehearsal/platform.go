@@ -51,8 +51,10 @@ type Options struct {
 	Eventual *Eventual
 	// Databases are the Regions' clusters, by Region.
 	Databases map[string]Database
-	// Environments is how many processors a Region runs at a time; 0 is four.
-	Environments int
+	// Environments is how many processors a Region runs at a time; 0 is four. EnvironmentWait is how long a request waits for one of
+	// them, where Lambda would start one more; then it is throttled.
+	Environments    int
+	EnvironmentWait time.Duration
 	// Clock is the time of queues, streams and buses; nil is the machine's. Functions live by the machine's in any case.
 	Clock simulation.Clock
 	// KillProbability is the share of invocations, of every function, whose process is killed within KillWithin.
@@ -480,10 +482,14 @@ func (p *Platform) function(r *Region, name string, concurrency int, seed uint64
 	if err != nil {
 		return nil, err
 	}
-	f := simulation.NewFunction(simulation.FunctionConfig{
+	config := simulation.FunctionConfig{
 		Runtime: runtime, Concurrency: concurrency, Timeout: timeout,
 		KillProbability: p.options.KillProbability, KillWithin: p.options.KillWithin, Seed: p.options.Seed + seed,
-	})
+	}
+	if name == "processor" {
+		config.Wait = p.options.EnvironmentWait
+	}
+	f := simulation.NewFunction(config)
 	p.closers = append(p.closers, f.Close)
 	return f, nil
 }

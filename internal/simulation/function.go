@@ -12,8 +12,11 @@ import (
 // FunctionConfig configures a function.
 type FunctionConfig struct {
 	Runtime lambdaruntime.Config
-	// Concurrency is how many invocations there are at a time; one more is throttled. 0 is one.
+	// Concurrency is how many invocations there are at a time; 0 is one. One more is throttled.
 	Concurrency int
+	// Wait is how long one more waits for another to end before it is throttled: where Lambda would start one more environment
+	// and this machine cannot have as many processes.
+	Wait time.Duration
 	// Timeout is the function's; 0 is three seconds, which is Lambda's ("Configure Lambda function timeout", AWS Lambda
 	// Developer Guide).
 	Timeout time.Duration
@@ -68,15 +71,13 @@ func NewFunction(config FunctionConfig) *Function {
 
 // Invoke runs one invocation. The error is ErrThrottled over the concurrency, ErrDown, or one of lambdaruntime's.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	default:
+	if !f.begin(ctx) {
 		f.mu.Lock()
 		f.stats.Throttles++
 		f.mu.Unlock()
 		return nil, ErrThrottled
 	}
+	defer func() { <-f.slots }()
 	environment, err := f.take()
 	if err != nil {
 		return nil, err
@@ -98,6 +99,27 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	alive := spared()
 	f.give(environment, err, alive, alive && (err == nil || healthy))
 	return answer, err
+}
+
+// begin takes a slot, and is false if there is none in time.
+func (f *Function) begin(ctx context.Context) bool {
+	select {
+	case f.slots <- struct{}{}:
+		return true
+	default:
+	}
+	if f.config.Wait <= 0 {
+		return false
+	}
+	over := time.NewTimer(f.config.Wait)
+	defer over.Stop()
+	select {
+	case f.slots <- struct{}{}:
+		return true
+	case <-over.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // take is an environment, one that was used before if there is one.

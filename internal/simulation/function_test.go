@@ -122,6 +122,32 @@ func TestFunctionIsThrottled(t *testing.T) {
 	}
 }
 
+func TestFunctionWaitsForAnEnvironment(t *testing.T) {
+	function, calls, release := newFunction(t, simulation.FunctionConfig{Concurrency: 1, Wait: 300 * time.Millisecond, Timeout: 30 * time.Second})
+	var all sync.WaitGroup
+	invoke := func(want error) {
+		all.Go(func() {
+			if _, err := function.Invoke(t.Context(), []byte(onePayment)); !errors.Is(err, want) {
+				t.Errorf("error %v, want %v", err, want)
+			}
+		})
+	}
+	invoke(nil)
+	waitUntil(t, func() bool { return calls.Load() == 1 })
+	began := time.Now()
+	if _, err := function.Invoke(t.Context(), []byte(nothing)); !errors.Is(err, simulation.ErrThrottled) || time.Since(began) < 300*time.Millisecond {
+		t.Errorf("error %v after %v, want throttled after 300 ms", err, time.Since(began))
+	}
+	invoke(nil) // waits, and has its turn
+	time.AfterFunc(50*time.Millisecond, release)
+	all.Wait()
+	got := function.Stats()
+	got.Processor = 0
+	if want := (simulation.FunctionStats{Invocations: 2, Started: 1, Throttles: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestFunctionTimesOut(t *testing.T) {
 	// The relay keeps its own time; what is needed is a process that does not.
 	stuck := simulation.NewFunction(simulation.FunctionConfig{
