@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 func newSoakCommand(dir *string) *cobra.Command {
 	options := rehearseOptions{clients: 12}
 	var seeds int
+	var faults []string
 	command := &cobra.Command{
 		Use:   "soak",
 		Short: "Rehearse every fault, and chaos with many seeds",
@@ -26,7 +28,12 @@ func newSoakCommand(dir *string) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if seeds < 0 {
-				return fmt.Errorf("--seeds is %d; allowed is 0 or more", seeds)
+				return exit(exitUsage, "--seeds is %d; allowed is 0 or more", seeds)
+			}
+			for _, fault := range faults {
+				if !slices.Contains(rehearsal.FaultNames(), fault) {
+					return exit(exitUsage, "--faults has %q; allowed are %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
+				}
 			}
 			ready, err := options.prepare(*dir, command.OutOrStdout())
 			if err != nil {
@@ -38,13 +45,15 @@ func newSoakCommand(dir *string) *cobra.Command {
 				seed  uint64
 			}
 			var runs []run
-			for _, fault := range rehearsal.FaultNames() {
+			for _, fault := range faults {
 				if fault != "chaos" {
 					runs = append(runs, run{fault, options.seed})
 				}
 			}
 			for i := range seeds {
-				runs = append(runs, run{"chaos", options.seed + uint64(i)})
+				if slices.Contains(faults, "chaos") {
+					runs = append(runs, run{"chaos", options.seed + uint64(i)})
+				}
 			}
 			var table strings.Builder
 			fmt.Fprintf(&table, "%s\n\n| fault | seed | payments | lost | doubled | different | RTO payments | RTO ledger | RPO | verdict | took |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", ready.banner)
@@ -89,6 +98,7 @@ func newSoakCommand(dir *string) *cobra.Command {
 		},
 	}
 	options.flags(command.Flags())
+	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults")
 	command.Flags().IntVar(&seeds, "seeds", 20, "how many seeds of chaos")
 	return command
 }

@@ -42,6 +42,9 @@ const (
 	duplicates = 0.02
 	// regionProcessors is how many processors a Region runs at a time.
 	regionProcessors = 8
+	// environmentWait is how long a request over these waits. Lambda would start one more and take about as long. Much longer would
+	// be worse than no answer: clients that have lost patience have sent again, and the Region works for nobody.
+	environmentWait = time.Second
 )
 
 // Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
@@ -80,7 +83,7 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
 		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
 		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
-		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one", regionProcessors, clientAttemptTimeout), Source: "this machine's size; Lambda would start one more"},
+		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one, and is refused then", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
 		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
 	}
 }
@@ -231,7 +234,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	keys := aws.Credentials{AccessKeyID: "AKIAREHEARSAL0000000", SecretAccessKey: "simulated"} // of no account
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: keys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(clientAttemptTimeout), DuplicateProbability: duplicates,
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates,
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
