@@ -46,6 +46,8 @@ const (
 	firstPause, maxPause = 100 * time.Millisecond, 2 * time.Second
 	// maxRetryAfter is the longest that the client waits because the API says so. What asks for more is given up.
 	maxRetryAfter = 30 * time.Second
+	// tokenParts is how many settled attempts give a token back.
+	tokenParts = 10
 	// maxAnswerBytes is far more than any answer of the contract to one payment.
 	maxAnswerBytes = 64 << 10
 	// maxIdleConnections are kept for the next payments, so that a load of many at once does not connect for each.
@@ -67,6 +69,9 @@ type Config struct {
 	MaxAttempts int
 	// AttemptTimeout is how long each of them may take, connecting included; 0 is 6 s.
 	AttemptTimeout time.Duration
+	// RetryTokens keeps a client from adding a storm to an outage: every attempt that settles nothing takes one of so many tokens,
+	// every one that does gives a tenth of one back, and nothing is sent again while no more than half are left. 0 is no bound.
+	RetryTokens int
 	// RootCAs are the authorities that the API's certificate may be of; nil: the machine's.
 	RootCAs *x509.CertPool
 	// Random is where the pauses' lengths come from; nil: a source of its own. The client does not use it concurrently.
@@ -107,6 +112,8 @@ type Client struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
+	// mostTokens and tokens are in parts of a token.
+	mostTokens, tokens int
 
 	now  func() time.Time
 	wait func(context.Context, time.Duration) error
@@ -114,8 +121,9 @@ type Client struct {
 
 // New makes a client. Its error names the field that is wrong.
 func New(config Config) (*Client, error) {
-	if config.MaxAttempts < 0 || config.AttemptTimeout < 0 {
-		return nil, fmt.Errorf("make payment client: MaxAttempts is %d and AttemptTimeout %v; allowed is 0 or more", config.MaxAttempts, config.AttemptTimeout)
+	if config.MaxAttempts < 0 || config.AttemptTimeout < 0 || config.RetryTokens < 0 {
+		return nil, fmt.Errorf("make payment client: MaxAttempts is %d, AttemptTimeout %v and RetryTokens %d; allowed is 0 or more",
+			config.MaxAttempts, config.AttemptTimeout, config.RetryTokens)
 	}
 	u, err := url.Parse(config.URL)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && !isLoopback(u)) {
@@ -125,6 +133,7 @@ func New(config Config) (*Client, error) {
 	c := &Client{
 		url: u, host: u.Host, credentials: config.Credentials, signer: sigv4a.New(),
 		maxAttempts: config.MaxAttempts, timeout: config.AttemptTimeout, rootCAs: config.RootCAs,
+		mostTokens: config.RetryTokens * tokenParts, tokens: config.RetryTokens * tokenParts,
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: wait,
 		dial: (&net.Dialer{Timeout: connectTimeout}).DialContext, attempted: func(Attempt) {},
 	}
@@ -400,6 +409,7 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 		}
 		one.Err = err
 		c.attempted(one)
+		again := c.count(one.Settled)
 		switch {
 		case one.Settled:
 			return answer, nil
@@ -414,7 +424,7 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 			failure.Message = r.message()
 		}
 		asked := c.retryAfter(r.header.Get("Retry-After"))
-		if answer.Attempts == c.maxAttempts || asked > maxRetryAfter {
+		if answer.Attempts == c.maxAttempts || asked > maxRetryAfter || !again {
 			return answer, failure
 		}
 		if done := c.waitFor(ctx, asked+c.pause(answer.Attempts)); done != nil {
@@ -422,6 +432,18 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 			return answer, failure
 		}
 	}
+}
+
+// count counts an attempt, and says whether there may be another.
+func (c *Client) count(settled bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if settled {
+		c.tokens = min(c.tokens+1, c.mostTokens)
+	} else {
+		c.tokens = max(c.tokens-tokenParts, 0)
+	}
+	return c.mostTokens == 0 || c.tokens > c.mostTokens/2
 }
 
 // retryAfter is what a Retry-After header asks for: seconds, or a date (RFC 9110). What is neither asks for nothing.

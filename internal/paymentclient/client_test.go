@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,6 +272,51 @@ func TestAttemptsAreCounted(t *testing.T) {
 	}
 }
 
+func TestRetriesEndWhereMostFails(t *testing.T) {
+	var failing atomic.Bool
+	failing.Store(true)
+	s := newStage(t, Config{MaxAttempts: 5, RetryTokens: 8}, func(w http.ResponseWriter, r *http.Request) {
+		if failing.Load() {
+			says(500, `{"error":"internal error","region":"us-west-2"}`)(w, r)
+			return
+		}
+		says(200, accepted)(w, r)
+	})
+	attempts := func() int {
+		t.Helper()
+		accepted, err := s.client.Pay(t.Context(), request(t))
+		if failed, ok := errors.AsType[*UnavailableError](err); ok {
+			return failed.Attempts
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return accepted.Attempts
+	}
+	// Eight tokens: the first payment may take four of them, and then there is one attempt each.
+	for i, want := range []int{4, 1, 1, 1, 1, 1} {
+		if got := attempts(); got != want {
+			t.Errorf("payment %d: %d attempts, want %d", i, got, want)
+		}
+	}
+	failing.Store(false)
+	for range 50 { // from none to five tokens, of which the next failure takes one
+		attempts()
+	}
+	failing.Store(true)
+	if got := attempts(); got != 1 {
+		t.Errorf("%d attempts after 50 that were answered, want 1", got)
+	}
+	failing.Store(false)
+	for range 80 {
+		attempts()
+	}
+	failing.Store(true)
+	if got := attempts(); got != 4 {
+		t.Errorf("%d attempts with all tokens back, want 4", got)
+	}
+}
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	at := time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
@@ -466,17 +512,18 @@ func TestAPaymentWithoutAnIdentityIsNotSent(t *testing.T) {
 
 func TestWrongConfigurationIsNamed(t *testing.T) {
 	for want, config := range map[string]Config{
-		`URL is ""`:                                 {},
-		`URL is "api.example.com"`:                  {URL: "api.example.com"},
-		`URL is "http://api.example.com"`:           {URL: "http://api.example.com"},
-		`URL is "https://"`:                         {URL: "https://"},
-		`URL is "https://u:p@example.com"`:          {URL: "https://u:p@example.com"},
-		`URL is "https://example.com?x"`:            {URL: "https://example.com?x"},
-		`URL is "https://example.com/x?"`:           {URL: "https://example.com/x?"},
-		`DialHost is "a/b"`:                         {URL: "https://example.com", DialHost: "a/b"},
-		`DialHost is ":443"`:                        {URL: "https://example.com", DialHost: ":443"},
-		`MaxAttempts is -1 and AttemptTimeout 0s`:   {URL: "https://example.com", MaxAttempts: -1},
-		`MaxAttempts is 0 and AttemptTimeout -1ns;`: {URL: "https://example.com", AttemptTimeout: -1},
+		`URL is ""`:                        {},
+		`URL is "api.example.com"`:         {URL: "api.example.com"},
+		`URL is "http://api.example.com"`:  {URL: "http://api.example.com"},
+		`URL is "https://"`:                {URL: "https://"},
+		`URL is "https://u:p@example.com"`: {URL: "https://u:p@example.com"},
+		`URL is "https://example.com?x"`:   {URL: "https://example.com?x"},
+		`URL is "https://example.com/x?"`:  {URL: "https://example.com/x?"},
+		`DialHost is "a/b"`:                {URL: "https://example.com", DialHost: "a/b"},
+		`DialHost is ":443"`:               {URL: "https://example.com", DialHost: ":443"},
+		`MaxAttempts is -1,`:               {URL: "https://example.com", MaxAttempts: -1},
+		`AttemptTimeout -1ns`:              {URL: "https://example.com", AttemptTimeout: -1},
+		`RetryTokens -1;`:                  {URL: "https://example.com", RetryTokens: -1},
 	} {
 		if _, err := New(config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want in it %s", err, want)
