@@ -115,8 +115,9 @@ func (s *stage) close() {
 	}
 }
 
-// rehearse plays one fault. progress, if given, is where the run is shown as it goes.
-func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progress io.Writer) (drill.Report, error) {
+// rehearse plays one fault. progress, if given, is where the run is shown as it goes; settled, if given, is called when another
+// may begin.
+func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progress io.Writer, settled func()) (drill.Report, error) {
 	o, objectives := s.options, s.assembly.Settings.Objectives
 	assumed, assumptions := rehearsal.DefaultAssumed()
 	run := drill.Run{
@@ -136,7 +137,7 @@ func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progres
 	}
 	return rehearsal.Rehearse(ctx, rehearsal.Config{
 		Assembly: s.assembly, ModuleDir: ".", Binaries: s.binaries, MariaDB: s.mariaDB, Fault: fault, Speed: o.speed, Rate: o.rate, Clients: o.clients,
-		Seed: seed, Assumed: assumed, Recorder: &drill.Recorder{}, Progress: progress, Log: o.log, Run: run,
+		Seed: seed, Assumed: assumed, Recorder: &drill.Recorder{}, Progress: progress, Log: o.log, Run: run, Settled: settled,
 	})
 }
 
@@ -171,7 +172,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 				return err
 			}
 			defer ready.close()
-			report, err := ready.rehearse(command.Context(), fault, options.seed, out)
+			report, err := ready.rehearse(command.Context(), fault, options.seed, out, nil)
 			if err != nil {
 				return err
 			}

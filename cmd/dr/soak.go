@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,51 +43,41 @@ func newSoakCommand(dir *string) *cobra.Command {
 				return err
 			}
 			defer ready.close()
-			type run struct {
-				fault string
-				seed  uint64
-			}
-			var runs []run
-			for _, fault := range faults {
-				if fault != "chaos" {
-					runs = append(runs, run{fault, options.seed})
-				}
-			}
-			for i := range seeds {
-				if slices.Contains(faults, "chaos") {
-					runs = append(runs, run{"chaos", options.seed + uint64(i)})
-				}
-			}
+			runs := soakRuns(faults, options.seed, seeds)
 			var table strings.Builder
 			fmt.Fprintf(&table, "%s\n\n| fault | seed | payments | lost | doubled | different | RTO payments | RTO ledger | RPO | verdict | took |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", ready.banner)
 			missed, total := 0, 0
-			for number, one := range runs {
-				began := time.Now()
-				fmt.Fprintf(command.ErrOrStderr(), "%d of %d: %s, seed %d\n", number+1, len(runs), one.fault, one.seed)
-				report, err := ready.rehearse(command.Context(), one.fault, one.seed, nil)
+			ctx, cancel := context.WithCancel(command.Context())
+			outcomes := ready.soak(ctx, runs, command.ErrOrStderr())
+			defer func() { // nothing is left running, however this ends
+				cancel()
+				for range outcomes {
+				}
+			}()
+			for outcome := range outcomes {
+				report, took := outcome.report, outcome.took.Round(time.Second)
 				switch {
-				case command.Context().Err() != nil:
-					return err
-				case err != nil: // one run that could not be made says nothing about the others
+				case ctx.Err() != nil:
+					return outcome.err
+				case outcome.err != nil: // one run that could not be made says nothing about the others
 					missed++
-					fmt.Fprintf(command.ErrOrStderr(), "not rehearsed: %v\n", err)
-					fmt.Fprintf(&table, "| %s | %d | – | – | – | – | – | – | – | not rehearsed: %s | %s |\n", one.fault, one.seed,
-						strings.NewReplacer("\n", " ", "|", "\\|").Replace(err.Error()), time.Since(began).Round(time.Second))
+					fmt.Fprintf(command.ErrOrStderr(), "not rehearsed: %v\n", outcome.err)
+					fmt.Fprintf(&table, "| %s | %d | – | – | – | – | – | – | – | not rehearsed: %s | %s |\n", outcome.fault, outcome.seed,
+						strings.NewReplacer("\n", " ", "|", "\\|").Replace(outcome.err.Error()), took)
 				default:
-					name := one.fault
-					if one.fault == "chaos" {
-						name = fmt.Sprintf("chaos-%d", one.seed)
-					}
-					if err := writeReports(options.reports, name, report); err != nil {
+					if err := writeReports(options.reports, outcome.name(), report); err != nil {
 						return err
 					}
 					if report.Status != drill.StatusPass {
 						missed++
 					}
 					total += report.Totals.Requests
-					fmt.Fprintf(&table, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", one.fault, one.seed, report.Totals.Requests,
+					fmt.Fprintf(&table, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", outcome.fault, outcome.seed, report.Totals.Requests,
 						cell(report, drill.NameLost), cell(report, drill.NameDoubled), cell(report, drill.NameDifferent),
-						cell(report, drill.NamePaymentsRTO), cell(report, drill.NameLedgerRTO), cell(report, drill.NameRPO), report.Status, time.Since(began).Round(time.Second))
+						cell(report, drill.NamePaymentsRTO), cell(report, drill.NameLedgerRTO), cell(report, drill.NameRPO), report.Status, took)
+				}
+				if err := os.MkdirAll(options.reports, 0o755); err != nil {
+					return fmt.Errorf("make folder for the reports: %w", err)
 				}
 				if err := os.WriteFile(filepath.Join(options.reports, "soak.md"), []byte(table.String()), 0o644); err != nil {
 					return fmt.Errorf("write table: %w", err)
@@ -101,6 +94,77 @@ func newSoakCommand(dir *string) *cobra.Command {
 	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults")
 	command.Flags().IntVar(&seeds, "seeds", 20, "how many seeds of chaos")
 	return command
+}
+
+// soakRun is one rehearsal of a soak.
+type soakRun struct {
+	fault string
+	seed  uint64
+}
+
+// name is that of its reports.
+func (r soakRun) name() string {
+	if r.fault == "chaos" {
+		return fmt.Sprintf("chaos-%d", r.seed)
+	}
+	return r.fault
+}
+
+// soakRuns are each fault once, and chaos once for each seed, at the end.
+func soakRuns(faults []string, seed uint64, seeds int) []soakRun {
+	var runs []soakRun
+	for _, fault := range faults {
+		if fault != "chaos" {
+			runs = append(runs, soakRun{fault, seed})
+		}
+	}
+	if slices.Contains(faults, "chaos") {
+		for i := range seeds {
+			runs = append(runs, soakRun{"chaos", seed + uint64(i)})
+		}
+	}
+	return runs
+}
+
+// soakOutcome is what became of a run.
+type soakOutcome struct {
+	soakRun
+	report drill.Report
+	err    error
+	took   time.Duration
+}
+
+// soak makes the runs, and hands over what became of each, in their order. A run begins when the one before has settled: while
+// that waits to be measured, the machine has nothing to do. The last has to be handed over, or the context done, for all to end.
+func (s *stage) soak(ctx context.Context, runs []soakRun, progress io.Writer) <-chan soakOutcome {
+	outcomes := make(chan soakOutcome)
+	go func() {
+		defer close(outcomes)
+		previous := make(chan struct{})
+		close(previous)
+		for number, one := range runs {
+			if ctx.Err() != nil && number > 0 {
+				break
+			}
+			fmt.Fprintf(progress, "%d of %d: %s, seed %d\n", number+1, len(runs), one.fault, one.seed)
+			settled, handedOver, before := make(chan struct{}), make(chan struct{}), previous
+			next := sync.OnceFunc(func() { close(settled) })
+			go func() {
+				defer close(handedOver)
+				began := time.Now()
+				report, err := s.rehearse(ctx, one.fault, one.seed, nil, next)
+				took := time.Since(began)
+				next() // a run that failed has not settled
+				<-before
+				outcomes <- soakOutcome{one, report, err, took}
+			}()
+			<-settled
+			<-before // two at a time, and no more
+			previous = handedOver
+		}
+		<-previous
+	}()
+	return outcomes
 }
 
 // cell is what was measured of an objective, for a table.
