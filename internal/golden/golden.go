@@ -15,6 +15,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -385,4 +386,24 @@ func OneLine(value any) string {
 		return "null"
 	}
 	return text
+}
+
+// Deployed are the stacks of a set as they are deployed: with the templates that a folder has of them, each as AWS gave it, in a file
+// <stack>.template.json. A stack without one is not deployed. account is the one it was deployed to.
+func (s Set) Deployed(folder fs.FS, account string) (Set, error) {
+	var deployed Set
+	for _, stack := range s.Stacks {
+		data, err := fs.ReadFile(folder, stack.Name+".template.json")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Set{}, fmt.Errorf("read deployed template of stack %s: %w", stack.Name, err)
+		}
+		if stack.Template, err = Normalise(data, account); err != nil {
+			return Set{}, fmt.Errorf("read deployed template of stack %s: %w", stack.Name, err)
+		}
+		deployed.Stacks = append(deployed.Stacks, stack)
+	}
+	return deployed, nil
 }

@@ -369,14 +369,14 @@ func generic(tags map[string]string) map[string]any {
 
 // security writes what changes in permissions and in security groups, a line each.
 func security(c compared) Security {
-	s := Security{Broadened: c.Broadened}
+	s := Security{Broadened: c.Broadened && !narrower(c)}
 	oneLine := func(text string) string {
 		return strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", ", ")), " ")
 	}
 	allow := func(st statement) string {
 		line := fmt.Sprintf("%s %s: %s on %s", st.Effect, oneLine(st.Principal), oneLine(st.Action), oneLine(st.Resource))
 		if st.Condition != "" {
-			line += " if " + oneLine(st.Condition)
+			line += " if " + strings.Join(strings.Fields(st.Condition), " ")
 		}
 		return line
 	}
@@ -413,6 +413,27 @@ func security(c compared) Security {
 	slices.Sort(s.Added)
 	slices.Sort(s.Removed)
 	return s
+}
+
+// narrower is whether all that is added is less of what was there: a statement with fewer actions or fewer resources. To the
+// library, every statement that is added lets somebody do more.
+func narrower(c compared) bool {
+	if len(c.ManagedPolicies.Added)+len(c.Ingress.Added)+len(c.Egress.Added) > 0 {
+		return false
+	}
+	within := func(part, whole string) bool {
+		names := strings.Split(whole, "\n")
+		return !slices.ContainsFunc(strings.Split(part, "\n"), func(name string) bool { return !slices.Contains(names, name) })
+	}
+	for _, added := range c.Statements.Added {
+		if !slices.ContainsFunc(c.Statements.Removed, func(was statement) bool {
+			return added.Effect == "Allow" && was.Effect == "Allow" && added.Principal == was.Principal && added.Condition == was.Condition &&
+				!strings.Contains(was.Action+was.Resource+added.Action+added.Resource, "NOT ") && within(added.Action, was.Action) && within(added.Resource, was.Resource)
+		}) {
+			return false
+		}
+	}
+	return len(c.Statements.Added) > 0
 }
 
 // differences are the values that differ within a part of two templates. Elements of lists are matched as lines of a text are, so

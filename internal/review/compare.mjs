@@ -3,9 +3,9 @@
 // writes what has changed in each. The one argument is the project's folder, with node_modules in it.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 
-const require = createRequire(join(process.argv[1], 'package.json'));
+const require = createRequire(resolve(process.argv[1], 'package.json'));
 const { fullDiff } = require('@aws-cdk/cloudformation-diff');
 const { loadAwsServiceSpecSync } = require('@aws-cdk/aws-service-spec');
 

@@ -22,6 +22,8 @@ type Comment struct {
 	// Old and New say what is compared, such as "1a2b3c4 (where the branch left origin/main)".
 	Old, New     string
 	Environments []Environment
+	// NoBase is whether the base is from before there were golden templates.
+	NoBase bool
 }
 
 // detail is how much of everything is shown. Each is less than the one before.
@@ -59,6 +61,10 @@ func (c Comment) markdown(d detail, short bool) string {
 	fmt.Fprintf(&b, "Templates of %s, against %s. The functions' code is not compared.\n\n", md(c.New), md(c.Old))
 	if short {
 		b.WriteString("This is shortened: GitHub takes 65,536 characters. `make diff` shows all of it.\n\n")
+	}
+	if c.NoBase {
+		b.WriteString("**Nothing is compared**: the base has no golden templates.\n")
+		return b.String()
 	}
 	changed := false
 	for _, e := range c.Environments {
@@ -194,7 +200,7 @@ func (c Comment) security(b *strings.Builder, d detail) {
 			none = false
 			says := "nobody may do more than before"
 			if stack.Security.Broadened {
-				says = "**somebody may do more than before**, or it cannot be told"
+				says = "**somebody may do more than before**"
 			}
 			fmt.Fprintf(b, "%s: %s\n\n```diff\n", code(stack.Name, d.value), says)
 			for i, line := range lines {
