@@ -64,7 +64,7 @@ lint: $(PACKAGES) ## Check format, code and templates
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	go tool actionlint
+	go tool actionlint .github/workflows/*.yml
 	./scripts/lint-templates $(CDK)
 
 preview: ## Draw the dashboards, with sample data, into docs/dashboards
