@@ -17,6 +17,7 @@ import (
 
 	"github.com/pmezard/go-difflib/difflib"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/golden"
 )
 
@@ -63,6 +64,8 @@ type Property struct {
 	Replaces bool
 	// Follows is whether the property stays as it is, and refers to a resource that is replaced.
 	Follows bool
+	// Interrupts is whether what the resource does is away while the property changes, though nothing is replaced.
+	Interrupts bool
 }
 
 // Security is what changes in who may do what: lines that are added and lines that go.
@@ -86,6 +89,18 @@ type Stack struct {
 
 // Empty is whether nothing changes.
 func (s Stack) Empty() bool { return len(s.Resources) == 0 && len(s.Rest) == 0 && s.Is == Updated }
+
+// settings are the app's settings that differ, which the global stack carries as metadata.
+func (s Stack) settings() []Property {
+	var found []Property
+	for _, p := range s.Rest {
+		if name, ok := strings.CutPrefix(p.Path, "Metadata."+assembly.SettingsMetadata+"."); ok {
+			p.Path = name
+			found = append(found, p)
+		}
+	}
+	return found
+}
 
 // Of are the stack's resources with an action.
 func (s Stack) Of(action Action) []Resource {
@@ -278,8 +293,23 @@ func properties(before, after map[string]any, name string, replaces bool) []Prop
 	}
 	for i := range found {
 		found[i].Replaces = replaces
+		found[i].Interrupts = !replaces && interrupts[[2]string{fmt.Sprint(before["Type"]), name}]
 	}
 	return found
+}
+
+// interrupts are properties whose change no schema calls a replacement, and that take the resource out of service for a while.
+var interrupts = map[[2]string]bool{
+	// "If you modify the DB instance class, an outage occurs": "ModifyDBInstance", Amazon RDS API Reference.
+	{"AWS::RDS::DBInstance", "DBInstanceClass"}: true,
+	// "What are the factors that influence downtime for Amazon Aurora DB clusters?", AWS Knowledge Center.
+	{"AWS::RDS::GlobalCluster", "EngineVersion"}: true,
+	{"AWS::RDS::DBCluster", "EngineVersion"}:     true,
+}
+
+// Interrupted is whether any property interrupts the resource.
+func (r Resource) Interrupted() bool {
+	return slices.ContainsFunc(r.Properties, func(p Property) bool { return p.Interrupts })
 }
 
 // renamed makes one replaced resource of a removed and an added one that are the same construct's.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/budget"
 	"payments-dr/internal/cost"
 )
@@ -78,6 +79,7 @@ func (c Comment) markdown(d detail, short bool) string {
 	c.replaced(&b, d)
 	c.security(&b, d)
 	c.order(&b, d)
+	c.settings(&b, d)
 	c.resources(&b, d)
 	c.costs(&b)
 	c.recoveries(&b)
@@ -150,9 +152,9 @@ func (c Comment) summary(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// replaced lists what is replaced or removed.
+// replaced lists what is replaced or removed, or is out of service while it changes.
 func (c Comment) replaced(b *strings.Builder, d detail) {
-	b.WriteString("### Replaced or removed\n\n")
+	b.WriteString("### Replaced, removed or interrupted\n\n")
 	var rows []string
 	for _, e := range c.Environments {
 		for _, stack := range e.Stacks {
@@ -160,17 +162,20 @@ func (c Comment) replaced(b *strings.Builder, d detail) {
 				rows = append(rows, fmt.Sprintf("| %s | **the whole stack** | removed | |", code(stack.Name, d.value)))
 			}
 			for _, r := range stack.Resources {
-				if r.Action != Replaced && r.Action != MayBeReplaced && r.Action != Removed {
+				if r.Action != Replaced && r.Action != MayBeReplaced && r.Action != Removed && !r.Interrupted() {
 					continue
 				}
 				var because []string
 				for _, p := range r.Properties {
-					if p.Replaces {
+					if p.Replaces || p.Interrupts {
 						because = append(because, markdownOf(p, d.value))
 					}
 				}
 				then := r.Fate
-				if r.HoldsData {
+				switch {
+				case r.Action == Updated:
+					then = "**in place, with an outage**"
+				case r.HoldsData:
 					then = "**" + then + ", with its data**"
 				}
 				rows = append(rows, fmt.Sprintf("| %s | %s<br>%s | %s | %s |",
@@ -252,6 +257,23 @@ func (c Comment) order(b *strings.Builder, d detail) {
 	b.WriteString("\n")
 }
 
+// settings lists the settings that change: what the author has changed, as a rule, and what all else follows from.
+func (c Comment) settings(b *strings.Builder, d detail) {
+	var lines []string
+	for _, e := range c.Environments {
+		for _, stack := range e.Stacks {
+			for _, p := range stack.settings() {
+				lines = append(lines, fmt.Sprintf("- %s: %s", md(e.Name), markdownOf(p, d.value)))
+			}
+		}
+	}
+	if len(lines) > 0 {
+		b.WriteString("### Settings\n\n")
+		list(b, lines, d.rows, "\n- … and %d more\n")
+		b.WriteString("\n")
+	}
+}
+
 // resources has a fold a stack.
 func (c Comment) resources(b *strings.Builder, d detail) {
 	b.WriteString("### Resources\n\n")
@@ -282,6 +304,9 @@ func (c Comment) resources(b *strings.Builder, d detail) {
 				rows = append(rows, fmt.Sprintf("%s %s |", row, strings.Join(lines, "<br>")))
 			}
 			for _, p := range stack.Rest {
+				if strings.HasPrefix(p.Path, "Metadata."+assembly.SettingsMetadata+".") {
+					continue // listed as settings
+				}
 				rows = append(rows, fmt.Sprintf("| updated | (the stack) | %s |", markdownOf(p, d.value)))
 			}
 			fmt.Fprintf(b, "<details><summary>%s</summary>\n\n| | resource | properties |\n| --- | --- | --- |\n", title)
@@ -362,6 +387,9 @@ func markdownOf(p Property, most int) string {
 	}
 	if p.Replaces {
 		line += " **replaces**"
+	}
+	if p.Interrupts {
+		line += " **with an outage**"
 	}
 	return line
 }

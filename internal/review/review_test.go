@@ -114,11 +114,11 @@ func TestAlarmThreshold(t *testing.T) {
 	if r.Action != review.Updated || r.Fate != "" || len(r.Properties) != 1 || r.Properties[0].Path != "Threshold" || r.Properties[0].New != "30" {
 		t.Errorf("%+v", r)
 	}
-	wants(t, text, "### Replaced or removed\n\nNothing is.", "No permission, no rule", "<code>Threshold</code>: <code>60000</code> → <code>30</code>",
+	wants(t, text, "### Replaced, removed or interrupted\n\nNothing is.", "No permission, no rule", "<code>Threshold</code>: <code>60000</code> → <code>30</code>",
 		"1 updated", "each can be deployed without the others: payment-prod-secondary, payment-prod-primary, payment-prod-global", "| **same** |")
 }
 
-// TestInstanceClass holds what the schema says: an instance changes its class in place.
+// TestInstanceClass holds what the schema says, that an instance changes its class in place, and what it does not say.
 func TestInstanceClass(t *testing.T) {
 	e, text := changed(t, func(now golden.Set) {
 		for _, role := range []string{"primary", "secondary"} {
@@ -132,7 +132,7 @@ func TestInstanceClass(t *testing.T) {
 	if n := e.Count(review.Updated); n != 4 || e.Count(review.Replaced)+e.Count(review.MayBeReplaced) != 0 {
 		t.Errorf("%d instances are updated, want 4 and nothing replaced:\n%s", n, e.Text())
 	}
-	wants(t, text, "<code>db.r5.large</code> → <code>db.r5.xlarge</code>", "| prod | a month without payments: Aurora | ")
+	wants(t, text, "updated: **in place, with an outage** | <code>DBInstanceClass</code>: <code>db.r5.large</code> → <code>db.r5.xlarge</code> **with an outage** |", "| prod | a month without payments: Aurora | ")
 	if sum := review.Sum(e.Costs.Idle); sum.New.Cmp(sum.Old) <= 0 {
 		t.Errorf("a month costs $%s and then $%s", sum.Old.Text(2), sum.New.Text(2))
 	}

@@ -57,6 +57,9 @@ func (p Property) String() string {
 	if p.Replaces {
 		line += " (replaces)"
 	}
+	if p.Interrupts {
+		line += " (in place, with an outage)"
+	}
 	return line
 }
 
