@@ -120,15 +120,12 @@ var script string
 type compared struct {
 	Name      string `json:"name"`
 	Resources []struct {
-		ID         string `json:"id"`
-		Type       string `json:"type"`
-		NewType    string `json:"newType"`
-		Impact     string `json:"impact"`
-		HoldsData  bool   `json:"holdsData"`
-		Properties []struct {
-			Property string `json:"property"`
-			Impact   string `json:"impact"`
-		} `json:"properties"`
+		ID         string            `json:"id"`
+		Type       string            `json:"type"`
+		NewType    string            `json:"newType"`
+		Impact     string            `json:"impact"`
+		HoldsData  bool              `json:"holdsData"`
+		Properties []changedProperty `json:"properties"`
 	} `json:"resources"`
 	Broadened       bool            `json:"broadened"`
 	Statements      both[statement] `json:"statements"`
@@ -138,6 +135,11 @@ type compared struct {
 	}] `json:"managedPolicies"`
 	Ingress both[rule] `json:"ingress"`
 	Egress  both[rule] `json:"egress"`
+}
+
+type changedProperty struct {
+	Property string `json:"property"`
+	Impact   string `json:"impact"`
 }
 
 type both[T any] struct {
@@ -264,13 +266,13 @@ func resources(c compared, old, now map[string]any) []Resource {
 		}
 		resource.Fate = fate(before, resource.Action)
 		if before != nil && after != nil {
+			slices.SortFunc(r.Properties, func(a, b changedProperty) int { return strings.Compare(a.Property, b.Property) })
 			for _, p := range r.Properties {
 				resource.Properties = append(resource.Properties, properties(before, after, p.Property, p.Impact == "WILL_REPLACE" || p.Impact == "MAY_REPLACE")...)
 			}
 			for _, attribute := range []string{"Condition", "CreationPolicy", "DeletionPolicy", "DependsOn", "Metadata", "UpdatePolicy", "UpdateReplacePolicy"} {
 				resource.Properties = append(resource.Properties, differences(attribute, before[attribute], after[attribute])...)
 			}
-			slices.SortStableFunc(resource.Properties, func(a, b Property) int { return strings.Compare(a.Path, b.Path) })
 		}
 		all = append(all, resource)
 	}
