@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -22,7 +23,7 @@ import (
 
 // newReviewCommand writes what a change does, as a comment for a pull request.
 func newReviewCommand() *cobra.Command {
-	var base, head, to string
+	var base, head, to, note string
 	command := &cobra.Command{
 		Use:   "review",
 		Short: "Write what a change does to the templates, the cost and the recovery times, as a comment for a pull request",
@@ -36,6 +37,7 @@ func newReviewCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			comment.Note = note
 			text, err := comment.Markdown(review.MaxComment)
 			if err != nil {
 				return err
@@ -54,6 +56,7 @@ func newReviewCommand() *cobra.Command {
 	flags.StringVar(&base, "base", "origin/main", "the branch that the change is for")
 	flags.StringVar(&head, "head", "", "the change, a commit; otherwise the working tree")
 	flags.StringVar(&to, "to", "", "file to write; otherwise standard output")
+	flags.StringVar(&note, "note", "", "a sentence to stand above all else")
 	return command
 }
 
@@ -164,7 +167,7 @@ func newDiffCommand(dir *string) *cobra.Command {
 func hasCredentials(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	found, err := config.LoadDefaultConfig(ctx)
+	found, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{})) // that there are none is no warning
 	if err != nil {
 		return false
 	}

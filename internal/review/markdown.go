@@ -25,6 +25,8 @@ type Comment struct {
 	Environments []Environment
 	// NoBase is whether the base is from before there were golden templates.
 	NoBase bool
+	// Note stands above all else, if it is there.
+	Note string
 }
 
 // detail is how much of everything is shown. Each is less than the one before.
@@ -60,6 +62,9 @@ func (c Comment) markdown(d detail, short bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n## What this change does\n\n", Marker)
 	fmt.Fprintf(&b, "Templates of %s, against %s. The functions' code is not compared.\n\n", md(c.New), md(c.Old))
+	if c.Note != "" {
+		fmt.Fprintf(&b, "> %s\n\n", md(c.Note))
+	}
 	if short {
 		b.WriteString("This is shortened: GitHub takes 65,536 characters. `make diff` shows all of it.\n\n")
 	}

@@ -287,7 +287,7 @@ func TestNewEnvironment(t *testing.T) {
 		t.Errorf("new stacks are deployed in the order %s", got)
 	}
 	for limit := review.MaxComment; limit > 10000; limit /= 2 {
-		text, err := review.Comment{Environments: []review.Environment{e, e}}.Markdown(limit)
+		text, err := review.Comment{Environments: []review.Environment{e, e}, Note: "Mind *this*"}.Markdown(limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestNewEnvironment(t *testing.T) {
 		if strings.Count(text, "<details>") != strings.Count(text, "</details>") || strings.Count(text, "```")%2 != 0 {
 			t.Errorf("a fold or a block is not closed at %d characters", limit)
 		}
-		wants(t, text, "This is shortened: ", "| resources added |", "more", "### Recovery times")
+		wants(t, text, "\n> Mind &#42;this&#42;\n", "This is shortened: ", "| resources added |", "more", "### Recovery times")
 	}
 }
 
