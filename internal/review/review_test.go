@@ -166,6 +166,27 @@ func TestReplacementComesFirst(t *testing.T) {
 	}
 }
 
+// TestWhatBecomesOfTheOldOne has policies that differ for a resource that is replaced and one that is removed.
+func TestWhatBecomesOfTheOldOne(t *testing.T) {
+	old, now := read(t, "dev"), read(t, "dev")
+	for _, set := range []golden.Set{old, now} {
+		for _, kind := range []string{"AWS::RDS::DBCluster", "AWS::DynamoDB::GlobalTable"} {
+			_, r := resource(t, set, "primary", kind, anyOf)
+			r["UpdateReplacePolicy"], r["DeletionPolicy"] = "Retain", "Delete"
+		}
+	}
+	_, cluster := resource(t, now, "primary", "AWS::RDS::DBCluster", anyOf)
+	properties(cluster)["DBClusterIdentifier"] = "another"
+	table, _ := resource(t, now, "primary", "AWS::DynamoDB::GlobalTable", anyOf)
+	delete(section(t, now, "primary", "Resources"), table)
+	stacks, err := review.Compare(t.Context(), moduleDir, old, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := review.Text(stacks)
+	wants(t, text, "! replaced, the old one stays, and is nobody's, WITH ITS DATA: AWS::RDS::DBCluster", "- removed, the old one is deleted, WITH ITS DATA: AWS::DynamoDB::GlobalTable "+table)
+}
+
 func TestWidenedStatement(t *testing.T) {
 	e, text := changed(t, func(now golden.Set) {
 		_, policy := resource(t, now, "primary", "AWS::IAM::Policy", func(p map[string]any) bool {
@@ -321,19 +342,20 @@ func TestOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
 		old, now        func(t *testing.T) golden.Set
+		changes         []review.Stack
 		order           string
 		reason, refused string
 	}{
-		{"same", with, with, "secondary primary global", "", ""},
-		{"begins to read", func(t *testing.T) golden.Set { return read(t, "prod") }, with, "primary secondary global",
+		{"same", with, with, nil, "secondary primary global", "", ""},
+		{"begins to read", func(t *testing.T) golden.Set { return read(t, "prod") }, with, nil, "primary secondary global",
 			"payment-prod-primary before payment-prod-secondary: payment-prod-secondary begins to read ${Thing.Arn}", ""},
-		{"reads no longer", with, func(t *testing.T) golden.Set { return read(t, "prod") }, "secondary primary global",
+		{"reads no longer", with, func(t *testing.T) golden.Set { return read(t, "prod") }, nil, "secondary primary global",
 			"payment-prod-secondary before payment-prod-primary: payment-prod-secondary reads ${Thing.Arn} no longer", ""},
 		{"changes abroad", with, func(t *testing.T) golden.Set {
 			set := with(t)
 			writer(t, set)[name] = map[string]any{"Ref": "Thing"}
 			return set
-		}, "secondary primary global", "", "${Thing} of payment-prod-primary was ${Thing.Arn}, and the library does not write a changed value"},
+		}, nil, "secondary primary global", "", "${Thing} of payment-prod-primary was ${Thing.Arn}, and the library does not write a changed value"},
 		{"changes within a Region", with, func(t *testing.T) golden.Set {
 			set := with(t)
 			for _, output := range section(t, set, "primary", "Outputs") {
@@ -342,26 +364,21 @@ func TestOrder(t *testing.T) {
 				}
 			}
 			return set
-		}, "secondary primary global", "", "CloudFormation refuses to change an export in use"},
+		}, nil, "secondary primary global", "", "CloudFormation refuses to change an export in use"},
 		{"both ways", with, func(t *testing.T) golden.Set {
 			set := read(t, "prod")
 			writer(t, set)[name+"er"], reader(t, set)[name+"er"] = value, "{{resolve:ssm:"+name+"er}}"
 			return set
-		}, "", "before payment-prod-secondary", "make the change in two steps"},
-		{"for all Regions", with, func(t *testing.T) golden.Set {
-			set := with(t)
-			_, cluster := resource(t, set, "primary", "AWS::RDS::GlobalCluster", anyOf)
-			properties(cluster)["EngineVersion"] = "8.0.mysql_aurora.3.10.5"
-			return set
-		}, "primary secondary global", "it holds the AWS::RDS::GlobalCluster", ""},
+		}, nil, "", "before payment-prod-secondary", "make the change in two steps"},
+		{"for all Regions", with, with, []review.Stack{{Name: "payment-prod-primary", Resources: []review.Resource{
+			{LogicalID: "Global", Type: "AWS::RDS::GlobalCluster", Action: review.Updated},
+		}}}, "primary secondary global", "it holds the AWS::RDS::GlobalCluster Global", ""},
+		{"of a replaced resource", with, with, []review.Stack{{Name: "payment-prod-primary", Resources: []review.Resource{
+			{LogicalID: "Thing", Type: "AWS::SNS::Topic", Action: review.MayBeReplaced},
+		}}}, "secondary primary global", "", "is of a resource that is perhaps replaced"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			old, now := tt.old(t), tt.now(t)
-			changes, err := review.Compare(t.Context(), moduleDir, old, now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			order := review.OrderOf(old, now, changes)
+			order := review.OrderOf(tt.old(t), tt.now(t), tt.changes)
 			if got := strings.ReplaceAll(strings.Join(order.Stacks, " "), "payment-prod-", ""); got != tt.order {
 				t.Errorf("order %q, want %q", got, tt.order)
 			}
