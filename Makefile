@@ -10,6 +10,9 @@ REHEARSE ?=
 # What dr bench is told, such as BENCH="--to docs/benchmarks.md"
 BENCH ?=
 
+# What make diff and make review compare with, a branch or a commit.
+BASE ?=
+
 # What npm writes when all is there: an installation that was broken off is done again.
 PACKAGES := node_modules/.package-lock.json
 CDK := node_modules/.bin/cdk
@@ -28,7 +31,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost bench test lint preview deploy diff destroy clean
+.PHONY: help rehearse soak synth budget cost bench test lint preview deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +64,7 @@ lint: $(PACKAGES) ## Check format, code and templates
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+	go tool actionlint .github/workflows/*.yml
 	./scripts/lint-templates $(CDK)
 
 preview: ## Draw the dashboards, with sample data, into docs/dashboards
@@ -71,8 +75,14 @@ deploy: synth ## Deploy the three stacks, after finding out whether that can end
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
 	$(CDK) deploy --app $(ASSEMBLY) --all
 
-diff: $(PACKAGES) ## Show what a deployment would change
-	$(CDK) diff --context env=$(ENV)
+diff: synth ## Show what a deployment would change: of what is deployed with credentials, of the base branch without, or with BASE=origin/main
+	@go run ./cmd/dr --assembly $(ASSEMBLY) diff --base "$(BASE)"
+
+review: ## Write what the commits of this branch change, as a pull request's comment has it: make review BASE=origin/main
+	@go run ./cmd/dr review --base "$(or $(BASE),origin/main)"
+
+golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden
+	go test . -count 1 -run '^TestGoldenTemplates$$' -update
 
 destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs
 	$(CDK) destroy --context env=$(ENV) --all

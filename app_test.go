@@ -68,6 +68,7 @@ func synthesizeEnvironment(env, dir string) (*assembly.Assembly, error) {
 	}
 	delete(context, "environments")                 // of no use to the library, which would take it for objects of its own
 	context["aws:cdk:bundling-stacks"] = []string{} // no test here looks into the functions' code
+	context["aws:cdk:enable-path-metadata"] = true  // as the CLI has it: golden templates name the constructs
 	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &dir})
 	stacks.Build(app, s)
 	app.Synth(nil)

@@ -52,6 +52,9 @@ func newCommand() *cobra.Command {
 		newBudgetCommand(&dir),
 		newCostCommand(&dir),
 		newBenchCommand(&dir),
+		newReviewCommand(),
+		newDiffCommand(&dir),
+		newOrderCommand(&dir),
 		&cobra.Command{
 			Use:   "stacks",
 			Short: "List the synthesized stacks",

@@ -20,6 +20,8 @@ const SettingsMetadata = "Payment::Settings"
 
 // Assembly is one environment's synthesized stacks.
 type Assembly struct {
+	// Dir is the folder that the assembly was read from.
+	Dir string
 	// Stacks are in the order of their names.
 	Stacks []Stack
 	// Settings are what the stacks were made from.
@@ -84,7 +86,7 @@ func Load(dir string) (*Assembly, error) {
 	if err := readJSON(filepath.Join(dir, "manifest.json"), &m); err != nil {
 		return nil, fmt.Errorf("read assembly (has it been synthesized?): %w", err)
 	}
-	a := &Assembly{}
+	a := &Assembly{Dir: dir}
 	for name, artifact := range m.Artifacts {
 		if artifact.Type != "aws:cloudformation:stack" {
 			continue
