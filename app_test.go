@@ -15,6 +15,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/policy/packs"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
@@ -32,8 +33,11 @@ const (
 
 var regionalRoles = []string{stacks.RolePrimary, stacks.RoleSecondary}
 
-// synthesized are the environments' assemblies. All tests share them: synthesis is what costs.
-var synthesized = map[string]*assembly.Assembly{}
+// synthesized are the environments' assemblies, and folders where they are. All tests share them: synthesis is what costs.
+var (
+	synthesized = map[string]*assembly.Assembly{}
+	folders     = map[string]string{}
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -45,7 +49,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		for _, env := range []string{envDev, envProd, envEurope} {
-			if synthesized[env], err = synthesizeEnvironment(env, filepath.Join(dir, env)); err != nil {
+			folders[env] = filepath.Join(dir, env)
+			if synthesized[env], err = synthesizeEnvironment(env, folders[env]); err != nil {
 				fmt.Fprintf(os.Stderr, "synthesize %s: %v\n", env, err)
 				return 1
 			}
@@ -68,8 +73,12 @@ func synthesizeEnvironment(env, dir string) (*assembly.Assembly, error) {
 	}
 	delete(context, "environments")                 // of no use to the library, which would take it for objects of its own
 	context["aws:cdk:bundling-stacks"] = []string{} // no test here looks into the functions' code
+	packs.Tell(context)                             // what the library, the rules or the packs find is a test's to say: see TestNothingIsFoundInvalid
 	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &dir})
 	stacks.Build(app, s)
+	if slices.Contains(heldAgainstPacks, env) {
+		packs.Add(app)
+	}
 	app.Synth(nil)
 	return assembly.Load(dir)
 }

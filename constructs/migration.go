@@ -75,7 +75,7 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) c
 		wildcards("The library lets its provider invoke every version of the one function that it is for.", `Resource::<Migration[A-Za-z]+[0-9A-F]{8}\.Arn>:\*`))
 	suppress(child(provider, "framework-onEvent"),
 		suppression{nistAndPCI("LambdaInsideVPC"), nil, "The library's provider of the migration invokes the migration and answers CloudFormation, both by public APIs. It reaches nothing in the network; the migration, which does, is in it."},
-		suppression{[]string{nist + "LambdaConcurrency"}, nil, "CloudFormation invokes the migration's provider, once in a deployment."},
+		suppression{[]string{nist + "LambdaConcurrency"}, nil, "CloudFormation invokes the migration's provider, once in a deployment; a reservation would lie unused for all the time between, and be missing from the account's pool."},
 		suppression{[]string{nist + "LambdaDLQ"}, nil, "CloudFormation waits for the provider's answer, and takes its silence for a failure when the resource's service timeout is over: the deployment fails, and that is seen."},
 	)
 	run := awscdk.NewCustomResource(scope, text("Run"), &awscdk.CustomResourceProps{

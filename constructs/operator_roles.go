@@ -96,7 +96,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	suppress(policy,
 		ownPolicy("Whoever is on call for "+region.Name),
 		wildcards("To find the plan and to read metrics and alarms are actions that know no resources; each of them reads, and a condition keeps it to "+region.Name+".", anyResource),
-		wildcards("The plan's ARN ends in a suffix that AWS gives it.", onResource(*RecoveryPlanARNs(scope, s))),
+		wildcards("The plan that is run and watched has an ARN that ends in a suffix of AWS's. The plan is made in another stack, after the role, so the wildcard stands for the suffix.", onResource(*RecoveryPlanARNs(scope, s))),
 		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -rewind- in it, and nothing live has such a name. The live cluster's "+
 			"instances, of which RDS makes more when it fails over to one, may be looked at.",
 			onResource(*arn("rds", "cluster", beside)), onResource(*arn("rds", "db", beside)), onResource(*arn("rds", "db", live+"-*")), onResource(*arn("dynamodb", "table", tableBeside))),

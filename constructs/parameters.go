@@ -88,6 +88,6 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 			}),
 		}),
 	})
-	suppress(child(made, "CustomResourcePolicy"), ownPolicy("The deployment, to write the parameter "+fullName+" of "+region.Name+","))
+	suppress(child(made, "CustomResourcePolicy"), ownPolicy("The deployment, to write the parameter "+name+" of "+region.Name+","))
 	suppressSDKCalls(scope)
 }
