@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -78,7 +79,7 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 	made := customresources.NewAwsCustomResource(scope, text(id), &customresources.AwsCustomResourceProps{
 		OnCreate: put, OnUpdate: put, OnDelete: call("DeleteParameter", map[string]any{"Name": fullName}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            NewLogGroup(scope, id+"-logs", "/aws/lambda/payment-"+s.Environment+"-parameter-"+region.Name+"-"+id, s, key),
+		LogGroup:            parameterLogs(scope, s, key),
 		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 				Actions: texts("ssm:PutParameter", "ssm:DeleteParameter"),
@@ -90,4 +91,14 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 	})
 	suppress(child(made, "CustomResourcePolicy"), ownPolicy("The deployment, to write the parameter "+name+" of "+region.Name+","))
 	suppressSDKCalls(scope)
+}
+
+// parameterLogs is the log group of the one function by which a stack writes all parameters to other Regions.
+func parameterLogs(scope constructs.Construct, s *settings.Settings, key awskms.IKey) awslogs.LogGroup {
+	const id = "ParameterLogs"
+	stack := awscdk.Stack_Of(scope)
+	if made, ok := stack.Node().TryFindChild(text(id)).(awslogs.LogGroup); ok {
+		return made
+	}
+	return NewLogGroup(stack, id, "/aws/lambda/payment-"+s.Environment+"-parameters", s, key)
 }
