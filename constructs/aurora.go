@@ -87,8 +87,8 @@ func NewAuroraGlobalDatabase(scope constructs.Construct, id string, s *settings.
 	}
 	suppress(g.MasterSecret,
 		suppression{rules: []string{awsSolutions + "SMG4", nist + "SecretsManagerRotationEnabled"},
-			reason: "The migrations alone read it, at deployments; functions sign in with IAM. A rotation runs where the secret was made, and after a recovery the database there takes no writes: " +
-				"it would leave a secret in both Regions that opens neither cluster. RDS's own rotation does not exist for members of a global database."},
+			reason: "The migrations alone read it, at deployments; functions sign in with IAM. A rotation changes the password in the database of the Region where the secret was made, which takes no writes after a recovery: " +
+				"from then on each would fail, until the way back. RDS's own rotation does not exist for members of a global database."},
 		suppression{rules: nistAndPCI("SecretsManagerUsingKMSKey"),
 			reason: "A secret and its replica are either both under customer keys or of two kinds, and the replica's would have to exist in the other Region before the stack that makes it. " +
 				"The AWS-managed key opens it to this account through Secrets Manager alone, and one role of each Region may read it."},

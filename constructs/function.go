@@ -130,10 +130,12 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 	return made
 }
 
+// suppressFunctionFindings is for what every function has. How much can be reserved is from "Configuring reserved concurrency for a
+// function", AWS Lambda Developer Guide.
 func suppressFunctionFindings(function awslambda.Function, role awsiam.Role, props FunctionProps) {
 	findings := []suppression{
 		{rules: []string{nist + "LambdaConcurrency"}, reason: props.Concurrency +
-			" A reservation would come on top of that, out of the account's pool, and no account can be assumed to have it: a new one has ten executions in all."},
+			" A reservation would come on top of that, out of the account's pool, of which Lambda keeps 100 executions for functions without one: a new account, whose quota is lower, would refuse it."},
 		{rules: []string{nist + "LambdaDLQ"}, reason: props.Failures},
 	}
 	if props.Network == nil {

@@ -34,7 +34,7 @@ func NewRecoveryReports(scope constructs.Construct, id string, s *settings.Setti
 		suppression{rules: append(nistAndPCI("S3BucketLoggingEnabled"), awsSolutions+"S1"),
 			reason: "The plan's role writes some reports a year here, and no payment is in them. Access logs would want a second bucket, itself without logs; whoever audits reads of these has CloudTrail's data events, which are the account's."},
 		suppression{rules: nistAndPCI("S3BucketReplicationEnabled"),
-			reason: "The reports are copies: the service keeps each execution with its events in both Regions. If this bucket's Region is lost, the report of that recovery is late and the recovery is not."},
+			reason: "A report is made from what the service itself keeps of an execution and its events. If this bucket's Region is lost, the report of that recovery is late or has to be asked for, and the recovery is neither."},
 		suppression{rules: nistAndPCI("S3DefaultEncryptionKMS"),
 			reason: "Reports come from executions in either Region, and S3's own key needs nothing of them. A customer key would be one more permission by which the evidence of a recovery can fail, for what names resources and times and no payment."},
 	)
