@@ -51,6 +51,7 @@ cost: synth ## Add up what a month and what a million payments cost
 
 bench: synth ## Measure synthesis, functions and ledger, each beside a floor that it is held to
 	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(BENCH)
+
 policy: ## Hold both environments against the rule packs, and write docs/policy.md
 	go run ./cmd/policy
 
