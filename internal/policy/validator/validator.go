@@ -33,7 +33,7 @@ func (p *plugin) Validate(context awscdk.IPolicyValidationContext) *awscdk.Polic
 		if p.byStack == nil {
 			a, err := assembly.Load(filepath.Dir(*template))
 			if err != nil {
-				panic(err) // the library tells it as the plug-in's failure, which ends the synthesis
+				panic(err) // the library has just written what cannot be read: that ends the synthesis
 			}
 			p.byStack = map[string][]policy.Violation{}
 			for _, v := range policy.Check(a) {
