@@ -9,9 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/jsii-runtime-go"
+
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/policy"
 	"payments-dr/internal/policy/packs"
+	"payments-dr/internal/policy/validator"
 	"payments-dr/stacks"
 )
 
@@ -265,6 +270,69 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			t.Errorf("%s is not broken here", rule.Name)
 		}
 	}
+}
+
+// templates are what the library hands to a plug-in.
+type templates struct {
+	awscdk.IPolicyValidationContext
+	paths []*string
+}
+
+func (t templates) TemplatePaths() *[]*string { return &t.paths }
+
+func TestTheLibraryIsToldWhatBreaksARule(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(folders[envProd])); err != nil {
+		t.Fatal(err)
+	}
+	path := func(role string) string { return filepath.Join(dir, "payment-"+envProd+"-"+role+".template.json") }
+	data, err := os.ReadFile(path(stacks.RoleSecondary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(data), `"DBClusterIdentifier"`, `"BacktrackWindow": 3600, "DBClusterIdentifier"`, 1)
+	if err := os.WriteFile(path(stacks.RoleSecondary), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plugin := validator.New()
+	// One call for the stacks of each Region.
+	if report := plugin.Validate(templates{paths: []*string{jsii.String(path(stacks.RolePrimary)), jsii.String(path(stacks.RoleGlobal))}}); !*report.Success || len(*report.Violations) > 0 {
+		t.Errorf("of the other Region's stacks: %s", text(report))
+	}
+	report := plugin.Validate(templates{paths: []*string{jsii.String(path(stacks.RoleSecondary))}})
+	if *report.Success || len(*report.Violations) != 1 {
+		t.Fatalf("report %s", text(report))
+	}
+	violation := (*report.Violations)[0]
+	resource := (*violation.ViolatingResources)[0]
+	id, _ := viewOf(t, envProd, stacks.RoleSecondary).one(t, "AWS::RDS::DBCluster")
+	same(t, "rule, severity, resource and template", []string{*violation.RuleName, *violation.Severity, *resource.ResourceLogicalId, *resource.TemplatePath, *(*resource.Locations)[0]},
+		[]string{"no-backtrack", "fatal", id, path(stacks.RoleSecondary), "Properties/BacktrackWindow"})
+	for _, part := range []string{"Backtrack", "3600", "point-in-time recovery"} {
+		if !strings.Contains(*violation.Description, part) {
+			t.Errorf("the description does not say %q: %s", part, *violation.Description)
+		}
+	}
+	if !strings.Contains(*violation.Fix, "constructs/aurora.go") {
+		t.Errorf("to mend: %s", *violation.Fix)
+	}
+}
+
+func TestAnOpenFindingEndsASynthesisWithThePacks(t *testing.T) {
+	context, err := shippedContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(context, "environments")
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(t.TempDir()), AnalyticsReporting: jsii.Bool(false)})
+	awssqs.NewQueue(awscdk.NewStack(app, jsii.String("open"), nil), jsii.String("Queue"), nil)
+	packs.Add(app)
+	defer func() {
+		if ended := fmt.Sprint(recover()); !strings.Contains(ended, "ValidationFailed") {
+			t.Errorf("a queue that takes requests without TLS: %s", ended)
+		}
+	}()
+	app.Synth(nil)
 }
 
 func TestEachRuleSaysWhatToDo(t *testing.T) {

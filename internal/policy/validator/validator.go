@@ -15,7 +15,10 @@ import (
 
 // Add has an app's templates checked when it is synthesized. A violation is told with the resource's path, the rule, what is allowed
 // and how to mend it. None can be acknowledged: what is an exception is in the rule.
-func Add(app awscdk.App) { awscdk.Validations_Of(app).AddPlugins(&plugin{}) }
+func Add(app awscdk.App) { awscdk.Validations_Of(app).AddPlugins(New()) }
+
+// New is the plug-in of one app.
+func New() awscdk.IPolicyValidationPlugin { return &plugin{} }
 
 type plugin struct{ byStack map[string][]policy.Violation }
 
