@@ -31,7 +31,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost bench test lint preview deploy diff review golden destroy clean
+.PHONY: help rehearse soak synth budget cost policy bench test lint preview deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ cost: synth ## Add up what a month and what a million payments cost
 
 bench: synth ## Measure synthesis, functions and ledger, each beside a floor that it is held to
 	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(BENCH)
+
+policy: ## Hold both environments against the rule packs, and write docs/policy.md
+	go run ./cmd/policy
 
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...

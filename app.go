@@ -2,6 +2,7 @@
 //
 //	cdk synth --all            templates of the environment that cdk.json names
 //	cdk synth --all -c env=prod
+//	cdk synth --all -c policy=true   hold the stacks against the rule packs too; see internal/policy
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"payments-dr/constructs"
 	"payments-dr/internal/functionsource"
+	"payments-dr/internal/policy/packs"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
@@ -83,6 +85,9 @@ func synthesize() error {
 		return err
 	}
 	stacks.Build(app, s)
+	if packs.Wanted(context) {
+		packs.Add(app)
+	}
 	app.Synth(nil)
 	return nil
 }

@@ -71,6 +71,15 @@ func AlarmARN(s *settings.Settings, region, name string) string {
 //
 // The plain CloudFormation resource: the library's own alarm takes several calls for each, and there are many.
 func newAlarm(scope constructs.Construct, s *settings.Settings, a alarm) awscloudwatch.CfnAlarm {
+	made := awscloudwatch.NewCfnAlarm(scope, text(a.name), alarmProps(scope, s, a))
+	if a.silent {
+		suppress(made, suppression{rules: []string{nist + "CloudWatchAlarmAction"},
+			reason: "A composite alarm with actions has it as an operand, and tells when the two together are a fault. By itself it is none: " + a.says})
+	}
+	return made
+}
+
+func alarmProps(scope constructs.Construct, s *settings.Settings, a alarm) *awscloudwatch.CfnAlarmProps {
 	if a.missing == "" || a.periods == 0 || a.section == "" {
 		panic(fmt.Sprintf("alarm %s does not say what missing data mean, how long it waits, or where it is explained", a.name))
 	}
@@ -92,7 +101,7 @@ func newAlarm(scope constructs.Construct, s *settings.Settings, a alarm) awsclou
 		props.Metrics = []*awscloudwatch.CfnAlarm_MetricDataQueryProperty{{
 			Id: text("q"), Expression: text(a.query), Period: jsii.Number(time.Minute.Seconds()), ReturnData: jsii.Bool(true),
 		}}
-		return awscloudwatch.NewCfnAlarm(scope, text(a.name), props)
+		return props
 	}
 	dimensions := make([]*awscloudwatch.CfnAlarm_DimensionProperty, len(a.of.dimensions))
 	for i, d := range a.of.dimensions {
@@ -105,7 +114,7 @@ func newAlarm(scope constructs.Construct, s *settings.Settings, a alarm) awsclou
 	} else {
 		props.Statistic = text(a.of.statistic)
 	}
-	return awscloudwatch.NewCfnAlarm(scope, text(a.name), props)
+	return props
 }
 
 // compositeAlarm is an alarm over the states of others.

@@ -61,7 +61,7 @@ func MasterSecretName(s *settings.Settings) string {
 // NewAuroraGlobalDatabase makes the global cluster and the master secret. It belongs to the primary's stack.
 func NewAuroraGlobalDatabase(scope constructs.Construct, id string, s *settings.Settings) *AuroraGlobalDatabase {
 	scope = constructs.NewConstruct(scope, text(id))
-	return &AuroraGlobalDatabase{
+	g := &AuroraGlobalDatabase{
 		Cluster: awsrds.NewCfnGlobalCluster(scope, text("GlobalCluster"), &awsrds.CfnGlobalClusterProps{
 			GlobalClusterIdentifier: text(GlobalClusterIdentifier(s)),
 			Engine:                  text(auroraEngine),
@@ -85,6 +85,15 @@ func NewAuroraGlobalDatabase(scope constructs.Construct, id string, s *settings.
 			RemovalPolicy:  removalPolicy(s),
 		}),
 	}
+	suppress(g.MasterSecret,
+		suppression{rules: []string{awsSolutions + "SMG4", nist + "SecretsManagerRotationEnabled"},
+			reason: "The migrations alone read it, at deployments; functions sign in with IAM. A rotation changes the password in the database of the Region where the secret was made, which takes no writes after a recovery: " +
+				"from then on each would fail, until the way back. RDS's own rotation does not exist for members of a global database."},
+		suppression{rules: nistAndPCI("SecretsManagerUsingKMSKey"),
+			reason: "A secret and its replica are either both under customer keys or of two kinds, and the replica's would have to exist in the other Region before the stack that makes it. " +
+				"The AWS-managed key opens it to this account through Secrets Manager alone, and one role of each Region may read it."},
+	)
+	return g
 }
 
 // AuroraMember is one Region's cluster of the global database, with its instances.
@@ -167,6 +176,18 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 	}
 	member := &AuroraMember{Cluster: awsrds.NewCfnDBCluster(scope, text("Cluster"), cluster)}
 	member.Cluster.ApplyRemovalPolicy(awscdk.RemovalPolicy_SNAPSHOT, nil)
+	suppress(member.Cluster,
+		suppression{rules: []string{awsSolutions + "RDS11"},
+			reason: "The port admits the functions' security group alone, in subnets that no route leads to from outside. Whoever is inside finds another number as fast, and every client and tool would have to be told it."},
+		suppression{rules: []string{awsSolutions + "RDS14"},
+			reason: "No member of a global database can have Backtrack. The way back in time is point-in-time recovery beside the live cluster, over a window of 72 hours or more that the settings are held to."},
+		suppression{rules: nistAndPCI("RDSLoggingEnabled"),
+			reason: "Audit, error and slow-query logs are exported. The fourth is the general log, which holds every statement with its values: it would copy payments into a log."},
+	)
+	if !s.Database.DeletionProtection {
+		suppress(member.Cluster, suppression{rules: []string{awsSolutions + "RDS10", nist + "RDSInstanceDeletionProtectionEnabled"},
+			reason: "The settings of this environment leave it out, so that it can be destroyed and made again in one command; a final snapshot stays. The settings refuse to leave it out in production."})
+	}
 	for _, log := range exportedLogs {
 		group := NewLogGroup(scope, "Log-"+log, "/aws/rds/cluster/"+identifier+"/"+log, s, props.Key)
 		member.Cluster.Node().AddDependency(group)
@@ -177,6 +198,8 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 		Description:     text("Enhanced Monitoring of the payments database"),
 		ManagedPolicies: &[]awsiam.IManagedPolicy{awsiam.ManagedPolicy_FromAwsManagedPolicyName(text("service-role/AmazonRDSEnhancedMonitoringRole"))},
 	})
+	suppress(monitoring, suppression{rules: []string{awsSolutions + "IAM4"},
+		reason: "RDS's documentation of Enhanced Monitoring names this policy for the role, and RDS refuses an instance whose role does not let it monitor. It writes to log groups whose names begin with RDS, and reads nothing but those."})
 	for i := range s.Database.InstancesPerRegion {
 		number := strconv.Itoa(i + 1)
 		instance := awsrds.NewCfnDBInstance(scope, text("Instance"+number), &awsrds.CfnDBInstanceProps{
@@ -197,6 +220,12 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 		if i > 0 {
 			instance.AddResourceDependency(member.Instances[0], text("the first instance becomes the writer"))
 		}
+		suppress(instance,
+			suppression{rules: []string{nist + "RDSInBackupPlan"},
+				reason: "An Aurora instance has no storage to back up. The cluster has, and is in the Region's AWS Backup plan by its ARN, which the rule does not follow."},
+			suppression{rules: []string{pciDSS + "RDSAutomaticMinorVersionUpgradeEnabled"},
+				reason: "Switchover and failover want one version on all members, and an instance that upgrades by itself leaves two. The version is raised by the settings, on the global cluster, for both Regions at once."},
+		)
 		member.Instances = append(member.Instances, instance)
 	}
 	return member

@@ -136,7 +136,7 @@ func newBackupRole(scope constructs.Construct, props BackupProps, key awskms.IKe
 	here, there := anySnapshot(props.Region), anySnapshot(other)
 	cluster, table := clusterARN(stack, s, props.Region), tableARN(stack, SessionTableName(s))
 	vaults := []*string{vaultARN(stack, s, props.Region), vaultARN(stack, s, other)}
-	return newBackupServiceRole(scope, "Role", "Backs up the payments of "+props.Region.Name+" and copies them to "+other.Name, []awsiam.PolicyStatement{
+	role := newBackupServiceRole(scope, "Role", "Backs up the payments of "+props.Region.Name+" and copies them to "+other.Name, []awsiam.PolicyStatement{
 		allow("BackUpTheTable", []*string{table}, "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource", "dynamodb:StartAwsBackupJob"),
 		allow("BackUpTheCluster", []*string{cluster, here}, "rds:CreateDBClusterSnapshot", "rds:DescribeDBClusters", "rds:ListTagsForResource"),
 		// A snapshot is copied by a call in the Region that it goes to.
@@ -155,6 +155,14 @@ func newBackupRole(scope constructs.Construct, props BackupProps, key awskms.IKe
 		allowIf("UseTheOtherKey", map[string]any{"ForAnyValue:StringEquals": byBackupAlias(s), "Bool": grantForService},
 			[]*string{regionalARN(stack, other.Name, "kms", "key/*")}, "kms:CreateGrant"),
 	})
+	suppress(role,
+		ownPolicy("AWS Backup, to back up and copy,"),
+		wildcards("Snapshots and recovery points get their ids when AWS Backup makes them, so they are named by the prefix that it gives them, in the two Regions alone. "+
+			"The key of the other Region's vault has an id that is generated there; a condition holds the wildcard to the vault key's alias.",
+			onResource(*here), onResource(*there), onResource(*regionalARN(stack, props.Region.Name, "backup", "recovery-point:*")),
+			onResource(*regionalARN(stack, other.Name, "backup", "recovery-point:*")), onResource(*regionalARN(stack, other.Name, "kms", "key/*"))),
+	)
+	return role
 }
 
 // grantForService is the condition that a key is given to an AWS service, for a resource, and to nobody else.

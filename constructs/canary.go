@@ -56,6 +56,9 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 			Name:        "canary",
 			Description: "Makes a test payment through the public name and probes the other Region, every minute",
 			Timeout:     canaryTimeout,
+			Outside:     "It looks as clients do. From inside it would go out by the platform's own way, and call a fault of that way a fault of payments, or see none where clients do.",
+			Concurrency: "One rule invokes it once a minute, and it ends within half of one.",
+			Failures:    "EventBridge invokes it asynchronously: its invocations have an on-failure destination, and its rule a dead-letter queue, both canary-failures, with an alarm.",
 			Key:         props.Key,
 			Environment: map[string]string{
 				canary.VariableAPIName:      s.APIName(),
@@ -79,12 +82,18 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 	}
 	c.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("execute-api:Invoke"), Resources: &methods}))
 
+	suppress(child(c.Function.Role(), "DefaultPolicy"),
+		wildcards("The APIs' ids, for which the wildcard stands, are generated in each Region, and the stacks of the two cannot wait for each other's. Account, stage, method and path are this platform's; "+
+			"below /payments/ are the ids of payments.", invoked(methods)...),
+		wildcards("The library's grant to send to the encrypted dead-letter queue, on the Region's own key alone; the wildcards stand for variants of the same two operations.", keyActions...))
+
 	// What is a minute old is not worth a second try: the next run is due.
 	c.Function.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
 		RetryAttempts: jsii.Number(0),
 		MaxEventAge:   seconds(canaryEvery),
 		OnFailure:     awslambdadestinations.NewSqsDestination(c.Failures),
 	})
+	suppress(c.Failures, deadLetters("the canary's invocations and of its schedule"))
 	name := "payment-" + s.Environment + "-canary"
 	allowEventBridge(props.Key, stack, "rule/"+name)
 	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
@@ -99,4 +108,13 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 	})
 	newRuleAlarms(scope, s, "", name)
 	return c
+}
+
+// invoked are the findings on the methods of an API.
+func invoked(methods []*string) []string {
+	var all []string
+	for _, method := range methods {
+		all = append(all, onResource(*method))
+	}
+	return all
 }

@@ -60,6 +60,7 @@ func NewEventBus(scope constructs.Construct, id string, props EventBusProps) *Ev
 		}),
 		DeadLetters: NewDeadLetterQueue(scope, "DeadLetters", s, "undelivered-events", props.Key),
 	}
+	suppress(bus.DeadLetters, deadLetters("the bus's two rules"))
 	allowEventBridge(props.Key, stack, "rule/"+name+"/*")
 
 	bus.Bus.Archive(text("Archive"), &awsevents.BaseArchiveProps{
@@ -107,6 +108,7 @@ func NewEventBus(scope constructs.Construct, id string, props EventBusProps) *Ev
 			}),
 		},
 	})
+	suppress(child(forwarding, "DefaultPolicy"), ownPolicy("The rule that forwards events to the other Region's bus"))
 	newRuleAlarms(scope, s, name, name+"-forward")
 	newRuleAlarms(scope, s, name, name+"-ledger")
 	return bus

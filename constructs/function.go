@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -31,9 +32,13 @@ type FunctionProps struct {
 	Description string
 	Timeout     time.Duration
 	Environment map[string]string
-	// Network puts the function into the private subnets; nil leaves it outside.
+	// Network puts the function into the private subnets; nil leaves it outside, and then Outside says why.
 	Network *Network
+	Outside string
 	Key     awskms.IKey
+	// Concurrency says what bounds how many invocations run at once, and Failures where those that fail are kept or told. Both are
+	// to be found at what invokes the function, and not at the function itself, where the rule packs look for them.
+	Concurrency, Failures string
 }
 
 // FunctionName is a function's physical name, the same in both Regions.
@@ -47,6 +52,9 @@ func FunctionName(s *settings.Settings, name string) string {
 // library adds the two X-Ray actions, which know no resources ("Actions, resources, and condition keys for AWS X-Ray",
 // Service Authorization Reference).
 func NewFunction(scope constructs.Construct, id string, props FunctionProps) awslambda.Function {
+	if props.Concurrency == "" || props.Failures == "" || (props.Network == nil) != (props.Outside != "") {
+		panic(fmt.Sprintf("function %s does not say what bounds its concurrency, where its failures are kept, or why it is outside the network", props.Name))
+	}
 	scope = constructs.NewConstruct(scope, text(id))
 	s, name := props.Settings, FunctionName(props.Settings, props.Name)
 	logs := NewLogGroup(scope, "Logs", "/aws/lambda/"+name, s, props.Key)
@@ -117,7 +125,32 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		Reason: text("the flags are lambdaruntime.BuildFlags, constants"),
 	})
 	newFunctionAlarms(scope, s, props.Name, props.Timeout)
-	return lambdago.NewGoFunction(scope, text("Function"), function)
+	made := lambdago.NewGoFunction(scope, text("Function"), function)
+	suppressFunctionFindings(made, role, props)
+	return made
+}
+
+// suppressFunctionFindings is for what every function has. How much can be reserved is from "Configuring reserved concurrency for a
+// function", AWS Lambda Developer Guide.
+func suppressFunctionFindings(function awslambda.Function, role awsiam.Role, props FunctionProps) {
+	findings := []suppression{
+		{rules: []string{nist + "LambdaConcurrency"}, reason: props.Concurrency +
+			" A reservation would come on top of that, out of the account's pool, of which Lambda keeps 100 executions for functions without one: a new account, whose quota is lower, would refuse it."},
+		{rules: []string{nist + "LambdaDLQ"}, reason: props.Failures},
+	}
+	if props.Network == nil {
+		findings = append(findings, suppression{rules: nistAndPCI("LambdaInsideVPC"), reason: props.Outside})
+	}
+	suppress(function, findings...)
+	inline := ownPolicy("The function " + props.Name)
+	onRole := []suppression{inline}
+	if props.Network != nil {
+		onRole = append(onRole, wildcards("Lambda checks for exactly these actions on network interfaces, on all resources, before it takes a function into a network: "+
+			"the interfaces do not exist yet. A second statement denies the same to the code of "+props.Name+".", anyResource))
+	}
+	suppress(role, onRole...)
+	suppress(child(role, "DefaultPolicy"), inline,
+		wildcards("The function "+props.Name+" sends traces. X-Ray's two actions for that know no resources; what else a policy of this app may have on all resources is held to by a rule of its own.", anyResource))
 }
 
 // sourceDigests are taken once: all functions of both Regions come from the same source.

@@ -97,6 +97,8 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 		Description: "Records payments in the ledger, a batch a transaction",
 		Timeout:     ledgerTimeout,
 		Network:     props.Network,
+		Concurrency: "Its mapping invokes it, with a maximum concurrency of its own, which bounds the connections to the database too.",
+		Failures:    "Its queue invokes it: a message that fails stays there, is tried again, and ends in the queue's dead-letter queue. A dead-letter queue of the function is for asynchronous invocations, of which there are none.",
 		Key:         props.Key,
 		Environment: environment,
 	})

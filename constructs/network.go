@@ -69,6 +69,12 @@ func NewNetwork(scope constructs.Construct, id string, s *settings.Settings, reg
 		Reason: text("the zones are settings: named, so that synthesis asks AWS for nothing and both Regions are laid out on purpose"),
 	})
 
+	suppress(child(vpc, "FlowLogs", "IAMRole", "DefaultPolicy"), ownPolicy("The network's flow log"))
+	for _, subnet := range *vpc.PublicSubnets() {
+		suppress(child(subnet, "DefaultRoute"), suppression{rules: nistAndPCI("VPCNoUnrestrictedRouteToIGW"),
+			reason: "The public subnets are for the NAT gateways, which take no connection from outside and are the functions' one way to AWS's public APIs. Nothing else is in them, and nothing launched there would get a public address."})
+	}
+
 	functions := awsec2.NewSecurityGroup(scope, text("Functions"), &awsec2.SecurityGroupProps{
 		Vpc: vpc, Description: text("Functions: out to AWS services and the database, nothing in"), AllowAllOutbound: jsii.Bool(false),
 	})

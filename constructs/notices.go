@@ -26,6 +26,7 @@ func NewNotices(scope constructs.Construct, id string, s *settings.Settings, key
 	region := *stack.Region()
 	topic := AlertTopicARN(s, region)
 	dead := NewDeadLetterQueue(scope, "DeadLetters", s, "undelivered-notices", key)
+	suppress(dead, deadLetters("the rules that tell of backups and of the recovery plan"))
 	own := []any{map[string]any{"prefix": "payment-" + s.Environment}}
 	prefix := func(arn string) []any { return []any{map[string]any{"prefix": arn}} }
 	for _, notice := range []struct {

@@ -92,7 +92,16 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	statement("FillAndRemoveTheTableBeside", []*string{arn("dynamodb", "table", tableBeside)},
 		"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan",
 		"dynamodb:UpdateItem", "dynamodb:DeleteTable")
-	awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
+	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
+	suppress(policy,
+		ownPolicy("Whoever is on call for the Region"),
+		wildcards("To find the plan and to read metrics and alarms are actions that know no resources; each of them reads, and a condition keeps it to the role's own Region.", anyResource),
+		wildcards("The plan that is run and watched has an ARN that ends in a suffix of AWS's. The plan is made in another stack, after the role, so the wildcard stands for the suffix.", onResource(*RecoveryPlanARNs(scope, s))),
+		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -rewind- in it, and nothing live has such a name. The live cluster's "+
+			"instances, of which RDS makes more when it fails over to one, may be looked at.",
+			onResource(*arn("rds", "cluster", beside)), onResource(*arn("rds", "db", beside)), onResource(*arn("rds", "db", live+"-*")), onResource(*arn("dynamodb", "table", tableBeside))),
+		wildcards("Below this path are the parameters of this environment and nothing else; they are read by path.", onResource(*arn("ssm", "parameter", "payment/"+s.Environment+"/*"))),
+	)
 	return role
 }
 
@@ -107,7 +116,7 @@ const actionSkipStep = "arc-region-switch:UpdatePlanExecutionStep"
 func NewApproverRole(scope constructs.Construct, id string, s *settings.Settings) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
 	role := newAssumableRole(scope, s, ApproverRoleName(s), "Approves executions of the recovery plan", s.Operators.Approvers)
-	awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{
+	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{role},
 		Statements: &[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -121,6 +130,11 @@ func NewApproverRole(scope constructs.Construct, id string, s *settings.Settings
 			}),
 		},
 	})
+	suppress(policy,
+		ownPolicy("The approver of a recovery"),
+		wildcards("To list the plans of a Region is the approver's one action on all resources, and knows none.", anyResource),
+		wildcards("The plan to be approved has an ARN that ends in a suffix of AWS's; its name is before it.", onResource(*RecoveryPlanARNs(scope, s))),
+	)
 	return role
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
@@ -39,7 +40,9 @@ func ParameterName(s *settings.Settings, name string) string {
 //
 // They are for the stack's own Region; for another Region the values are written by a custom resource, which is how the
 // global stack reaches the Regions that are not its own.
-func NewParameters(scope constructs.Construct, id string, s *settings.Settings, region settings.Region, values map[string]*string) {
+//
+// key, of the stack's own Region, encrypts what such a custom resource logs.
+func NewParameters(scope constructs.Construct, id string, s *settings.Settings, region settings.Region, key awskms.IKey, values map[string]*string) {
 	scope = constructs.NewConstruct(scope, text(id))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		id := name[strings.LastIndex(name, "/")+1:]
@@ -51,7 +54,7 @@ func NewParameters(scope constructs.Construct, id string, s *settings.Settings, 
 			})
 			continue
 		}
-		newParameterElsewhere(scope, id, name, s, region, values[name])
+		newParameterElsewhere(scope, id, name, s, region, key, values[name])
 	}
 }
 
@@ -62,7 +65,7 @@ var parameterDescriptions = map[string]string{
 	ParameterRecoveryPlan:      "ARN of the recovery plan",
 }
 
-func newParameterElsewhere(scope constructs.Construct, id, name string, s *settings.Settings, region settings.Region, value *string) {
+func newParameterElsewhere(scope constructs.Construct, id, name string, s *settings.Settings, region settings.Region, key awskms.IKey, value *string) {
 	fullName := ParameterName(s, name)
 	call := func(action string, parameters map[string]any) *customresources.AwsSdkCall {
 		return &customresources.AwsSdkCall{
@@ -73,10 +76,10 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 	put := call("PutParameter", map[string]any{
 		"Name": fullName, "Value": value, "Type": "String", "Overwrite": true, "Description": parameterDescriptions[name],
 	})
-	customresources.NewAwsCustomResource(scope, text(id), &customresources.AwsCustomResourceProps{
+	made := customresources.NewAwsCustomResource(scope, text(id), &customresources.AwsCustomResourceProps{
 		OnCreate: put, OnUpdate: put, OnDelete: call("DeleteParameter", map[string]any{"Name": fullName}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            awslogs.NewLogGroup(scope, text(id+"-logs"), &awslogs.LogGroupProps{RemovalPolicy: removalPolicy(s)}),
+		LogGroup:            parameterLogs(scope, s, key),
 		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 				Actions: texts("ssm:PutParameter", "ssm:DeleteParameter"),
@@ -86,4 +89,16 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 			}),
 		}),
 	})
+	suppress(child(made, "CustomResourcePolicy"), ownPolicy("The deployment, to write the parameter "+name+" of "+region.Name+","))
+	suppressSDKCalls(scope)
+}
+
+// parameterLogs is the log group of the one function by which a stack writes all parameters to other Regions.
+func parameterLogs(scope constructs.Construct, s *settings.Settings, key awskms.IKey) awslogs.LogGroup {
+	const id = "ParameterLogs"
+	stack := awscdk.Stack_Of(scope)
+	if made, ok := stack.Node().TryFindChild(text(id)).(awslogs.LogGroup); ok {
+		return made
+	}
+	return NewLogGroup(stack, id, "/aws/lambda/payment-"+s.Environment+"-parameters", s, key)
 }

@@ -71,11 +71,17 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			Description: "Compares the accepted payments with the ledger and records what is missing there",
 			Timeout:     reconcileTimeout,
 			Network:     props.Network,
+			Concurrency: "Rules invoke it, each minute and each hour, and the recovery plan once; runs that meet repair the same payments to the same end.",
+			Failures:    "EventBridge invokes it asynchronously: its invocations have an on-failure destination, and its rules a dead-letter queue, both reconcile-failures, with an alarm.",
 			Key:         props.Key,
 			Environment: environment,
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", s, "reconcile-failures", props.Key),
 	}
+	suppress(r.Failures, deadLetters("the reconciliation's invocations and of its three rules"))
+	suppress(child(r.Function.Role(), "DefaultPolicy"),
+		wildcards("The library's grant to keep failed runs in an encrypted queue: on the Region's own key alone.", keyActions...),
+	)
 	allowDatabaseUser(r.Function, props.Database, ledger.UserName)
 	r.Function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: texts("dynamodb:BatchGetItem"), Resources: &[]*string{props.Table.TableArn()},

@@ -278,6 +278,12 @@ func (p *RecoveryPlan) allow(props RecoveryPlanProps, on planResources) {
 	statement("ReadAlarms", on.alarms, "cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory")
 	statement("WriteReports", []*string{props.Reports.ArnForObjects(text("*"))}, "s3:PutObject")
 	policy := awsiam.NewPolicy(p.Role, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{p.Role}})
+	suppress(policy,
+		ownPolicy("The recovery plan"),
+		wildcards("To find clusters and the global cluster is asked without naming one, as in the service's sample policy; both actions read.", anyResource),
+		wildcards("The plan's own ARN ends in what AWS adds to its name; a role that the plan needs cannot wait for it.", onResource(*on.plans)),
+		wildcards("Each execution writes a report of its own name into the bucket that is for nothing else.", `Resource::<RecoveryReports[0-9A-F]{8}\.Arn>/\*`),
+	)
 	// The plan is evaluated as soon as it is there.
 	p.Plan.Node().AddDependency(policy)
 }

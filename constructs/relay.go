@@ -59,6 +59,9 @@ func NewRelay(scope constructs.Construct, id string, props RelayProps) *Relay {
 			Name:        "relay",
 			Description: "Puts the payments accepted in this Region on its bus",
 			Timeout:     relayTimeout,
+			Outside:     "It calls EventBridge alone, and Lambda reads the stream for it. In the network its way there would be the NAT gateways, which an accepted payment should not need.",
+			Concurrency: "Its mapping invokes it, one invocation for a shard of the table's stream.",
+			Failures:    "Its mapping keeps what fails: records that are given up go to relay-failures, the mapping's on-failure destination, with an alarm. It is never invoked asynchronously.",
 			Key:         props.Key,
 			Environment: map[string]string{
 				"EVENT_BUS_NAME":            EventBusName(s),
@@ -67,6 +70,9 @@ func NewRelay(scope constructs.Construct, id string, props RelayProps) *Relay {
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", s, "relay-failures", props.Key),
 	}
+	suppress(relay.Failures, deadLetters("the mapping of the table's stream"))
+	suppress(child(relay.Function.Role(), "DefaultPolicy"),
+		wildcards("The library's grant to tell of records that were given up, in an encrypted queue: on the Region's own key alone.", keyActions...))
 	props.Bus.Bus.GrantPutEventsTo(relay.Function, nil)
 	props.Table.GrantStreamRead(relay.Function)
 	equals := func(value string) map[string]any { return map[string]any{"S": []string{value}} }

@@ -166,6 +166,8 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 		Description: "Compares what a restore test has restored with the live payments",
 		Timeout:     validateTimeout,
 		Network:     props.Network,
+		Concurrency: "A queue invokes it, with one message for each restore: two a week.",
+		Failures:    "Its queue invokes it: a message that fails is tried again and ends in restore-validation-failures, the queue's dead-letter queue, with an alarm.",
 		Key:         props.Key,
 		Environment: environment,
 	})
@@ -190,6 +192,12 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 	} {
 		function.AddToRolePolicy(statement)
 	}
+	suppress(child(function.Role(), "DefaultPolicy"),
+		wildcards("AWS Backup names what it restores for a test when it restores it, with this prefix, which nothing live has. Only instances of that name can be made and removed.",
+			onResource(*cluster), onResource(*instance), onResource(restored), onResource(restored+"/index/"+sessiontable.IndexByAcceptance)),
+		wildcards("A restored cluster's id is generated when it is restored. The database user is the ledger's, who can read and add payments, and the network lets the function reach this platform's clusters alone.",
+			onResource(*regionalARN(stack, region.Name, "rds-db", "dbuser:cluster-*/"+ledger.UserName))),
+	)
 	return function
 }
 
@@ -206,7 +214,7 @@ func newRestoreRole(scope constructs.Construct, props RestoreTestingProps) awsia
 	via := map[string]any{"StringEquals": map[string]any{
 		"kms:ViaService": []string{"dynamodb." + region.Name + ".amazonaws.com", "rds." + region.Name + ".amazonaws.com"},
 	}}
-	return newBackupServiceRole(scope, "Role", "Restores recovery points of "+region.Name+" to be tested", []awsiam.PolicyStatement{
+	role := newBackupServiceRole(scope, "Role", "Restores recovery points of "+region.Name+" to be tested", []awsiam.PolicyStatement{
 		allow("RestoreATable", []*string{tableARN(stack, restoredNames+"*")}, "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable",
 			"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:RestoreTableFromAwsBackup", "dynamodb:Scan", "dynamodb:UpdateItem"),
 		allow("RestoreACluster", []*string{cluster, snapshot, rds("subgrp:" + identifier), rds("cluster-pg:" + identifier), rds("og:default:" + auroraEngine + "-8-0")},
@@ -217,4 +225,10 @@ func newRestoreRole(scope constructs.Construct, props RestoreTestingProps) awsia
 		allowIf("ReadWithKeys", via, keys, "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
 		allowIf("UseKeys", map[string]any{"Bool": grantForService}, keys, "kms:CreateGrant"),
 	})
+	suppress(role,
+		ownPolicy("AWS Backup, to restore for a test,"),
+		wildcards("What is restored for a test gets its name then, with a prefix that nothing live has; and snapshots have ids that AWS Backup gives them. The role can write to the one and read the other.",
+			onResource(*cluster), onResource(*snapshot), onResource(*tableARN(stack, restoredNames+"*"))),
+	)
+	return role
 }

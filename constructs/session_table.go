@@ -82,6 +82,8 @@ func SessionTableReplica(scope constructs.Construct, id string, s *settings.Sett
 		InstallLatestAwsSdk: jsii.Bool(false),
 		LogGroup:            NewLogGroup(scope, "Logs", "/aws/lambda/payment-"+s.Environment+"-table-stream", s, key),
 	})
+	suppress(child(stream, "CustomResourcePolicy"), ownPolicy("The deployment, to look up the stream of the session table,"))
+	suppressSDKCalls(scope)
 	return awsdynamodb.TableV2_FromTableAttributes(scope, text("Table"), &awsdynamodb.TableAttributesV2{
 		TableName: text(name), TableStreamArn: stream.GetResponseField(text(streamARN)),
 	})

@@ -1,10 +1,9 @@
 package stacks
 
 import (
-	"slices"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/jsii-runtime-go"
 
@@ -19,6 +18,18 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 	stack := newStack(app, s, RoleGlobal, settings.GlobalRegion, "Payments platform, "+s.Environment+": what both Regions share")
 	stack.TemplateOptions().SetMetadata(&map[string]any{assembly.SettingsMetadata: s})
 
+	var key awskms.IKey
+	switch settings.GlobalRegion {
+	case primary.region.Name:
+		key = primary.key
+	case secondary.region.Name:
+		key = secondary.key
+	default:
+		// Alarms tell a topic of their own Region; here no regional stack has made one, nor a key.
+		own := constructs.NewEncryptionKey(stack, "Key", s)
+		constructs.NewAlertTopic(stack, "Alerts", s, own)
+		key = own
+	}
 	var approver awsiam.IRole
 	if !s.Recovery.Automatic {
 		approver = constructs.NewApproverRole(stack, "Approver", s)
@@ -37,11 +48,11 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 	})
 
 	// The primary's stack comes before the secondary's, so its Region gets the secondary's values from here.
-	constructs.NewParameters(stack, "Parameters", s, s.Regions.Primary, map[string]*string{
+	constructs.NewParameters(stack, "Parameters", s, s.Regions.Primary, key, map[string]*string{
 		constructs.ParameterSecondaryEndpoint: secondary.database.Cluster.AttrEndpointAddress(),
 		constructs.ParameterRecoveryPlan:      plan.Plan.AttrArn(),
 	})
-	constructs.NewParameters(stack, "SecondaryParameters", s, s.Regions.Secondary, map[string]*string{
+	constructs.NewParameters(stack, "SecondaryParameters", s, s.Regions.Secondary, key, map[string]*string{
 		constructs.ParameterRecoveryPlan: plan.Plan.AttrArn(),
 	})
 	awscdk.NewCfnOutput(stack, jsii.String("PublicEndpoint"), &awscdk.CfnOutputProps{
@@ -50,10 +61,6 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 	awscdk.NewCfnOutput(stack, jsii.String("RecoveryPlanArn"), &awscdk.CfnOutputProps{
 		Value: plan.Plan.AttrArn(), Description: jsii.String("Recovery plan; also a parameter in both Regions"),
 	})
-	if !slices.ContainsFunc(s.Both(), func(r settings.Region) bool { return r.Name == settings.GlobalRegion }) {
-		// Alarms tell a topic of their own Region; here no regional stack has made one.
-		constructs.NewAlertTopic(stack, "Alerts", s, constructs.NewEncryptionKey(stack, "Key", s))
-	}
 	var checks []constructs.HealthCheck
 	for _, region := range s.Both() {
 		checks = append(checks, constructs.HealthCheck{

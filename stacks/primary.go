@@ -17,7 +17,7 @@ func newPrimary(app awscdk.App, s *settings.Settings) (*regional, awsroute53.IHo
 	r.joinDatabase(s, global)
 	zone := constructs.NewPublicZone(r.Stack, "PublicZone", s)
 	r.addPlatform(s, constructs.NewSessionTable(r.Stack, "SessionTable", s), zone)
-	constructs.NewParameters(r.Stack, "Parameters", s, r.region, map[string]*string{
+	constructs.NewParameters(r.Stack, "Parameters", s, r.region, r.key, map[string]*string{
 		constructs.ParameterPrimaryEndpoint: r.database.Cluster.AttrEndpointAddress(),
 		constructs.ParameterTableName:       jsii.String(constructs.SessionTableName(s)),
 	})

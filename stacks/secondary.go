@@ -15,7 +15,7 @@ func newSecondary(app awscdk.App, s *settings.Settings, primary *regional, zone 
 	r := newRegional(app, s, RoleSecondary, s.Regions.Secondary)
 	r.joinDatabase(s, nil)
 	r.addPlatform(s, constructs.SessionTableReplica(r.Stack, "SessionTable", s, r.key), zone)
-	constructs.NewParameters(r.Stack, "Parameters", s, r.region, map[string]*string{
+	constructs.NewParameters(r.Stack, "Parameters", s, r.region, r.key, map[string]*string{
 		constructs.ParameterPrimaryEndpoint:   primary.database.Cluster.AttrEndpointAddress(),
 		constructs.ParameterSecondaryEndpoint: r.database.Cluster.AttrEndpointAddress(),
 		constructs.ParameterTableName:         jsii.String(constructs.SessionTableName(s)),

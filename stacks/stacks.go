@@ -6,6 +6,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/policy/validator"
 	"payments-dr/internal/settings"
 )
 
@@ -18,7 +19,10 @@ const (
 
 // Build makes the three stacks of one environment, in the order of their deployment: the secondary joins what the primary
 // made, and the global stack ties both together.
+//
+// What they come to is held against the rules of this platform when it is synthesized.
 func Build(app awscdk.App, s *settings.Settings) {
+	validator.Add(app)
 	primary, zone := newPrimary(app, s)
 	secondary := newSecondary(app, s, primary, zone)
 	secondary.AddStackDependency(primary.Stack, jsii.String("joins the primary's global database and table"))

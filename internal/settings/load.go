@@ -72,7 +72,7 @@ type missing struct{}
 // contextKeys are the plain words that the app reads from its context. Everything that belongs to the CDK itself has a
 // colon, a slash or a hyphen in its key, so any other plain word is a slip, such as "-c evn=prod".
 var (
-	contextKeys = []string{"env", "environments"}
+	contextKeys = []string{"env", "environments", "policy"}
 	plainWord   = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
 

@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"payments-dr/internal/assembly"
+)
+
+// rewindDays is the least window of point-in-time recovery: 72 hours.
+const rewindDays = 3
+
+// role is a Region's role in a name.
+var role = regexp.MustCompile(`(?i)(^|[^a-z])(primary|secondary|standby)([^a-z]|$)`)
+
+// The rules on data and on names.
+var dataRules = []*Rule{
+	{
+		Name:    "no-backtrack",
+		Forbids: "A member of the global database has Backtrack.",
+		Allowed: "no BacktrackWindow. The way back in time is point-in-time recovery beside the live cluster: dr rewind.",
+		Mend:    "leave BacktrackWindow out of constructs/aurora.go.",
+		Why:     "RDS refuses it on every member (\"Limitations of Amazon Aurora global databases\", Amazon Aurora User Guide), and would say so in the middle of a deployment.",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				if window, ok := r.Properties["BacktrackWindow"]; ok {
+					report(s, id, "Properties/BacktrackWindow", short(window))
+				}
+			}, "AWS::RDS::DBCluster")
+		},
+	},
+	{
+		Name:    "one-engine-version",
+		Forbids: "A member of the global database has a version of its own, or takes one by itself.",
+		Allowed: "EngineVersion on the global cluster alone, and AutoMinorVersionUpgrade false on every instance.",
+		Mend:    "raise database.engineVersion in the settings; see constructs/aurora.go.",
+		Why:     "Switchover and failover refuse members whose versions differ (\"Managed planned failovers and switchovers\", Amazon Aurora User Guide).",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				if version, ok := r.Properties["EngineVersion"]; ok {
+					report(s, id, "Properties/EngineVersion", short(version))
+				}
+				if r.Type == "AWS::RDS::DBInstance" && r.Properties["AutoMinorVersionUpgrade"] != false {
+					report(s, id, "Properties/AutoMinorVersionUpgrade", short(r.Properties["AutoMinorVersionUpgrade"]))
+				}
+			}, "AWS::RDS::DBCluster", "AWS::RDS::DBInstance")
+		},
+	},
+	{
+		Name:    "physical-name",
+		Forbids: "A name says which role its Region has, or two Regions would give it to two things of one namespace.",
+		Allowed: "names without primary, secondary or standby; with the Region in those of database clusters and instances, and of roles that each Region's stack makes.",
+		Mend:    "name it by the Region, as ClusterIdentifier and OperatorRoleName do. Parameters, which carry the settings' words for the Regions, are excepted.",
+		Why: "Roles swap and names stay. A global database's members may not share an identifier (\"Getting started with Amazon Aurora global databases\", " +
+			"Amazon Aurora User Guide), and IAM has one namespace for all Regions.",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				if r.Type == "AWS::SSM::Parameter" {
+					return
+				}
+				for property, value := range r.Properties {
+					if name := text(value); name != "" && isName(property) && role.MatchString(name) {
+						report(s, id, "Properties/"+property, name)
+					}
+				}
+				property := map[string]string{
+					"AWS::RDS::DBCluster": "DBClusterIdentifier", "AWS::RDS::DBInstance": "DBInstanceIdentifier", "AWS::IAM::Role": "RoleName",
+				}[r.Type]
+				name, given := r.Properties[property]
+				regional := p.assembly.Settings.StackName("global") != s.Name
+				if given && regional && !strings.Contains(text(name), s.Region) {
+					report(s, id, "Properties/"+property, short(name)+", without "+s.Region)
+				}
+			})
+		},
+	},
+	{
+		Name:    "rewind-window",
+		Forbids: "A table or a cluster cannot be brought back to any moment of the last 72 hours.",
+		Allowed: fmt.Sprintf("point-in-time recovery on every replica of every table, and backups of every cluster, both for %d days or more.", rewindDays),
+		Mend:    "raise database.backupRetentionDays in the settings, and keep PointInTimeRecoverySpecification on each replica (constructs/session_table.go).",
+		Why:     "The rewind is promised. Point-in-time recovery is a setting of each replica (\"Global tables: how it works\", Amazon DynamoDB Developer Guide).",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				tables := map[string]map[string]any{"Properties": r.Properties}
+				switch r.Type {
+				case "AWS::RDS::DBCluster":
+					if days, _ := r.Properties["BackupRetentionPeriod"].(float64); days < rewindDays {
+						report(s, id, "Properties/BackupRetentionPeriod", short(r.Properties["BackupRetentionPeriod"]))
+					}
+					return
+				case "AWS::DynamoDB::GlobalTable":
+					tables = map[string]map[string]any{}
+					for i, replica := range list(r.Properties["Replicas"]) {
+						tables[fmt.Sprintf("Properties/Replicas/%d", i)] = object(replica)
+					}
+				}
+				for path, table := range tables {
+					recovery := object(table["PointInTimeRecoverySpecification"])
+					days, given := recovery["RecoveryPeriodInDays"].(float64)
+					if recovery["PointInTimeRecoveryEnabled"] != true || given && days < rewindDays {
+						report(s, id, path+"/PointInTimeRecoverySpecification", short(table["PointInTimeRecoverySpecification"]))
+					}
+				}
+			}, "AWS::RDS::DBCluster", "AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table")
+		},
+	},
+}
+
+// isName is whether a property is what AWS knows a resource by.
+func isName(property string) bool {
+	return property == "Name" || strings.HasSuffix(property, "Name") || strings.HasSuffix(property, "Identifier")
+}
