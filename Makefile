@@ -31,7 +31,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost policy bench test lint preview deploy diff review golden destroy clean
+.PHONY: help rehearse soak synth budget cost policy bench test lint preview docs deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ lint: $(PACKAGES) ## Check format, code and templates
 preview: ## Draw the dashboards, with sample data, into docs/dashboards
 	$(MAKE) synth ENV=dev
 	go run ./cmd/dr --assembly $(ASSEMBLY) preview --to docs/dashboards
+
+docs: ## Bring the pictures and tables of the documents up to date
+	$(MAKE) synth ENV=dev
+	go run ./cmd/dr --assembly $(ASSEMBLY) docs
 
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight

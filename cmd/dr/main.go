@@ -73,6 +73,7 @@ func newCommand() *cobra.Command {
 			},
 		},
 		newPreviewCommand(&dir),
+		newDocsCommand(&dir),
 		&cobra.Command{
 			Use:   "preflight",
 			Short: "Find what a deployment would fail on, before it creates anything",

@@ -173,8 +173,8 @@ type Alerts struct {
 	// RunbookURL is where docs/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
 	// for the path of the file in the repository. The alarm's section comes after it as #section.
 	RunbookURL string `json:"runbookURL" settings:"optional"`
-	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month before the addresses are told, 0 to 10,000,000. 0 is
-	// no budget.
+	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month before the addresses are told, at 80 % spent and at
+	// 100 % forecast, 0 to 10,000,000. 0 is no budget.
 	MonthlyBudgetUSD int `json:"monthlyBudgetUSD" settings:"optional"`
 }
 
@@ -215,7 +215,8 @@ type Objectives struct {
 // Recovery is how the ledger's recovery starts, and what its steps may take. Payments move by DNS, always without anybody.
 type Recovery struct {
 	// Automatic lets an alarm start the recovery plan, without approval and accepting the loss of what the other Region had
-	// not replicated. Otherwise one person starts it and another approves.
+	// not replicated; the database then fails over, and does not switch over, in planned moves too. Otherwise one person starts it
+	// and another approves.
 	Automatic bool `json:"automatic"`
 	// ReconcileMinutes is how far back the reconciliation looks when it is asked for no window: in each recovery, and every
 	// hour. 90, so that no hour falls between two runs, to 1,440.
@@ -263,7 +264,7 @@ type Operators struct {
 
 // Backup is the AWS Backup plan.
 type Backup struct {
-	// RetentionDays is how long each recovery point and its copy in the other Region are kept, 3 to MaxBackupRetentionDays.
+	// RetentionDays is how long each recovery point, its copy in the other Region and the bus's archive are kept, 3 to MaxBackupRetentionDays.
 	// Under a lock no recovery point is kept for less.
 	RetentionDays int `json:"retentionDays"`
 	// Lock is LockGovernance or LockCompliance.
