@@ -137,10 +137,10 @@ func TestArrowGoesWithItsReference(t *testing.T) {
 			delete(properties(t, a, "secondary", "AWS::Lambda::EventSourceMapping", "MaximumRecordAgeInSeconds"), "EventSourceArn")
 		}},
 		{"permission to write the table", first + "/processor", first + "/session table", architecture.PaymentWay, func(t *testing.T, a *assembly.Assembly) {
-			delete(properties(t, a, "primary", "AWS::IAM::Policy", "dynamodb:PutItem\",\"dynamodb:Query"), "Roles")
+			delete(properties(t, a, "primary", "AWS::IAM::Policy", "PaymentApiProcessorRoleDefault"), "Roles")
 		}},
 		{"permission to connect", first + "/ledger", first + "/Aurora, writer", architecture.PaymentWay, func(t *testing.T, a *assembly.Assembly) {
-			delete(properties(t, a, "primary", "AWS::IAM::Policy", "LedgerRole"), "Roles")
+			delete(properties(t, a, "primary", "AWS::IAM::Policy", "LedgerRoleDefault"), "Roles")
 		}},
 		{"API's methods", first + "/payment API", first + "/processor", architecture.PaymentWay, func(t *testing.T, a *assembly.Assembly) {
 			stack, _ := a.Stack("primary")

@@ -119,7 +119,8 @@ func StackPicture(a *assembly.Assembly) (*Picture, error) {
 		if err != nil {
 			return nil, err
 		}
-		picture.add(Node{ID: stack.Name, Label: fmt.Sprintf("%s\n%s, %d resources", stack.Name, stack.Region, len(stack.Template.Resources)), Shape: ShapeBox})
+		count := len(stack.Template.Resources) - len(sorted(stack, "AWS::CDK::Metadata")) // the CDK's command adds that one
+		picture.add(Node{ID: stack.Name, Label: fmt.Sprintf("%s\n%s, %d resources", stack.Name, stack.Region, count), Shape: ShapeBox})
 	}
 	count := map[[3]string]int{}
 	for _, c := range all {
