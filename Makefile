@@ -18,6 +18,9 @@ PACKAGES := node_modules/.package-lock.json
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out
 
+# The tools of a release have a module of their own.
+RELEASE_TOOL := go tool -modfile=tools/go.mod
+
 # The race detector needs a C compiler, and Go says whether it found one.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
@@ -31,7 +34,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost policy bench test lint preview docs deploy diff review golden destroy clean
+.PHONY: help rehearse soak synth budget cost policy bench test lint preview docs sbom licenses deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +80,15 @@ preview: ## Draw the dashboards, with sample data, into docs/dashboards
 docs: ## Bring the pictures and tables of the documents up to date
 	$(MAKE) synth ENV=dev
 	go run ./cmd/dr --assembly $(ASSEMBLY) docs
+
+sbom: $(PACKAGES) ## Write what the app and its tools consist of, as CycloneDX, to sbom
+	@mkdir -p sbom
+	$(RELEASE_TOOL) cyclonedx-gomod mod -json -output sbom/go.cdx.json .
+	npm sbom --sbom-format cyclonedx >sbom/npm.cdx.json
+	@ls sbom/*.cdx.json
+
+licenses: ## Check that no dependency's licence forbids what is done with it
+	$(RELEASE_TOOL) go-licenses check --disallowed_types=forbidden,restricted,unknown ./functions/... ./cmd/dr .
 
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight

@@ -15,6 +15,7 @@ import (
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/preflight"
+	"payments-dr/internal/version"
 )
 
 func main() {
@@ -36,6 +37,7 @@ func newCommand() *cobra.Command {
 		Long: "Operate the multi-Region payments platform: look at it, move it, pay a test payment, rehearse its recovery.\n\n" +
 			"What asks AWS reads the settings from cdk.json, so run it in the project's folder, and takes the credentials that are there,\n" +
 			"such as those of the operator's role.\n\n" + exitHelp,
+		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
