@@ -287,17 +287,17 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 	}
 }
 
-// TestReadmeHasTheBudget keeps the printed sums up to date.
-func TestReadmeHasTheBudget(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+// TestRecoveryTimesAreDocumentedAsPrinted keeps the printed sums up to date.
+func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
+	document, err := os.ReadFile("docs/recovery-time.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, env := range []string{envDev, envProd} {
 		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + budget.Spell(path.Total().Worst) + " at the worst"
-			if path.Kind == budget.LedgerLost && !strings.Contains(string(readme), sentence) {
-				t.Errorf("README.md does not say that an automatic recovery %s", sentence)
+			if path.Kind == budget.LedgerLost && !strings.Contains(string(document), sentence) {
+				t.Errorf("docs/recovery-time.md does not say that an automatic recovery %s", sentence)
 			}
 		}
 		var printed strings.Builder
@@ -305,8 +305,8 @@ func TestReadmeHasTheBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(printed.String()) {
-			if !strings.Contains(string(readme), line) {
-				t.Errorf("README.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
+			if !strings.Contains(string(document), line) {
+				t.Errorf("docs/recovery-time.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
 			}
 		}
 	}
