@@ -2,6 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -273,4 +277,101 @@ func mustStack(t *testing.T, a *assembly.Assembly, role string) assembly.Stack {
 		t.Fatal(err)
 	}
 	return stack
+}
+
+// documents are the texts that people read, with their paths.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[path] = string(text)
+		}
+	}
+	if len(all) < 25 {
+		t.Fatalf("%d documents", len(all))
+	}
+	return all
+}
+
+// TestLinksLeadSomewhere follows every link of a document that does not leave the repository, to a file and to a heading.
+func TestLinksLeadSomewhere(t *testing.T) {
+	all := documents(t)
+	anchors := map[string]map[string]bool{}
+	code := regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	for path, text := range all {
+		anchors[path] = map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			anchors[path][anchor(m[1])] = true
+		}
+	}
+	followed := 0
+	for path, text := range all {
+		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			followed++
+			file, heading, _ := strings.Cut(m[1], "#")
+			target := path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", path, m[1])
+			} else if heading != "" && !anchors[target][heading] {
+				t.Errorf("%s: %s has no such heading", path, m[1])
+			}
+		}
+	}
+	if followed < 100 {
+		t.Errorf("%d links", followed)
+	}
+}
+
+// TestTestsThatDocumentsNameExist keeps a document from resting on a test that is gone.
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	written := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == "cdk.out" || strings.HasPrefix(entry.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w+)\(`).FindAllSubmatch(text, -1) {
+			written[string(m[1])] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for path, text := range documents(t) {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(text, -1) {
+			named++
+			if !written[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", path, m[1])
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("%d tests are named", named)
+	}
 }

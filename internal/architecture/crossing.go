@@ -107,7 +107,8 @@ func kindOf(at place) string {
 	}
 }
 
-// StackPicture is the three stacks and how many values cross from each to each.
+// StackPicture is the three stacks, and how many values cross from each to each. Resources are not counted: a picture that changes
+// with each of them would be in everybody's way.
 func StackPicture(a *assembly.Assembly) (*Picture, error) {
 	all, err := Crossings(a)
 	if err != nil {
@@ -119,8 +120,7 @@ func StackPicture(a *assembly.Assembly) (*Picture, error) {
 		if err != nil {
 			return nil, err
 		}
-		count := len(stack.Template.Resources) - len(sorted(stack, "AWS::CDK::Metadata")) // the CDK's command adds that one
-		picture.add(Node{ID: stack.Name, Label: fmt.Sprintf("%s\n%s, %d resources", stack.Name, stack.Region, count), Shape: ShapeBox})
+		picture.add(Node{ID: stack.Name, Label: stack.Name + "\n" + stack.Region, Shape: ShapeBox})
 	}
 	count := map[[3]string]int{}
 	for _, c := range all {
