@@ -212,19 +212,18 @@ func (p *Picture) Mermaid() string {
 // mermaidSettings keep the pictures narrow enough for a page, so that their letters are not small.
 const mermaidSettings = "%%{init: {\"flowchart\": {\"nodeSpacing\": 30, \"rankSpacing\": 40, \"wrappingWidth\": 400}}}%%\n"
 
-// merged are the edges, with two opposite ones drawn as one.
+// merged are the edges, with two opposite ones that say the same drawn as one.
 func (p *Picture) merged() []Edge {
 	var all []Edge
 	for _, e := range p.Edges {
-		i := slices.IndexFunc(all, func(known Edge) bool { return known.From == e.To && known.To == e.From && known.Dotted == e.Dotted })
+		i := slices.IndexFunc(all, func(known Edge) bool {
+			return known.From == e.To && known.To == e.From && known.Dotted == e.Dotted && known.Label == e.Label
+		})
 		if i < 0 {
 			all = append(all, e)
 			continue
 		}
 		all[i].Both = true
-		if e.Label != "" && e.Label != all[i].Label {
-			all[i].Label += "\n" + e.Label
-		}
 	}
 	return all
 }
