@@ -138,10 +138,10 @@ func (p *platform) text(stack assembly.Stack, value any) string {
 		if s, ok := value["Fn::Sub"].(string); ok {
 			return p.text(stack, strings.ReplaceAll(s, "${AWS::Partition}", "aws"))
 		}
-		for _, at := range p.at(stack, value) {
-			kind := namedTypes[at.resource.Type]
-			name := p.name(at)
-			if kind.form != "" && at.resource.Properties[kind.property] != nil {
+		if found := p.at(stack, value); len(found) > 0 {
+			kind := namedTypes[found[0].resource.Type]
+			name := p.name(found[0])
+			if kind.form != "" && found[0].resource.Properties[kind.property] != nil {
 				name = kind.service + " " + fmt.Sprintf(kind.form, name)
 			}
 			attribute, _ := get(value, "Fn::GetAtt", 1).(string)

@@ -24,7 +24,8 @@ type place struct {
 // key is unique over all stacks.
 func (p place) key() string { return p.role + "/" + p.id }
 
-// physicalName is the property that holds the name of a resource of a type, and arnForm the form of its ARN after the account.
+// namedTypes are the types whose resources have names that are known at synthesis: the property that holds the name, and the service
+// and the form of the ARN after the account, if they are called by it.
 var namedTypes = map[string]struct{ property, service, form string }{
 	"AWS::CloudWatch::Alarm":     {"AlarmName", "cloudwatch", "alarm:%s"},
 	"AWS::DynamoDB::GlobalTable": {"TableName", "dynamodb", "table/%s"},
