@@ -181,9 +181,12 @@ func (p *platform) condition(stack assembly.Stack, value any) string {
 	return strings.Join(all, ", and ")
 }
 
-// row is a permission as a row of a table, without the Region's own name.
-func (p Permission) row(account, region, other string) string {
-	name := strings.NewReplacer(account, "‹account›", region, "‹region›", other, "‹other›")
+// heading and row are a permission in a table of its role, without the account and the Region's own name.
+func (p Permission) heading(name *strings.Replacer) string {
+	return name.Replace("#### " + p.Role + "\n\nTaken by " + p.AssumedBy + ".\n\n| may | on | only if |\n| --- | --- | --- |\n")
+}
+
+func (p Permission) row(name *strings.Replacer) string {
 	var actions, resources []string
 	services := map[string][]string{}
 	var order []string
@@ -209,61 +212,69 @@ func (p Permission) row(account, region, other string) string {
 	if p.Condition != "" {
 		condition = "`" + p.Condition + "`"
 	}
-	return name.Replace(fmt.Sprintf("| %s | %s | %s | %s |", p.Role+"<br>*"+p.AssumedBy+"*", strings.Join(actions, "<br>"), strings.Join(resources, "<br>"), condition))
+	return name.Replace(fmt.Sprintf("| %s | %s | %s |\n", strings.Join(actions, "<br>"), strings.Join(resources, "<br>"), condition))
 }
 
 // WritePermissions is the tables of who may do what. What both Regions' roles may, but for the Regions' names, is told once.
 func WritePermissions(a *assembly.Assembly) (string, error) {
 	regions := a.Settings.Regions
-	var b strings.Builder
-	rows := map[string][]string{}
+	// by heading, the rows
+	tables := map[string]map[string][]string{}
 	for _, role := range []string{"primary", "secondary", "global"} {
 		all, err := Permissions(a, role)
 		if err != nil {
 			return "", err
 		}
-		region, other := regions.Primary.Name, regions.Secondary.Name
-		if role == "secondary" {
-			region, other = other, region
+		name := strings.NewReplacer(a.Settings.Account, "‹account›")
+		switch role {
+		case "primary":
+			name = strings.NewReplacer(a.Settings.Account, "‹account›", regions.Primary.Name, "‹region›", regions.Secondary.Name, "‹other›")
+		case "secondary":
+			name = strings.NewReplacer(a.Settings.Account, "‹account›", regions.Secondary.Name, "‹region›", regions.Primary.Name, "‹other›")
 		}
+		tables[role] = map[string][]string{}
 		for _, p := range all {
-			row := p.row(a.Settings.Account, region, other)
-			if role == "global" {
-				row = p.row(a.Settings.Account, "\x00", "\x01")
-			}
-			if !slices.Contains(rows[role], row) {
-				rows[role] = append(rows[role], row)
+			heading, row := p.heading(name), p.row(name)
+			if !slices.Contains(tables[role][heading], row) {
+				tables[role][heading] = append(tables[role][heading], row)
 			}
 		}
-		slices.Sort(rows[role])
 	}
-	both := slices.DeleteFunc(slices.Clone(rows["primary"]), func(row string) bool { return !slices.Contains(rows["secondary"], row) })
-	alone := func(role string) []string {
-		return slices.DeleteFunc(slices.Clone(rows[role]), func(row string) bool { return slices.Contains(both, row) })
+	pick := func(from string, wanted func(heading, row string) bool) map[string][]string {
+		picked := map[string][]string{}
+		for heading, rows := range tables[from] {
+			for _, row := range rows {
+				if wanted(heading, row) {
+					picked[heading] = append(picked[heading], row)
+				}
+			}
+		}
+		return picked
 	}
+	in := func(role string) func(heading, row string) bool {
+		return func(heading, row string) bool { return slices.Contains(tables[role][heading], row) }
+	}
+	not := func(is func(heading, row string) bool) func(heading, row string) bool {
+		return func(heading, row string) bool { return !is(heading, row) }
+	}
+	var b strings.Builder
 	for _, part := range []struct {
-		title string
-		rows  []string
+		title  string
+		tables map[string][]string
 	}{
-		{"In each of the two Regions", both},
-		{"In " + regions.Primary.Name + " alone", alone("primary")},
-		{"In " + regions.Secondary.Name + " alone", alone("secondary")},
-		{"Over both Regions", rows["global"]},
+		{"In each of the two Regions", pick("primary", in("secondary"))},
+		{"In " + regions.Primary.Name + " alone", pick("primary", not(in("secondary")))},
+		{"In " + regions.Secondary.Name + " alone", pick("secondary", not(in("primary")))},
+		{"Over both Regions", tables["global"]},
 	} {
-		if len(part.rows) == 0 {
+		if len(part.tables) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "#### %s\n\n| role, *and who takes it* | may | on | only if |\n| --- | --- | --- | --- |\n", part.title)
-		last := ""
-		for _, row := range part.rows {
-			first, rest, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
-			if first == last {
-				row = "| |" + rest
-			}
-			last = first
-			b.WriteString(row + "\n")
+		fmt.Fprintf(&b, "### %s\n\n", part.title)
+		for _, heading := range slices.Sorted(maps.Keys(part.tables)) {
+			slices.Sort(part.tables[heading])
+			b.WriteString(heading + strings.Join(part.tables[heading], "") + "\n")
 		}
-		b.WriteString("\n")
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n", nil
 }

@@ -32,7 +32,7 @@ type Setting struct {
 	Optional bool
 	// Allowed is what the check names as allowed, more than one if it depends on others.
 	Allowed []string
-	// Values are those of each environment as JSON. What an environment leaves out is not in it.
+	// Values are those of each environment, as a reader wants them. What an environment leaves out is not in it.
 	Values map[string]string
 
 	kind reflect.Kind
@@ -86,7 +86,7 @@ func Read(source fs.FS, context map[string]any) ([]Group, error) {
 			s.Values = map[string]string{}
 			for name, environment := range environments {
 				if value, ok := at(environment, s.Key); ok {
-					s.Values[name] = asJSON(value)
+					s.Values[name] = readable(value)
 				}
 			}
 			if s.Allowed, err = allowed(context, *s); err != nil {
@@ -321,12 +321,26 @@ func at(value any, key string) (any, bool) {
 	return value, true
 }
 
-func asJSON(value any) string {
-	data, err := json.Marshal(value)
-	if err != nil {
+// readable is a value without the marks of JSON.
+func readable(value any) string {
+	switch value := value.(type) {
+	case string:
+		return value
+	case []any:
+		var each []string
+		for _, one := range value {
+			each = append(each, readable(one))
+		}
+		return strings.Join(each, ", ")
+	case map[string]any:
+		var each []string
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			each = append(each, key+": "+readable(value[key]))
+		}
+		return strings.Join(each, ", ")
+	default:
 		return fmt.Sprint(value)
 	}
-	return string(data)
 }
 
 // Write is the reference in Markdown: a table for each group.
@@ -347,21 +361,18 @@ func Write(groups []Group) string {
 		} else {
 			fmt.Fprintf(&b, "### %s\n\n%s\n\n", g.Name, g.Meaning)
 		}
-		fmt.Fprintf(&b, "| setting | %s | allowed | meaning |\n| --- |%s --- | --- |\n", strings.Join(names, " | "), strings.Repeat(" --- |", len(names)))
+		fmt.Fprintf(&b, "| setting | %s | meaning, and what is allowed |\n| --- |%s --- |\n", strings.Join(names, " | "), strings.Repeat(" --- |", len(names)))
 		for _, s := range g.Settings {
-			fmt.Fprintf(&b, "| `%s` |", s.Key)
+			// The object's name stands above the table.
+			fmt.Fprintf(&b, "| `%s` |", strings.TrimPrefix(s.Key, g.Name+"."))
 			for _, name := range names {
-				if value := s.Values[name]; value == "" {
-					b.WriteString(" |")
-				} else {
-					fmt.Fprintf(&b, " `%s` |", value)
-				}
+				fmt.Fprintf(&b, " %s |", s.Values[name])
 			}
 			limits := strings.Join(s.Allowed, "; ")
 			if s.Optional {
 				limits += "; may be left out"
 			}
-			fmt.Fprintf(&b, " %s | %s |\n", cell(limits), cell(s.Meaning))
+			fmt.Fprintf(&b, " %s<br>*Allowed: %s.* |\n", cell(s.Meaning), cell(limits))
 		}
 		b.WriteString("\n")
 	}

@@ -65,7 +65,7 @@ func TestEverySettingOfCdkJsonIsThereWithItsValue(t *testing.T) {
 		}
 		for _, key := range keys {
 			s, ok := all[key]
-			if !ok || s.Values[name] == "" {
+			if _, there := s.Values[name]; !ok || !there {
 				t.Errorf("%s: %s is missing", name, key)
 			}
 			if s.Meaning == "" || len(s.Allowed) == 0 {
