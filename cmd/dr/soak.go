@@ -48,7 +48,9 @@ func newSoakCommand(dir *string) *cobra.Command {
 			fmt.Fprintf(&table, "%s\n\n| fault | seed | payments | lost | doubled | different | RTO payments | RTO ledger | RPO | verdict | took |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", ready.banner)
 			missed, total := 0, 0
 			ctx, cancel := context.WithCancel(command.Context())
-			outcomes := ready.soak(ctx, runs, command.ErrOrStderr())
+			outcomes := soak(ctx, runs, command.ErrOrStderr(), func(ctx context.Context, one soakRun, settled func()) (drill.Report, error) {
+				return ready.rehearse(ctx, one.fault, one.seed, nil, settled)
+			})
 			defer func() { // nothing is left running, however this ends
 				cancel()
 				for range outcomes {
@@ -135,8 +137,8 @@ type soakOutcome struct {
 }
 
 // soak makes the runs, and hands over what became of each, in their order. A run begins when the one before has settled: while
-// that waits to be measured, the machine has nothing to do. The last has to be handed over, or the context done, for all to end.
-func (s *stage) soak(ctx context.Context, runs []soakRun, progress io.Writer) <-chan soakOutcome {
+// that waits to be measured, the machine has nothing to do. Whoever takes the outcomes has to take all.
+func soak(ctx context.Context, runs []soakRun, progress io.Writer, rehearse func(_ context.Context, _ soakRun, settled func()) (drill.Report, error)) <-chan soakOutcome {
 	outcomes := make(chan soakOutcome)
 	go func() {
 		defer close(outcomes)
@@ -152,7 +154,7 @@ func (s *stage) soak(ctx context.Context, runs []soakRun, progress io.Writer) <-
 			go func() {
 				defer close(handedOver)
 				began := time.Now()
-				report, err := s.rehearse(ctx, one.fault, one.seed, nil, next)
+				report, err := rehearse(ctx, one, next)
 				took := time.Since(began)
 				next() // a run that failed has not settled
 				<-before
