@@ -75,6 +75,7 @@ type simulated struct {
 	run      []*run
 	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes
 	calls    map[string]int // "service Region operation"
+	repairs  *repairs
 }
 
 // run is one execution. It goes on by one step whenever it is looked at.
@@ -115,7 +116,8 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 	s := &simulated{
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
 		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", calls: map[string]int{},
-		found: map[string]float64{"ReconcileTablePayments": 1204},
+		found:   map[string]float64{"ReconcileTablePayments": 1204},
+		repairs: newRepairs(),
 	}
 	certificate, ca, err := newSimulatedCertificate()
 	if err != nil {
@@ -231,9 +233,14 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 			operation = "GetCallerIdentity"
 		}
 	case "rds":
-		operation = "DescribeGlobalClusters"
+		form, _ := url.ParseQuery(string(body))
+		operation = form.Get("Action")
 	case "ssm":
 		operation = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
+	case "dynamodb", "sqs", "events":
+		_, operation, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	case "lambda":
+		operation = "Invoke"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +284,9 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	case "DescribeAlarms":
 		s.describeAlarms(w, region, body)
 	default:
-		s.plan(w, region, operation, body)
+		if !s.repair(w, r, service, region, operation, body) {
+			s.plan(w, region, operation, body)
+		}
 	}
 }
 
@@ -315,10 +324,8 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 	case "rds", "sts":
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>`, code, message)
-	case "ssm":
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
+	case "ssm", "dynamodb", "sqs", "events", "lambda":
+		writeFault(w, status, code, message)
 	default:
 		writeCBOR(w, status, cbor.Map{"__type": cbor.String("com.amazonaws." + service + "#" + code), "message": cbor.String(message)})
 	}

@@ -13,7 +13,7 @@ const (
 	exitFailed   = 1 // it failed or was refused, or what was looked at is not as it should be
 	exitUsage    = 2 // it was called in a way that it does not know
 	exitUnknown  = 3 // something could not be asked, so that the answer is not known or not whole
-	exitLeftOpen = 4 // an execution of the plan was started or watched, and goes on
+	exitLeftOpen = 4 // something was started or watched, such as an execution of the plan, and goes on
 )
 
 const exitHelp = `Exit status:
@@ -21,7 +21,7 @@ const exitHelp = `Exit status:
   1  failed or refused, or something is wrong
   2  wrong usage
   3  something could not be asked: a Region, the credentials, a permission
-  4  an execution of the recovery plan goes on; the message says how to watch it`
+  4  something that was started goes on, such as an execution of the recovery plan; the message says how to watch it`
 
 // statusError is an error with an exit status of its own.
 type statusError struct {

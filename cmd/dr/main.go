@@ -49,6 +49,7 @@ func newCommand() *cobra.Command {
 		newFailbackCommand(),
 		newWatchPlanCommand(),
 		newPayCommand(),
+		newRewindCommand(),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),

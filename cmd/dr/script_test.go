@@ -115,7 +115,9 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 			ts.Fatalf("asked %q: %t; everything that was asked: %v", strings.Join(args[1:], " "), asked, s.calls)
 		}
 	default:
-		ts.Fatalf("aws %v: there is no such thing", args)
+		if !s.repairs.simulate(ts, s, args) {
+			ts.Fatalf("aws %v: there is no such thing", args)
+		}
 	}
 }
 

@@ -72,6 +72,8 @@ type Region struct {
 	Metrics    MetricAPI
 	Parameters ParameterAPI
 	API        API
+	// Config is what the Region's other clients are made of.
+	Config aws.Config
 }
 
 // Deployment is one environment as it is deployed.
@@ -117,7 +119,7 @@ func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment
 		}
 		r := Region{
 			Name: region.Name, Plan: arcregionswitch.NewFromConfig(local), Database: rds.NewFromConfig(local),
-			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local),
+			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Config: local,
 		}
 		if r.API, err = client(s.RegionalAPIName(region)); err != nil {
 			return nil, err

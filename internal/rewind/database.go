@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,43 @@ func (d Database) Plan(ctx context.Context, moment time.Time) (Plan, error) {
 		return Plan{}, &NoWindowError{d.Cluster}
 	}
 	return plan(d.Cluster, moment, *live.EarliestRestorableTime, *live.LatestRestorableTime)
+}
+
+// Begun reports whether the copy of a plan is there, or on its way.
+func (d Database) Begun(ctx context.Context, p Plan) (bool, error) {
+	found, err := d.find(ctx, p)
+	return found != nil, err
+}
+
+// Live is where the live cluster is reached.
+func (d Database) Live(ctx context.Context) (Endpoint, error) {
+	live, err := d.describe(ctx, d.Cluster)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	return endpoint(live), nil
+}
+
+// Copies are all that was brought back from the cluster and is there, in the order of their names.
+func (d Database) Copies(ctx context.Context) ([]Copy, error) {
+	var copies []Copy
+	pages := rds.NewDescribeDBClustersPaginator(d.Client, &rds.DescribeDBClustersInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list clusters: %w", err)
+		}
+		for _, cluster := range page.DBClusters {
+			name := aws.ToString(cluster.DBClusterIdentifier)
+			if !strings.HasPrefix(name, d.Cluster+nameMark) || tag(&cluster, tagSource) != d.Cluster {
+				continue
+			}
+			moment, _ := time.Parse(time.RFC3339, tag(&cluster, tagMoment))
+			copies = append(copies, Copy{Name: name, Source: d.Cluster, Moment: moment, Status: aws.ToString(cluster.Status)})
+		}
+	}
+	slices.SortFunc(copies, func(a, b Copy) int { return strings.Compare(a.Name, b.Name) })
+	return copies, nil
 }
 
 // Start starts the restore, or finds that it was started before. The copy gets the live cluster's network, parameters and key.
@@ -139,10 +177,14 @@ func (d Database) Wait(ctx context.Context, p Plan) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, err
 	}
+	return endpoint(cluster), nil
+}
+
+func endpoint(cluster *types.DBCluster) Endpoint {
 	return Endpoint{
-		Cluster: p.Name, Writer: aws.ToString(cluster.Endpoint), Reader: aws.ToString(cluster.ReaderEndpoint),
+		Cluster: aws.ToString(cluster.DBClusterIdentifier), Writer: aws.ToString(cluster.Endpoint), Reader: aws.ToString(cluster.ReaderEndpoint),
 		Port: int(aws.ToInt32(cluster.Port)), ResourceID: aws.ToString(cluster.DbClusterResourceId),
-	}, nil
+	}
 }
 
 // state is whether a status is what is waited for.

@@ -88,6 +88,9 @@ type Patience struct {
 	Interval time.Duration
 	// Progress, if given, is called with each answer.
 	Progress func(Progress)
+	// Tolerate, if given, is asked about each failure to get an answer; after a yes, AWS is asked again. Without it the first failure
+	// ends the waiting.
+	Tolerate func(name string, err error) bool
 }
 
 const defaultInterval = 15 * time.Second
@@ -101,13 +104,13 @@ func (p Patience) until(ctx context.Context, name string, ask func() (status str
 	}
 	for {
 		status, done, err := ask()
-		if err != nil {
+		switch {
+		case err != nil && (ctx.Err() != nil || p.Tolerate == nil || !p.Tolerate(name, err)):
 			return err
-		}
-		if p.Progress != nil {
+		case err == nil && p.Progress != nil:
 			p.Progress(Progress{Name: name, Status: status, Elapsed: time.Since(started)})
 		}
-		if done {
+		if err == nil && done {
 			return nil
 		}
 		select {
@@ -118,9 +121,25 @@ func (p Patience) until(ctx context.Context, name string, ask func() (status str
 	}
 }
 
+// PlanOf is a plan whose moment is not checked against any window: for a copy that is there, and outlives the window that it was
+// made in.
+func PlanOf(source string, moment time.Time) Plan {
+	return Plan{Source: source, Name: Name(source, moment), Moment: moment.UTC().Truncate(time.Second)}
+}
+
+// Copy is something that was brought back and is there.
+type Copy struct {
+	Name, Source string
+	// Moment is as of when it is; zero if it does not tell.
+	Moment time.Time
+	// Status is AWS's own word.
+	Status string
+}
+
 // plan checks a moment against a window.
 func plan(source string, moment, earliest, latest time.Time) (Plan, error) {
-	p := Plan{Source: source, Name: Name(source, moment), Moment: moment.UTC().Truncate(time.Second), Earliest: earliest.UTC(), Latest: latest.UTC()}
+	p := PlanOf(source, moment)
+	p.Earliest, p.Latest = earliest.UTC(), latest.UTC()
 	if p.Moment.Before(p.Earliest) || p.Moment.After(p.Latest) {
 		return Plan{}, &OutsideWindowError{Source: source, Moment: p.Moment, Earliest: p.Earliest, Latest: p.Latest}
 	}

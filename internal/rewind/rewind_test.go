@@ -3,7 +3,9 @@ package rewind_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +55,8 @@ type clusters struct {
 	// end is the status that a cluster ends in; empty is available.
 	end string
 	err error
+	// fails is how many of the next answers do not come.
+	fails int
 }
 
 func newClusters() *clusters {
@@ -72,6 +76,19 @@ func newClusters() *clusters {
 }
 
 func (c *clusters) DescribeDBClusters(_ context.Context, in *rds.DescribeDBClustersInput, _ ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error) {
+	if c.fails > 0 {
+		c.fails--
+		return nil, errors.New("no answer")
+	}
+	if in.DBClusterIdentifier == nil { // a page each
+		names := slices.Sorted(maps.Keys(c.clusters))
+		i, _ := strconv.Atoi(aws.ToString(in.Marker))
+		out := &rds.DescribeDBClustersOutput{DBClusters: []rdstypes.DBCluster{*c.clusters[names[i]]}}
+		if i++; i < len(names) {
+			out.Marker = aws.String(strconv.Itoa(i))
+		}
+		return out, c.err
+	}
 	cluster, ok := c.clusters[*in.DBClusterIdentifier]
 	if c.err != nil || !ok {
 		return nil, cmpErr(c.err, &rdstypes.DBClusterNotFoundFault{})
@@ -388,6 +405,19 @@ func (f *tables) DescribeTable(_ context.Context, in *dynamodb.DescribeTableInpu
 	return &dynamodb.DescribeTableOutput{Table: &seen}, nil
 }
 
+func (f *tables) ListTables(_ context.Context, in *dynamodb.ListTablesInput, _ ...func(*dynamodb.Options)) (*dynamodb.ListTablesOutput, error) {
+	names := slices.Sorted(maps.Keys(f.tables))
+	i := 0
+	if in.ExclusiveStartTableName != nil {
+		i = slices.Index(names, *in.ExclusiveStartTableName) + 1
+	}
+	out := &dynamodb.ListTablesOutput{TableNames: names[i : i+1]} // a page each
+	if i+1 < len(names) {
+		out.LastEvaluatedTableName = &names[i]
+	}
+	return out, nil
+}
+
 func (f *tables) DeleteTable(_ context.Context, in *dynamodb.DeleteTableInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteTableOutput, error) {
 	f.calls = append(f.calls, "delete "+*in.TableName)
 	f.tables[*in.TableName].TableStatus = dynamodbtypes.TableStatusDeleting
@@ -454,5 +484,89 @@ func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
 	var failed *rewind.FailedError
 	if _, err := table.Wait(t.Context(), p); !errors.As(err, &failed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What is listed is what was brought back from this source, page for page: neither the live one, nor somebody else's of such a name.
+func TestCopiesAreListed(t *testing.T) {
+	c, f := newClusters(), newTables()
+	d, table := newDatabase(c, nil), newTable(f)
+	if copies, err := d.Copies(t.Context()); err != nil || len(copies) != 0 {
+		t.Errorf("%v, %v", copies, err)
+	}
+	p, err := d.Plan(t.Context(), moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := table.Plan(t.Context(), moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, begun := range []func() (bool, error){func() (bool, error) { return d.Begun(t.Context(), p) }, func() (bool, error) { return table.Begun(t.Context(), q) }} {
+		if is, err := begun(); is || err != nil {
+			t.Errorf("begun %t, %v", is, err)
+		}
+	}
+	if err := errors.Join(d.Start(t.Context(), p), table.Start(t.Context(), q)); err != nil {
+		t.Fatal(err)
+	}
+	for _, begun := range []func() (bool, error){func() (bool, error) { return d.Begun(t.Context(), p) }, func() (bool, error) { return table.Begun(t.Context(), q) }} {
+		if is, err := begun(); !is || err != nil {
+			t.Errorf("begun %t, %v", is, err)
+		}
+	}
+	// A plan without a window finds the same copy.
+	if is, err := d.Begun(t.Context(), rewind.PlanOf(live, moment.Add(300*time.Millisecond))); !is || err != nil {
+		t.Errorf("begun %t, %v", is, err)
+	}
+	other := "payment-prod-us-east-1-rewind-202611191536"
+	for name, tags := range map[string][]rdstypes.Tag{live + "-rewind-failover": nil, other: {{Key: aws.String("payment:rewind-of"), Value: aws.String("payment-prod-us-east-1")}}} {
+		c.clusters[name] = &rdstypes.DBCluster{DBClusterIdentifier: aws.String(name), Status: aws.String("available"), TagList: tags}
+	}
+	f.tables[sessions+"-rewind-somebodys"] = &dynamodbtypes.TableDescription{TableStatus: dynamodbtypes.TableStatusActive}
+	copies, err := d.Copies(t.Context())
+	if want := (rewind.Copy{Name: copyName, Source: live, Moment: moment, Status: "available"}); err != nil || len(copies) != 1 || copies[0] != want {
+		t.Errorf("clusters %+v, %v", copies, err)
+	}
+	copies, err = table.Copies(t.Context())
+	if err != nil || len(copies) != 1 || copies[0].Name != tableCopy || copies[0].Source != sessions || !copies[0].Moment.Equal(moment) {
+		t.Errorf("tables %+v, %v", copies, err)
+	}
+	if at, err := d.Live(t.Context()); err != nil || at.Cluster != live || at.Port != 3306 {
+		t.Errorf("live %+v, %v", at, err)
+	}
+	c.err = errors.New("no")
+	if _, err := d.Copies(t.Context()); err == nil {
+		t.Error("a list that nobody gave")
+	}
+}
+
+// A wait outlasts answers that do not come, if it is told to, and no others.
+func TestWaitingOutlastsAnswersThatDoNotCome(t *testing.T) {
+	c := newClusters()
+	var asked []string
+	d := newDatabase(c, nil)
+	p, err := d.Plan(t.Context(), moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	c.fails = 1
+	if _, err := d.Wait(t.Context(), p); err == nil {
+		t.Error("nothing was tolerated, and it went on")
+	}
+	d.Patience.Tolerate = func(name string, err error) bool {
+		asked = append(asked, name+": "+err.Error())
+		return len(asked) < 4
+	}
+	c.fails = 3
+	if _, err := d.Wait(t.Context(), p); err != nil || len(asked) != 3 || !strings.Contains(asked[0], copyName+": describe cluster "+copyName) {
+		t.Errorf("%v, asked %q", err, asked)
+	}
+	c.fails, asked = 100, nil
+	if _, err := d.Wait(t.Context(), p); err == nil || len(asked) != 4 {
+		t.Errorf("%v, asked %q", err, asked)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type TableAPI interface {
 	RestoreTableToPointInTime(context.Context, *dynamodb.RestoreTableToPointInTimeInput, ...func(*dynamodb.Options)) (*dynamodb.RestoreTableToPointInTimeOutput, error)
 	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
 	DeleteTable(context.Context, *dynamodb.DeleteTableInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteTableOutput, error)
+	ListTables(context.Context, *dynamodb.ListTablesInput, ...func(*dynamodb.Options)) (*dynamodb.ListTablesOutput, error)
 }
 
 var _ TableAPI = (*dynamodb.Client)(nil)
@@ -48,6 +50,41 @@ func (t Table) Plan(ctx context.Context, moment time.Time) (Plan, error) {
 		return Plan{}, &NoWindowError{t.Table}
 	}
 	return plan(t.Table, moment, *window.EarliestRestorableDateTime, *window.LatestRestorableDateTime)
+}
+
+// Begun reports whether the copy of a plan is there, or on its way.
+func (t Table) Begun(ctx context.Context, p Plan) (bool, error) {
+	found, err := t.find(ctx, p)
+	return found != nil, err
+}
+
+// Copies are all that was brought back from the table and is there, in the order of their names.
+func (t Table) Copies(ctx context.Context) ([]Copy, error) {
+	var copies []Copy
+	pages := dynamodb.NewListTablesPaginator(t.Client, &dynamodb.ListTablesInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list tables: %w", err)
+		}
+		for _, name := range page.TableNames {
+			if !strings.HasPrefix(name, t.Table+nameMark) {
+				continue
+			}
+			table, err := t.lookUp(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			if table == nil || table.RestoreSummary == nil || len(table.Replicas) > 0 {
+				continue // gone meanwhile, or none
+			}
+			copies = append(copies, Copy{
+				Name: name, Source: t.Table, Moment: aws.ToTime(table.RestoreSummary.RestoreDateTime).UTC().Truncate(time.Second), Status: string(table.TableStatus),
+			})
+		}
+	}
+	slices.SortFunc(copies, func(a, b Copy) int { return strings.Compare(a.Name, b.Name) })
+	return copies, nil
 }
 
 // Start starts the restore, or finds that it was started before.

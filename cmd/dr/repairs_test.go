@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"hash/crc32"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// repairs is what the simulated deployment has for the commands that repair: what can be brought back, the reconciliation's function,
+// the queues, the bus. Each is in a file of its own.
+type repairs struct {
+	restores *restores
+}
+
+func newRepairs() *repairs {
+	return &repairs{restores: newRestores()}
+}
+
+// repair answers a request, if it is one of these.
+func (s *simulated) repair(w http.ResponseWriter, r *http.Request, service, region, operation string, body []byte) bool {
+	switch service {
+	case "rds":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			s.t.Errorf("a request that is no form: %v", err)
+		}
+		s.clusters(w, region, operation, form)
+	case "dynamodb":
+		s.tables(w, region, operation, body)
+	default:
+		return false
+	}
+	return true
+}
+
+// simulate changes it, if the script's command is one of these.
+func (p *repairs) simulate(ts *testscript.TestScript, s *simulated, args []string) bool {
+	switch args[0] {
+	case "moment", "restores", "databases", "sessions":
+		p.restores.simulate(ts, args)
+	default:
+		return false
+	}
+	return true
+}
+
+// writeJSONAnswer is an answer with DynamoDB's checksum, which its client holds it to; the others' do not look.
+func writeJSONAnswer(w http.ResponseWriter, value any) {
+	body, _ := json.Marshal(value)
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	_, _ = w.Write(body)
+}
+
+// writeFault is an error as the services of JSON have it: REST services name it in a header, the others in the body.
+func writeFault(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.Header().Set("X-Amzn-Errortype", code)
+	body, _ := json.Marshal(map[string]string{"__type": code, "message": message})
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
