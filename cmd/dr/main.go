@@ -50,6 +50,7 @@ func newCommand() *cobra.Command {
 		newWatchPlanCommand(),
 		newPayCommand(),
 		newRewindCommand(),
+		newReconcileCommand(),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -13,7 +14,8 @@ import (
 // repairs is what the simulated deployment has for the commands that repair: what can be brought back, the reconciliation's function,
 // the queues, the bus. Each is in a file of its own.
 type repairs struct {
-	restores *restores
+	restores  *restores
+	reconcile reconciliations
 }
 
 func newRepairs() *repairs {
@@ -31,6 +33,8 @@ func (s *simulated) repair(w http.ResponseWriter, r *http.Request, service, regi
 		s.clusters(w, region, operation, form)
 	case "dynamodb":
 		s.tables(w, region, operation, body)
+	case "lambda":
+		s.invoke(w, r, region, body)
 	default:
 		return false
 	}
@@ -42,6 +46,10 @@ func (p *repairs) simulate(ts *testscript.TestScript, s *simulated, args []strin
 	switch args[0] {
 	case "moment", "restores", "databases", "sessions":
 		p.restores.simulate(ts, args)
+	case "reconcile":
+		p.reconcile = reconciliations{goes: strings.Join(args[1:], " ")}
+	case "reconciled-windows": // how many were asked for, and of what length: reconciled-windows 3 6h
+		p.reconcile.check(ts, args[1:])
 	default:
 		return false
 	}
