@@ -56,6 +56,7 @@ func usageErrors(command *cobra.Command) {
 		return exit(exitUsage, "%w; see %s --help", err, c.CommandPath())
 	})
 	for _, c := range command.Commands() {
+		usageErrors(c)
 		if check := c.Args; check != nil {
 			c.Args = func(c *cobra.Command, args []string) error {
 				if err := check(c, args); err != nil {

@@ -51,6 +51,7 @@ func newCommand() *cobra.Command {
 		newPayCommand(),
 		newRewindCommand(),
 		newReconcileCommand(),
+		newReplayCommand(),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),

@@ -16,10 +16,11 @@ import (
 type repairs struct {
 	restores  *restores
 	reconcile reconciliations
+	letters   *letters
 }
 
 func newRepairs() *repairs {
-	return &repairs{restores: newRestores()}
+	return &repairs{restores: newRestores(), letters: newLetters()}
 }
 
 // repair answers a request, if it is one of these.
@@ -35,6 +36,10 @@ func (s *simulated) repair(w http.ResponseWriter, r *http.Request, service, regi
 		s.tables(w, region, operation, body)
 	case "lambda":
 		s.invoke(w, r, region, body)
+	case "sqs":
+		s.sqs(w, region, operation, body)
+	case "events":
+		s.events(w, region, operation, body)
 	default:
 		return false
 	}
@@ -46,9 +51,11 @@ func (p *repairs) simulate(ts *testscript.TestScript, s *simulated, args []strin
 	switch args[0] {
 	case "moment", "restores", "databases", "sessions":
 		p.restores.simulate(ts, args)
+	case "letters", "moves", "bus", "replays", "undeletable", "waiting", "moving-already", "hidden":
+		p.letters.simulate(ts, args)
 	case "reconcile":
 		p.reconcile = reconciliations{goes: strings.Join(args[1:], " ")}
-	case "reconciled-windows": // how many were asked for, and of what length: reconciled-windows 3 6h
+	case "reconciled-windows": // how many were asked for, one after the other or apart, and of what length: reconciled-windows 3 6h apart
 		p.reconcile.check(ts, args[1:])
 	default:
 		return false

@@ -1,0 +1,376 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"payments-dr/internal/operate"
+)
+
+func newReplayCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "replay",
+		Short: "Bring back dead letters, or the bus's archive",
+		Long: "Bring back what was not delivered or not processed: dead letters, each the way that is its own, or a window of the bus's archive.\n" +
+			"All who read payments' events know a payment by its identity, so that nothing is recorded twice by it.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return exit(exitUsage, "say what: dead-letters or archive; see %s --help", command.CommandPath())
+		},
+	}
+	command.AddCommand(newReplayDeadLettersCommand(), newReplayArchiveCommand())
+	return command
+}
+
+// replaying is what both have.
+type replaying struct {
+	regional
+	every, patience time.Duration
+	dryRun, yes     bool
+}
+
+func (r *replaying) flags(command *cobra.Command, otherwise, word string) {
+	r.regional.flags(command, otherwise)
+	flags := command.Flags()
+	flags.BoolVar(&r.dryRun, "dry-run", false, "show what there is and what would be done, and do nothing")
+	flags.BoolVar(&r.yes, "yes", false, "do not ask to type "+word)
+	flags.DurationVar(&r.every, "every", 5*time.Second, "how long to wait between two looks")
+	flags.DurationVar(&r.patience, "patience", 2*time.Minute, "how long AWS may give no answer before the waiting ends")
+}
+
+func newReplayDeadLettersCommand() *cobra.Command {
+	var r replaying
+	var ways strings.Builder
+	for _, q := range operate.DeadLetterQueues {
+		fmt.Fprintf(&ways, "  %-28s %s\n", q.Name, wrapped(q.Does, 100, 31))
+	}
+	command := &cobra.Command{
+		Use:   "dead-letters [QUEUE]",
+		Short: "Count the dead letters, or bring back those of a queue",
+		Long: "Without a queue: count what is in each dead-letter queue of both Regions. With one: bring back what is in it, each queue the way that is\n" +
+			"its own, and count again. Mend the cause first. A message is deleted when what it is about is where it belongs, and not before.\n\n" +
+			ways.String() + "\n" +
+			"SQS's counts are approximate, and a minute behind.\n\n" +
+			"Exit status 1 if anything waits or is kept, or you do not confirm it; 3 if something could not be asked; 4 if SQS goes on moving.",
+		Example: "  dr replay dead-letters\n  dr replay dead-letters ledger-dead-letters --dry-run\n  dr replay dead-letters undelivered-events --region us-west-2",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if err := checkEvery(r.every); err != nil {
+				return err
+			}
+			ctx := command.Context()
+			deployment, err := r.env.open(ctx)
+			if err != nil {
+				return err
+			}
+			var queue operate.DeadLetterQueue
+			if len(args) == 1 {
+				if queue, err = operate.FindDeadLetterQueue(deployment.Settings, args[0]); err != nil {
+					return exit(exitUsage, "%w", err)
+				}
+			}
+			regions := deployment.Regions
+			if r.region != "" {
+				region, err := deployment.Region(r.region)
+				if err != nil {
+					return exit(exitUsage, "--region: %w", err)
+				}
+				regions = []operate.Region{region}
+			}
+			if err := deployment.SignIn(ctx); err != nil {
+				return failed(ctx, "nothing was done", err)
+			}
+			writer, writerErr := deployment.Writer(ctx)
+			d := deadLetters{r, command, deployment, writer, writerErr}
+			if len(args) == 0 {
+				return d.list(ctx, regions)
+			}
+			return d.replay(ctx, regions, queue)
+		},
+	}
+	r.flags(command, "both", "the queue's name")
+	return command
+}
+
+// wrapped breaks a text into lines, all but the first indented.
+func wrapped(text string, width, indent int) string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return strings.Join(append(lines, line), "\n"+strings.Repeat(" ", indent))
+}
+
+type deadLetters struct {
+	replaying
+	command    *cobra.Command
+	deployment *operate.Deployment
+	// writer is the Region that the ledger is written in, or writerErr why that is not known.
+	writer    string
+	writerErr error
+}
+
+// replayer is one for a Region. Without a writer it reconciles nowhere.
+func (d *deadLetters) replayer(region operate.Region) *operate.Replayer {
+	writer := region
+	if at, err := d.deployment.Region(d.writer); err == nil {
+		writer = at
+	}
+	return d.deployment.Replayer(region, writer, d.every, d.patience, d.command.OutOrStdout())
+}
+
+func (d *deadLetters) heading(region string) string {
+	if region == d.writer {
+		return region + ", the writer"
+	}
+	return region
+}
+
+func (d *deadLetters) list(ctx context.Context, regions []operate.Region) error {
+	out := d.command.OutOrStdout()
+	waiting, unknown := 0, 0
+	for _, region := range regions {
+		fmt.Fprintln(out, d.heading(region.Name))
+		r := d.replayer(region)
+		for _, q := range operate.DeadLetterQueues {
+			count, err := r.Count(ctx, q)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				fmt.Fprintf(out, "  %-28s not known: %s\n", q.Name, operate.Explain(err).Text)
+				unknown++
+				if operate.Explain(err).Kind == operate.KindUnreachable {
+					break // the Region's others would not answer either, each for as long
+				}
+				continue
+			}
+			way := ""
+			if waiting += count.All(); count.All() > 0 {
+				way = ": " + q.Does
+			}
+			fmt.Fprintf(out, "  %-28s %s%s\n", q.Name, count, way)
+		}
+	}
+	switch {
+	case unknown > 0:
+		return exit(exitUnknown, "%d questions have no answer", unknown)
+	case waiting > 0:
+		return errors.New("dead letters wait: dr replay dead-letters QUEUE")
+	}
+	fmt.Fprintln(out, "No dead letters.")
+	return nil
+}
+
+// replay brings back a queue's messages in each Region that has any.
+func (d *deadLetters) replay(ctx context.Context, regions []operate.Region, q operate.DeadLetterQueue) error {
+	out := d.command.OutOrStdout()
+	fmt.Fprintf(out, "%s: %s\n", q.Name, q.Does)
+	var due []operate.Region
+	before := map[string]operate.QueueCount{}
+	var unknown error
+	for _, region := range regions {
+		count, err := d.replayer(region).Count(ctx, q)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fmt.Fprintf(out, "  %s: not known: %s\n", d.heading(region.Name), operate.Explain(err).Text)
+			unknown = err
+			continue
+		}
+		before[region.Name] = count
+		note := ""
+		switch {
+		case count.All() == 0:
+		case q.Way == operate.WayMove && d.writerErr == nil && region.Name != d.writer:
+			note = ". They stay: nothing records them here, and they would come back. Each is in the writer's queue or ledger too: dr reconcile shows it, then purge"
+		default:
+			due = append(due, region)
+		}
+		fmt.Fprintf(out, "  %s: %s%s\n", d.heading(region.Name), count, note)
+	}
+	switch {
+	case q.Way == operate.WayNone:
+		return fmt.Errorf("there is no replay of %s", q.Name)
+	case len(due) > 0 && d.writerErr != nil && q.Way != operate.WayPut:
+		return failed(ctx, "nothing was done, because the writer is not known", d.writerErr)
+	case len(due) > 0 && !d.dryRun:
+		if err := confirmed(d.command, d.yes, q.Name, "bring them back"); err != nil {
+			return err
+		}
+		for _, region := range due {
+			if err := d.one(ctx, region, q, before[region.Name]); err != nil {
+				return err
+			}
+		}
+	case len(due) == 0 && unknown == nil:
+		fmt.Fprintln(out, "Nothing is to be brought back.")
+	}
+	if unknown != nil {
+		return exit(exitUnknown, "not known everywhere: %w", operate.Explain(unknown))
+	}
+	return nil
+}
+
+func (d *deadLetters) one(ctx context.Context, region operate.Region, q operate.DeadLetterQueue, before operate.QueueCount) error {
+	out := d.command.OutOrStdout()
+	r := d.replayer(region)
+	if err := d.deployment.Deployed(ctx, region); err != nil {
+		return failed(ctx, "nothing was done in "+region.Name, err)
+	}
+	ledgerBefore, err := r.CountLedger(ctx)
+	if err != nil {
+		return failed(ctx, "nothing was done in "+region.Name, err)
+	}
+	fmt.Fprintf(out, "\n%s\n", d.heading(region.Name))
+	done, err := r.Replay(ctx, q)
+	settled := context.WithoutCancel(ctx) // counted even if interrupted: each question has its limit
+	word := func(count operate.QueueCount, err error) string {
+		if err != nil {
+			return "not known, " + operate.Explain(err).Text
+		}
+		return count.String()
+	}
+	fmt.Fprintf(out, "  brought back %d, kept %d\n  %-28s before %s; after %s\n", done.Done, done.Kept, q.Name, before, word(r.Count(settled, q)))
+	if q.Way != operate.WayReconcile {
+		fmt.Fprintf(out, "  %-28s before %s; after %s\n", "ledger", ledgerBefore, word(r.CountLedger(settled)))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, operate.ErrGoesOn):
+		return exit(exitLeftOpen, "%w: SQS moves the messages. Watch it: dr replay dead-letters --env %s --region %s %s", err, d.deployment.Settings.Environment, region.Name, q.Name)
+	case errors.Is(err, operate.ErrKept):
+		return err
+	case unfinished(err) && ctx.Err() == nil:
+		return exit(exitUnknown, "not all were brought back; the rest is in the queue: %w", err)
+	case ctx.Err() != nil:
+		return errors.New("interrupted: what was brought back is out of the queue, and the rest is in it. The same command again goes on")
+	}
+	return failed(ctx, "not all were brought back; the rest is in the queue", err)
+}
+
+// unfinished is whether a reconciliation did not come to its end.
+func unfinished(err error) bool {
+	_, is := errors.AsType[*operate.UnfinishedError](err)
+	return is
+}
+
+func newReplayArchiveCommand() *cobra.Command {
+	var (
+		r        replaying
+		from, to string
+		another  bool
+	)
+	command := &cobra.Command{
+		Use:   "archive --from TIME [--to TIME]",
+		Short: "Send the events of a window to the ledger's queue again",
+		Long: "Have EventBridge replay the events of a window from the archive of a Region's bus, to the ledger's rule alone, and follow it. What the ledger\n" +
+			"has already it knows. For payments that are in the table, dr reconcile does the same faster, and proves it; this is for when the table is in doubt.\n\n" +
+			"The ends of the window are times of RFC 3339, or how long ago. It ends ten minutes ago at the latest: events take that long to the archive. The\n" +
+			"same command again follows a replay that goes on. Nothing here stops one; the message says what does.\n\n" +
+			"Exit status 1 if it is refused or fails, 3 if something could not be asked, 4 if the replay goes on unwatched.",
+		Example: "  dr replay archive --from 6h --dry-run\n  dr replay archive --from 2026-11-22T03:00:00Z --to 2026-11-22T05:30:00Z",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := checkEvery(r.every); err != nil {
+				return err
+			}
+			if from == "" {
+				return exit(exitUsage, "--from is missing: where the window begins")
+			}
+			return r.archive(command, from, to, another)
+		},
+	}
+	r.flags(command, "the writer's", "the Region's name")
+	flags := command.Flags()
+	flags.StringVar(&from, "from", "", "where the window begins: a time of RFC 3339, or how long ago")
+	flags.StringVar(&to, "to", "", "where it ends; empty: ten minutes ago")
+	flags.BoolVar(&another, "again", false, "replay a window once more that was replayed")
+	return command
+}
+
+func (r *replaying) archive(command *cobra.Command, from, to string, another bool) error {
+	ctx, out := command.Context(), command.OutOrStdout()
+	deployment, region, writer, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	window, err := windowOf(from, to, 0, operate.ArchiveSettle, deployment.Now())
+	if err != nil {
+		return err
+	}
+	replayer := deployment.Replayer(region, region, r.every, r.patience, out)
+	archive, err := replayer.Archive(ctx)
+	if err != nil {
+		return failed(ctx, "nothing was started in "+region.Name, err)
+	}
+	if oldest := deployment.Now().Add(-archive.Retention); archive.Retention > 0 && window.From.Before(oldest) {
+		return exit(exitUsage, "--from is %s; the archive goes back to %s. What is older is in the table: dr reconcile", window.From.Format(time.RFC3339), oldest.UTC().Format(time.RFC3339))
+	}
+	before, err := replayer.CountLedger(ctx)
+	if err != nil {
+		return failed(ctx, "nothing was started in "+region.Name, err)
+	}
+	last, turn, err := replayer.FindReplay(ctx, window)
+	if err != nil {
+		return failed(ctx, "nothing was started in "+region.Name, err)
+	}
+	fmt.Fprintf(out, "Replay %s to %s in %s, to the rule %s alone\n\n", window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), region.Name, operate.LedgerRule(deployment.Settings))
+	fmt.Fprintf(out, "  archive  %s, %s: %d events in all, counted once a day\n  ledger   %s in its queue\n", archive.Name, strings.ToLower(archive.State), archive.Events, before)
+	if writer != "" && writer != region.Name {
+		fmt.Fprintf(out, "  mind     the writer is %s: nothing empties the queue here\n", writer)
+	}
+	if turn > 0 {
+		fmt.Fprintf(out, "  before   %s is %s\n", last.Name, strings.ToLower(last.State))
+	}
+	fmt.Fprintln(out)
+	name := last.Name
+	switch {
+	case turn > 0 && !last.Ended():
+		if r.dryRun {
+			return nil
+		}
+		fmt.Fprintf(out, "It is running already, and is followed.\n")
+	case turn > 0 && !another:
+		return fmt.Errorf("nothing was started: this window was replayed, and that is %s; once more with --again", strings.ToLower(last.State))
+	case r.dryRun:
+		return nil
+	default:
+		if err := confirmed(command, r.yes, region.Name, "start"); err != nil {
+			return err
+		}
+		who := "an unknown user"
+		if current, err := user.Current(); err == nil {
+			who = current.Username
+		}
+		if name, err = replayer.StartReplay(ctx, archive, window, turn+1, who); err != nil {
+			return failed(ctx, "it is not known to be started; the same command again finds out", err)
+		}
+		fmt.Fprintf(out, "Started: %s\n", name)
+	}
+	_, err = replayer.FollowReplay(ctx, name, window)
+	after, countErr := replayer.CountLedger(context.WithoutCancel(ctx))
+	if countErr == nil {
+		fmt.Fprintf(out, "The ledger's queue: before %s; after %s, approximately, and the ledger empties it meanwhile.\n", before, after)
+	}
+	if errors.Is(err, operate.ErrGoesOn) {
+		return exit(exitLeftOpen, "%w: replay %s. Watch it: dr replay archive --env %s --region %s --from %s --to %s. Stop it: aws events cancel-replay --region %s --replay-name %s", err, name,
+			deployment.Settings.Environment, region.Name, window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), region.Name, name)
+	}
+	if err != nil {
+		return failed(ctx, name, err)
+	}
+	return nil
+}
