@@ -9,6 +9,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/payment"
 	"payments-dr/internal/settings"
 )
 
@@ -27,14 +28,16 @@ func ApproverRoleName(s *settings.Settings) string { return "payment-" + s.Envir
 type OperatorRoleProps struct {
 	Settings *settings.Settings
 	Region   settings.Region
-	// Key encrypts the Region's cluster, and what is restored from it.
+	// Key encrypts the Region's cluster, what is restored from it, and the queues.
 	Key awskms.IKey
 }
 
 // NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
-// the approval among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
-// Region that is left is enough for everything.
+// parameters, restore beside the live data and remove that again, have table and ledger reconciled, and bring back dead letters and
+// archived events. It can neither approve its own execution nor skip a step, the approval among them, nor touch what the plan moves.
+// Whoever may bring back an event could make one up: the ledger would record it, and the reconciliation find it unaccounted for within
+// the hour, and tell. Whatever the role does, it does in its Region: an execution runs in the Region that it activates, so the role of
+// the Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
 	s, region, stack := props.Settings, props.Region, awscdk.Stack_Of(scope)
@@ -42,8 +45,11 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 
 	arn := func(service, resource, name string) *string {
 		format := awscdk.ArnFormat_COLON_RESOURCE_NAME
-		if service == "dynamodb" || service == "ssm" {
+		if service == "dynamodb" || service == "ssm" || service == "events" {
 			format = awscdk.ArnFormat_SLASH_RESOURCE_NAME
+		}
+		if service == "sqs" { // its ARNs have no type of resource
+			return stack.FormatArn(&awscdk.ArnComponents{Service: text(service), Resource: text(resource), ArnFormat: awscdk.ArnFormat_NO_RESOURCE_NAME})
 		}
 		return stack.FormatArn(&awscdk.ArnComponents{Service: text(service), Resource: text(resource), ResourceName: text(name), ArnFormat: format})
 	}
@@ -67,7 +73,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")...)
 	// These know no resources ("Actions, resources, and condition keys", of each service, Service Authorization Reference).
 	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
-		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters")
+		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters", "dynamodb:ListTables")
 	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
 	// What a statement names is what internal/rewind asks for; the live cluster is read, and is the source of a restore.
 	live := ClusterIdentifier(s, region)
@@ -92,6 +98,12 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	statement("FillAndRemoveTheTableBeside", []*string{arn("dynamodb", "table", tableBeside)},
 		"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan",
 		"dynamodb:UpdateItem", "dynamodb:DeleteTable")
+	// A copy that was forgotten costs money, and is found by a list, which is of all clusters.
+	everyCluster := arn("rds", "cluster", "*")
+	statement("ListClusters", []*string{everyCluster}, "rds:DescribeDBClusters")
+	statement("Reconcile", []*string{arn("lambda", "function", FunctionName(s, "reconcile"))}, "lambda:InvokeFunction")
+	replays := arn("events", "replay", EventBusName(s)+"-*")
+	statements = append(statements, bringBack(s, region, props.Key, here, replays, arn)...)
 	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
 	suppress(policy,
 		ownPolicy("Whoever is on call for the Region"),
@@ -100,9 +112,46 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -rewind- in it, and nothing live has such a name. The live cluster's "+
 			"instances, of which RDS makes more when it fails over to one, may be looked at.",
 			onResource(*arn("rds", "cluster", beside)), onResource(*arn("rds", "db", beside)), onResource(*arn("rds", "db", live+"-*")), onResource(*arn("dynamodb", "table", tableBeside))),
+		wildcards("A list is of all clusters; it is how a copy is found that was forgotten, and shows of the others what they are called and where.", onResource(*everyCluster)),
+		wildcards("A replay is named when it is started; the prefix is the platform's, and the archive and the bus that it is of are named whole.", onResource(*replays)),
 		wildcards("Below this path are the parameters of this environment and nothing else; they are read by path.", onResource(*arn("ssm", "parameter", "payment/"+s.Environment+"/*"))),
 	)
 	return role
+}
+
+// bringBack is what it takes to bring back dead letters, each the way that internal/operate has for its queue, and the archive's
+// events.
+func bringBack(s *settings.Settings, region settings.Region, key awskms.IKey, here *map[string]any, replays *string, arn func(service, resource, name string) *string) []awsiam.PolicyStatement {
+	queue := func(name string) *string { return arn("sqs", QueueName(s, name), "") }
+	bus := EventBusName(s)
+	statement := func(id string, conditions *map[string]any, resources []*string, actions ...string) awsiam.PolicyStatement {
+		return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text(id), Actions: texts(actions...), Resources: &resources, Conditions: conditions})
+	}
+	dead := queue(ledgerQueue + "-dead-letters")
+	return []awsiam.PolicyStatement{
+		statement("CountQueues", here, []*string{
+			queue(ledgerQueue), dead, queue("undelivered-events"), queue("relay-failures"), queue("reconcile-failures"), queue("canary-failures"),
+			queue("undelivered-notices"), queue(restoreValidation + "-failures"),
+		}, "sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
+		// A move is made with the permissions of whoever starts it ("Configuring a dead-letter queue redrive", Amazon SQS Developer Guide).
+		statement("MoveTheLedgersDeadLetters", here, []*string{dead},
+			"sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
+		statement("MoveThemToTheLedger", here, []*string{queue(ledgerQueue)}, "sqs:SendMessage"),
+		statement("TakeDeadLetters", here, []*string{queue("undelivered-events"), queue("relay-failures"), queue("reconcile-failures")},
+			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"),
+		statement("ReadThemWithTheKey", &map[string]any{"StringEquals": map[string]any{"kms:ViaService": "sqs." + region.Name + ".amazonaws.com"}},
+			[]*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"),
+		// Payments' events and no others. A call has several, and each has to be one ("Using IAM policy conditions in Amazon EventBridge",
+		// Amazon EventBridge User Guide).
+		statement("PutEventsAgain", &map[string]any{
+			"StringEquals": (*here)["StringEquals"],
+			"ForAllValues:StringEquals": map[string]any{
+				"events:source": payment.EventSource, "events:detail-type": payment.EventDetailType,
+			},
+		}, []*string{arn("events", "event-bus", bus)}, "events:PutEvents"),
+		statement("ReplayTheArchive", here, []*string{arn("events", "archive", bus), arn("events", "event-bus", bus), replays},
+			"events:DescribeArchive", "events:StartReplay", "events:DescribeReplay", "events:CancelReplay"),
+	}
 }
 
 // actionSkipStep lets one skip a step of an execution, or switch it to ungraceful. IAM knows the plan and not its steps, so
