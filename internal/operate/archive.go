@@ -151,7 +151,7 @@ func (r *Replayer) FollowReplay(ctx context.Context, name string, w reconcile.Wi
 				return found, fmt.Errorf("the replay is %s: %s", strings.ToLower(found.State), printable(cmp.Or(found.Reason, "AWS gives no reason")))
 			}
 		}
-		if !pause(ctx, r.Every) {
+		if !r.pause(ctx, r.Every) {
 			return told, ErrGoesOn
 		}
 	}

@@ -109,6 +109,8 @@ type Replayer struct {
 
 	Settings *settings.Settings
 	Now      func() time.Time
+	// pause waits, and says whether nobody has interrupted.
+	pause func(context.Context, time.Duration) bool
 }
 
 // Replayer makes one for a Region. writer is the Region to reconcile in.
@@ -116,7 +118,7 @@ func (d *Deployment) Replayer(region, writer Region, every, patience time.Durati
 	config := region.within(workTimeout)
 	r := &Replayer{
 		Region: region.Name, Queues: sqs.NewFromConfig(config), Bus: eventbridge.NewFromConfig(config),
-		Every: every, Patience: patience, Out: out, Settings: d.Settings, Now: d.Now,
+		Every: every, Patience: patience, Out: out, Settings: d.Settings, Now: d.Now, pause: pause,
 	}
 	reconciler := d.Reconciler(writer)
 	r.Reconcile = func(ctx context.Context, w reconcile.Window) (ReconciledWindow, error) {
@@ -290,7 +292,7 @@ func (r *Replayer) move(ctx context.Context, dead queue) (Replayed, error) {
 			}
 			return done, nil
 		}
-		if !pause(ctx, r.Every) {
+		if !r.pause(ctx, r.Every) {
 			return Replayed{}, ErrGoesOn
 		}
 	}
@@ -379,7 +381,7 @@ func (r *Replayer) handle(ctx context.Context, q queue, atOnce int, do func(cont
 			// They were received, by somebody, or by a call whose answer was lost.
 			waited = true
 			fmt.Fprintf(r.Out, "  hidden, as if somebody had received them: about %d; waiting %ds for them\n", missing, receiveVisibility)
-			if !pause(ctx, (receiveVisibility+1)*time.Second) {
+			if !r.pause(ctx, (receiveVisibility+1)*time.Second) {
 				return total, ctx.Err()
 			}
 			continue
@@ -504,7 +506,7 @@ func (r *Replayer) putSome(ctx context.Context, messages []sqstypes.Message) (do
 			fmt.Fprintf(r.Out, "  kept, because the bus does not take them: %d, %s\n", len(entries), printable(last))
 			break
 		}
-		pause(ctx, r.Every)
+		r.pause(ctx, r.Every)
 	}
 	return done, nil
 }

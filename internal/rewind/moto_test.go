@@ -2,60 +2,22 @@ package rewind_test
 
 import (
 	"errors"
-	"net/http"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
-	"payments-dr/internal/loopback"
+	"payments-dr/internal/localmoto"
 	"payments-dr/internal/rewind"
 )
 
-// motoVariable is the environment variable that, set to 1, has this package tested against moto (the Python package moto[server],
-// 5.2 or newer), which simulates the calls with their real encoding. It restores at once, and windows are not its affair.
-const motoVariable = "TEST_MOTO"
-
-func startMoto(t *testing.T) aws.Config {
-	t.Helper()
-	if os.Getenv(motoVariable) != "1" {
-		t.Skipf("%s is not 1", motoVariable)
-	}
-	port, err := loopback.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), "moto_server", "-H", loopback.Host, "-p", strconv.Itoa(port))
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	endpoint := "http://" + loopback.Host + ":" + strconv.Itoa(port)
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		if response, err := http.Get(endpoint + "/moto-api/"); err == nil {
-			_ = response.Body.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("moto does not answer")
-		}
-	}
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("simulated", "simulated", "")}
-}
-
+// moto restores at once, and windows are not its affair.
 func TestAgainstMoto(t *testing.T) {
-	config := startMoto(t)
+	config := localmoto.Start(t)
 	t.Run("database", func(t *testing.T) {
 		client := rds.NewFromConfig(config)
 		if _, err := client.CreateDBCluster(t.Context(), &rds.CreateDBClusterInput{
@@ -79,6 +41,9 @@ func TestAgainstMoto(t *testing.T) {
 			if err != nil || endpoint.Writer == "" || endpoint.ResourceID == "" {
 				t.Fatalf("%+v, %v", endpoint, err)
 			}
+		}
+		if copies, err := d.Copies(t.Context()); err != nil || len(copies) != 1 || copies[0] != (rewind.Copy{Name: copyName, Source: live, Moment: moment, Status: "available"}) {
+			t.Errorf("copies %+v, %v", copies, err)
 		}
 		out, err := client.DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(copyName + "-1")})
 		if err != nil || *out.DBInstances[0].DBInstanceClass != "db.r5.large" {
@@ -123,6 +88,9 @@ func TestAgainstMoto(t *testing.T) {
 		var occupied *rewind.OccupiedError
 		if _, err := table.Wait(t.Context(), p); !errors.As(err, &occupied) || !strings.HasPrefix(occupied.Holds, sessions+" as of ") {
 			t.Errorf("error %v", err)
+		}
+		if copies, err := table.Copies(t.Context()); err != nil || len(copies) != 1 || copies[0].Name != tableCopy || copies[0].Source != sessions {
+			t.Errorf("copies %+v, %v", copies, err)
 		}
 		for range 2 {
 			if err := table.CleanUp(t.Context(), p.Name); err != nil {
