@@ -58,12 +58,15 @@ func newRestores() *restores {
 
 func (r *restores) simulate(ts *testscript.TestScript, args []string) {
 	switch args[0] {
-	case "moment": // $MOMENT is so long ago, and $STAMP is in the names of what is brought back to it
+	case "moment": // $MOMENT is so long ago, $LATER two hours after it, and $STAMP and $REPLAY are in the names of what is made of them
 		ago, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		at := time.Now().Add(-ago).UTC().Truncate(time.Second)
 		ts.Setenv("MOMENT", at.Format(time.RFC3339))
 		ts.Setenv("STAMP", at.Format("200601021504"))
+		ts.Setenv("LATER", at.Add(2*time.Hour).Format(time.RFC3339))
+		ts.Setenv("BETWEEN", at.Add(time.Hour).Format(time.RFC3339))
+		ts.Setenv("REPLAY", at.Format("20060102T150405Z")+"-"+at.Add(2*time.Hour).Format("20060102T150405Z"))
 	case "restores":
 		r.goes = ""
 		if len(args) > 1 {
