@@ -134,7 +134,7 @@ func (r *rewinding) run(command *cobra.Command, deployment *operate.Deployment, 
 			err, plan.Database.Name, plan.Table.Name, again(deployment, w.Region.Name, moment, ""))
 	}
 	if err != nil {
-		return failed(ctx, "it was not brought back", err)
+		return failed(ctx, "not brought back whole, and what was made stays until dr rewind --cleanup", err)
 	}
 	fmt.Fprintf(out, "\nCluster   %s\n  writer  %s:%d\n  reader  %s:%d\n  id      %s, for rds-db:connect\nTable     %s\n", made.Database.Cluster, made.Database.Writer, made.Database.Port,
 		made.Database.Reader, made.Database.Port, made.Database.ResourceID, made.TableARN)

@@ -228,7 +228,7 @@ func (w *Rewinder) Bring(ctx context.Context, p RewindPlan) (Rewound, error) {
 	switch err := joined(errs[0], errs[1]); {
 	case ctx.Err() != nil:
 		return made, ErrGoesOn
-	case err != nil && (errs[0] == nil || errs[1] == nil || problemOf(errs[0]).Transient() || problemOf(errs[1]).Transient()):
+	case errs[0] != nil && problemOf(errs[0]).Transient() || errs[1] != nil && problemOf(errs[1]).Transient():
 		return made, fmt.Errorf("%w: %w", ErrGoesOn, err)
 	default:
 		return made, err
