@@ -107,7 +107,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
 	suppress(policy,
 		ownPolicy("Whoever is on call for the Region"),
-		wildcards("To find the plan and to read metrics and alarms are actions that know no resources; each of them reads, and a condition keeps it to the role's own Region.", anyResource),
+		wildcards("To find the plan, to list tables and to read metrics and alarms are actions that know no resources; each of them reads, and a condition keeps it to the role's own Region.", anyResource),
 		wildcards("The plan that is run and watched has an ARN that ends in a suffix of AWS's. The plan is made in another stack, after the role, so the wildcard stands for the suffix.", onResource(*RecoveryPlanARNs(scope, s))),
 		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -rewind- in it, and nothing live has such a name. The live cluster's "+
 			"instances, of which RDS makes more when it fails over to one, may be looked at.",

@@ -18,6 +18,7 @@ var unbound = []string{
 	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", // the last without names
 	"backup:DescribeRestoreJob", "backup:PutRestoreValidationResult",
 	"rds:DescribeGlobalClusters", "rds:DescribeDBClusters", // without names, as the recovery plan asks
+	"dynamodb:ListTables",
 	"arc-region-switch:ListPlansInRegion",
 }
 
