@@ -49,6 +49,7 @@ func newCommand() *cobra.Command {
 		newFailbackCommand(),
 		newWatchPlanCommand(),
 		newPayCommand(),
+		newDrillCommand(&dir),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),
