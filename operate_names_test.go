@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"payments-dr/constructs"
+	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/settings"
 )
@@ -23,9 +24,10 @@ func TestOperatorsToolKnowsTheNames(t *testing.T) {
 		{operate.AlarmPrefix(s), constructs.AlarmName(s, "")},
 		{operate.OperatorRole(s.Environment, region.Name), constructs.OperatorRoleName(s, region)},
 		{operate.ApproverRole(s), constructs.ApproverRoleName(s)},
+		{ledger.DatabaseName, constructs.DatabaseName},
 		{operate.SessionTable(s), constructs.SessionTableName(s)},
-		{operate.DatabaseName, constructs.DatabaseName},
 		{operate.ReconcileFunction(s), constructs.FunctionName(s, "reconcile")},
+		{operate.EndpointParameter(s, region.Name), constructs.ParameterName(s, constructs.ParameterSecondaryEndpoint)},
 		{operate.EventBus(s), constructs.EventBusName(s)},
 		{operate.LedgerRule(s), constructs.EventBusName(s) + "-ledger"},
 		{operate.StepApprove, constructs.StepApprove},

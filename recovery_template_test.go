@@ -616,6 +616,9 @@ func TestOperatorRoles(t *testing.T) {
 		allowed := map[string]bool{}
 		for _, statement := range v.statements()[id] {
 			condition := text(statement["Condition"])
+			if statement["Sid"] == "PayTestPayments" {
+				continue // in both Regions: TestOperatorMayHoldADrill
+			}
 			if !strings.Contains(condition, `"aws:RequestedRegion":"`+region+`"`) && !regexp.MustCompile(`"kms:ViaService":"(rds|sqs)\.`+region+`\.amazonaws\.com"`).MatchString(condition) {
 				t.Errorf("%v is allowed in other Regions too: %s", statement["Sid"], condition)
 			}
@@ -658,8 +661,8 @@ func TestOperatorRoles(t *testing.T) {
 		for _, statement := range v.statements()[id] {
 			for _, action := range actionsOf(statement) {
 				for _, verb := range []string{"Delete", "Write", "PutItem", "Update", "Tag", "GetItem", "Query", "Scan"} {
-					if !strings.Contains(action, verb) || strings.HasPrefix(action, "arc-region-switch:") || strings.HasPrefix(action, "sqs:") {
-						continue
+					if !strings.Contains(action, verb) || strings.HasPrefix(action, "arc-region-switch:") || strings.HasPrefix(action, "sqs:") || statement["Sid"] == "FindTestPayments" {
+						continue // what a drill may read is TestOperatorMayHoldADrill's
 					}
 					for _, resource := range resourcesOf(statement) {
 						if !strings.HasSuffix(text(resource), `-rewind-*"`) {

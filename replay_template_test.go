@@ -58,12 +58,12 @@ func TestEveryDeadLetterQueueHasItsWay(t *testing.T) {
 			from := senders[q.Name]
 			slices.Sort(from)
 			from = slices.Compact(from)
-			switch q.Way {
-			case operate.WayMove: // what SQS moves
+			switch q.Remedy {
+			case operate.RemedyMove: // what SQS moves
 				same(t, q.Name, from, []string{"queue"})
-			case operate.WayPut: // what a rule of the platform's bus could not deliver, and is an event
+			case operate.RemedyPut: // what a rule of the platform's bus could not deliver, and is an event
 				same(t, q.Name, from, []string{"bus"})
-			case operate.WayReconcile:
+			case operate.RemedyReconcile:
 				if slices.Contains(from, "bus") || slices.Contains(from, "queue") || !slices.Contains([]string{"relay-failures", "reconcile-failures"}, q.Name) {
 					t.Errorf("%s is filled by %v", q.Name, from)
 				}
@@ -114,12 +114,12 @@ func TestOperatorMayBringBackWhatWasNotDelivered(t *testing.T) {
 			}
 			mayNot["sqs:SendMessage"] = append(mayNot["sqs:SendMessage"], queue(q.Name))
 			receive := []string{"sqs:ReceiveMessage", "sqs:DeleteMessage"}
-			switch q.Way {
-			case operate.WayMove:
+			switch q.Remedy {
+			case operate.RemedyMove:
 				receive = append(receive, "sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask")
-			case operate.WayPut, operate.WayReconcile:
+			case operate.RemedyPut, operate.RemedyReconcile:
 				receive = append(receive, "sqs:ChangeMessageVisibility")
-			case operate.WayNone:
+			case operate.RemedyNone:
 				for _, action := range receive {
 					mayNot[action] = append(mayNot[action], queue(q.Name))
 				}

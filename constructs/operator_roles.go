@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -33,11 +34,11 @@ type OperatorRoleProps struct {
 }
 
 // NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, restore beside the live data and remove that again, have table and ledger reconciled, and bring back dead letters and
-// archived events. It can neither approve its own execution nor skip a step, the approval among them, nor touch what the plan moves.
-// Whoever may bring back an event could make one up: the ledger would record it, and the reconciliation find it unaccounted for within
-// the hour, and tell. Whatever the role does, it does in its Region: an execution runs in the Region that it activates, so the role of
-// the Region that is left is enough for everything.
+// parameters, hold drills, restore beside the live data and remove that again, have table and ledger reconciled, and bring back dead
+// letters and archived events. It can neither approve its own execution nor skip a step, the approval among them, nor touch what the plan
+// moves. Whoever may bring back an event could make one up: the ledger would record it, and the reconciliation find it unaccounted for
+// within the hour, and tell. Whatever the role does, it does in its Region, but for a drill's payments, which go where the public name
+// leads: an execution runs in the Region that it activates, so the role of the Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
 	s, region, stack := props.Settings, props.Region, awscdk.Stack_Of(scope)
@@ -101,9 +102,11 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	// A copy that was forgotten costs money, and is found by a list, which is of all clusters.
 	everyCluster := arn("rds", "cluster", "*")
 	statement("ListClusters", []*string{everyCluster}, "rds:DescribeDBClusters")
-	statement("Reconcile", []*string{arn("lambda", "function", FunctionName(s, "reconcile"))}, "lambda:InvokeFunction")
 	replays := arn("events", "replay", EventBusName(s)+"-*")
 	statements = append(statements, bringBack(s, region, props.Key, here, replays, arn)...)
+	pay, apis := payStatement(stack, s)
+	statements = append(statements, pay)
+	statements = append(statements, drillStatements(arn("dynamodb", "table", SessionTableName(s)), arn("lambda", "function", FunctionName(s, "reconcile")), here)...)
 	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
 	suppress(policy,
 		ownPolicy("Whoever is on call for the Region"),
@@ -115,6 +118,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		wildcards("A list is of all clusters; it is how a copy is found that was forgotten, and shows of the others what they are called and where.", onResource(*everyCluster)),
 		wildcards("A replay is named when it is started; the prefix is the platform's, and the archive and the bus that it is of are named whole.", onResource(*replays)),
 		wildcards("Below this path are the parameters of this environment and nothing else; they are read by path.", onResource(*arn("ssm", "parameter", "payment/"+s.Environment+"/*"))),
+		wildcards("Test payments go where the public name leads, which may be either Region's API; account, stage, method and path are named. An API's id would tie each Region's stack to the other's.", invoked(apis)...),
 	)
 	return role
 }
@@ -151,6 +155,30 @@ func bringBack(s *settings.Settings, region settings.Region, key awskms.IKey, he
 		}, []*string{arn("events", "event-bus", bus)}, "events:PutEvents"),
 		statement("ReplayTheArchive", here, []*string{arn("events", "archive", bus), arn("events", "event-bus", bus), replays},
 			"events:DescribeArchive", "events:StartReplay", "events:DescribeReplay", "events:CancelReplay"),
+	}
+}
+
+// payStatement allows a drill and a smoke test to pay. The public name may lead to either Region, so that this one is not for the
+// own alone. IAM knows no currencies: the tool pays in the one for tests. As of the canary, "*" stands for the APIs' ids.
+func payStatement(stack awscdk.Stack, s *settings.Settings) (pay awsiam.PolicyStatement, apis []*string) {
+	for _, region := range s.Both() {
+		apis = append(apis, stack.FormatArn(&awscdk.ArnComponents{
+			Service: text("execute-api"), Region: text(region.Name), Resource: text("*"), ResourceName: text(StageName + "/POST/payments"),
+		}))
+	}
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("PayTestPayments"), Actions: texts("execute-api:Invoke"), Resources: &apis}), apis
+}
+
+// drillStatements allow what a drill asks at its end: the drill's own payments, and that the platform compares table and ledger. That
+// function records what is missing if it is told to, and changes nothing else.
+func drillStatements(table, reconcile *string, here *map[string]any) []awsiam.PolicyStatement {
+	// Of the live table only the sessions of drills ("Using IAM policy conditions for fine-grained access control", Amazon
+	// DynamoDB Developer Guide).
+	drills := map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{payment.DrillSession + "*"}}}
+	maps.Copy(drills, *here)
+	return []awsiam.PolicyStatement{
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("FindTestPayments"), Actions: texts("dynamodb:Query"), Resources: &[]*string{table}, Conditions: &drills}),
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("CompareTableAndLedger"), Actions: texts("lambda:InvokeFunction"), Resources: &[]*string{reconcile}, Conditions: here}),
 	}
 }
 

@@ -76,6 +76,7 @@ type simulated struct {
 	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes
 	calls    map[string]int // "service Region operation"
 	repairs  *repairs
+	paid     map[string][]paid
 }
 
 // run is one execution. It goes on by one step whenever it is looked at.
@@ -366,16 +367,7 @@ func (s *simulated) parameter(w http.ResponseWriter) {
 	}})
 }
 
-func writeCBOR(w http.ResponseWriter, status int, value cbor.Value) {
-	w.Header().Set("Content-Type", "application/cbor")
-	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-	w.WriteHeader(status)
-	w.Write(cbor.Encode(value))
-}
-
-func moment(t time.Time) cbor.Value {
-	return &cbor.Tag{ID: 1, Value: cbor.Float64(float64(t.UnixMilli()) / 1000)}
-}
+var writeCBOR, moment = simulation.WriteCBOR, simulation.CBORTime
 
 func (s *simulated) metricData(w http.ResponseWriter, region string, body []byte) {
 	asked, err := cbor.Decode(body)
@@ -647,6 +639,7 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 	if err := decoder.Decode(&p); err != nil {
 		s.t.Errorf("a payment that is no JSON: %s", body)
 	}
+	s.keep(p, region)
 	amount := fmt.Sprint(p["amount"])
 	fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":%q,"amount":%s,"currency":%q,"region":%q,"session_id":%q}`, p["transaction_id"], amount, p["currency"], region, p["session_id"])
 }

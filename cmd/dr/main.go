@@ -52,6 +52,7 @@ func newCommand() *cobra.Command {
 		newRewindCommand(),
 		newReconcileCommand(),
 		newReplayCommand(),
+		newDrillCommand(&dir),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),

@@ -34,7 +34,7 @@ func (f *reconciliations) check(ts *testscript.TestScript, args []string) {
 	f.windows = nil
 }
 
-func (s *simulated) invoke(w http.ResponseWriter, r *http.Request, region string, body []byte) {
+func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, region string, body []byte) {
 	f := &s.repairs.reconcile
 	if r.URL.Path != "/2015-03-31/functions/payment-dev-reconcile/invocations" || f.goes == "absent" {
 		writeFault(w, http.StatusNotFound, "ResourceNotFoundException", "no such function")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"hash/crc32"
 	"net/http"
@@ -33,9 +34,17 @@ func (s *simulated) repair(w http.ResponseWriter, r *http.Request, service, regi
 		}
 		s.clusters(w, region, operation, form)
 	case "dynamodb":
+		if operation == "Query" && !bytes.Contains(body, []byte(`"IndexName"`)) {
+			s.query(w, body) // a drill's
+			return true
+		}
 		s.tables(w, region, operation, body)
 	case "lambda":
-		s.invoke(w, r, region, body)
+		if len(s.paid) > 0 || r.Header.Get("X-Amz-Invocation-Type") == "DryRun" {
+			s.invoke(w, r, body) // a drill's
+			return true
+		}
+		s.invokeReconcile(w, r, region, body)
 	case "sqs":
 		s.sqs(w, region, operation, body)
 	case "events":

@@ -193,7 +193,7 @@ func (d *deadLetters) replay(ctx context.Context, regions []operate.Region, q op
 		note := ""
 		switch {
 		case count.All() == 0:
-		case q.Way == operate.WayMove && d.writerErr == nil && region.Name != d.writer:
+		case q.Remedy == operate.RemedyMove && d.writerErr == nil && region.Name != d.writer:
 			note = ". They stay: nothing records them here, and they would come back. Each is in the writer's queue or ledger too: dr reconcile shows it, then purge"
 		default:
 			due = append(due, region)
@@ -201,9 +201,9 @@ func (d *deadLetters) replay(ctx context.Context, regions []operate.Region, q op
 		fmt.Fprintf(out, "  %s: %s%s\n", d.heading(region.Name), count, note)
 	}
 	switch {
-	case q.Way == operate.WayNone:
+	case q.Remedy == operate.RemedyNone:
 		return fmt.Errorf("there is no replay of %s", q.Name)
-	case len(due) > 0 && d.writerErr != nil && q.Way != operate.WayPut:
+	case len(due) > 0 && d.writerErr != nil && q.Remedy != operate.RemedyPut:
 		return failed(ctx, "nothing was done, because the writer is not known", d.writerErr)
 	case len(due) > 0 && !d.dryRun:
 		if err := confirmed(d.command, d.yes, q.Name, "bring them back"); err != nil {
@@ -243,7 +243,7 @@ func (d *deadLetters) one(ctx context.Context, region operate.Region, q operate.
 		return count.String()
 	}
 	fmt.Fprintf(out, "  brought back %d, kept %d\n  %-28s before %s; after %s\n", done.Done, done.Kept, q.Name, before, word(r.Count(settled, q)))
-	if q.Way != operate.WayReconcile {
+	if q.Remedy != operate.RemedyReconcile {
 		fmt.Fprintf(out, "  %-28s before %s; after %s\n", "ledger", ledgerBefore, word(r.CountLedger(settled)))
 	}
 	switch {

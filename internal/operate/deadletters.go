@@ -23,39 +23,39 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// Way is how what is in a dead-letter queue gets where it belongs.
-type Way string
+// Remedy is how what is in a dead-letter queue gets where it belongs.
+type Remedy string
 
 const (
-	// WayMove moves messages back into the queue that they came from. SQS does that for queues whose messages come from a queue, and for
+	// RemedyMove moves messages back into the queue that they came from. SQS does that for queues whose messages come from a queue, and for
 	// no others ("StartMessageMoveTask", Amazon SQS API Reference).
-	WayMove Way = "move"
-	// WayPut puts events on the Region's bus again.
-	WayPut Way = "put"
-	// WayReconcile has the time that messages tell of reconciled. What they tell of is then proven to be in the ledger.
-	WayReconcile Way = "reconcile"
-	// WayNone is that there is nothing to bring anywhere: somebody has to read them.
-	WayNone Way = "read"
+	RemedyMove Remedy = "move"
+	// RemedyPut puts events on the Region's bus again.
+	RemedyPut Remedy = "put"
+	// RemedyReconcile has the time that messages tell of reconciled. What they tell of is then proven to be in the ledger.
+	RemedyReconcile Remedy = "reconcile"
+	// RemedyNone is that there is nothing to bring anywhere: somebody has to read them.
+	RemedyNone Remedy = "read"
 )
 
 // DeadLetterQueue is one of the platform's dead-letter queues. Both Regions have one of each.
 type DeadLetterQueue struct {
 	// Name is what comes after "payment-<env>-".
-	Name string
-	Way  Way
+	Name   string
+	Remedy Remedy
 	// Does says what a replay does, or why there is none.
 	Does string
 }
 
 // DeadLetterQueues are all there are. A test holds them to the templates.
 var DeadLetterQueues = []DeadLetterQueue{
-	{"ledger-dead-letters", WayMove, "moved back into the ledger's queue, in the writer's Region. What cannot be recorded comes back after some two hours"},
-	{"undelivered-events", WayPut, "put on this Region's bus again. Whoever had an event already gets it twice, and knows it"},
-	{"relay-failures", WayReconcile, "they say where in the stream a record was, and not what it was. The time around it is reconciled: the table has the payments. No event is put"},
-	{"reconcile-failures", WayReconcile, "the time that a failed run would have looked at is reconciled"},
-	{"canary-failures", WayNone, "a test payment of a minute that is over: the next minute has made another. Read, then purge"},
-	{"undelivered-notices", WayNone, "notices of AWS's own, which only AWS may put on a bus. Read, then purge"},
-	{"restore-validation-failures", WayNone, "what was restored to be tested is deleted after eight hours. Read, see docs/alarms.md, then purge; the next test is on Monday"},
+	{"ledger-dead-letters", RemedyMove, "moved back into the ledger's queue, in the writer's Region. What cannot be recorded comes back after some two hours"},
+	{"undelivered-events", RemedyPut, "put on this Region's bus again. Whoever had an event already gets it twice, and knows it"},
+	{"relay-failures", RemedyReconcile, "they say where in the stream a record was, and not what it was. The time around it is reconciled: the table has the payments. No event is put"},
+	{"reconcile-failures", RemedyReconcile, "the time that a failed run would have looked at is reconciled"},
+	{"canary-failures", RemedyNone, "a test payment of a minute that is over: the next minute has made another. Read, then purge"},
+	{"undelivered-notices", RemedyNone, "notices of AWS's own, which only AWS may put on a bus. Read, then purge"},
+	{"restore-validation-failures", RemedyNone, "what was restored to be tested is deleted after eight hours. Read, see docs/alarms.md, then purge; the next test is on Monday"},
 }
 
 // FindDeadLetterQueue is the queue of a name, which may be its physical one.
@@ -223,12 +223,12 @@ func (r *Replayer) Replay(ctx context.Context, q DeadLetterQueue) (Replayed, err
 	if err != nil {
 		return Replayed{}, err
 	}
-	switch q.Way {
-	case WayMove:
+	switch q.Remedy {
+	case RemedyMove:
 		return r.move(ctx, found)
-	case WayPut:
+	case RemedyPut:
 		return r.handle(ctx, found, putAtOnce, r.put)
-	case WayReconcile:
+	case RemedyReconcile:
 		return r.handle(ctx, found, settleAtOnce, func(ctx context.Context, messages []sqstypes.Message) ([]sqstypes.Message, error) {
 			r.hide(ctx, found, messages, settleVisibility)
 			return r.settle(ctx, messages)

@@ -17,13 +17,7 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"payments-dr/internal/reconcile"
-	"payments-dr/internal/settings"
 )
-
-// ReconcileFunction is the name of the reconciliation's function, the same in both Regions.
-func ReconcileFunction(s *settings.Settings) string {
-	return "payment-" + s.Environment + "-reconcile"
-}
 
 const (
 	// ReconcileSettle is how long before now a window of the reconciliation ends at the latest. The function asks for a minute; the

@@ -13,9 +13,6 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// Explain says in a few words what stood in the way of something; nil if nothing did.
-func Explain(err error) *Problem { return problemOf(err) }
-
 // Unanswered reports whether it is not known how something is, or was not done, because nobody could be asked: as against an answer
 // that is a no.
 func (p *Problem) Unanswered() bool { return p.Kind != KindRefused }

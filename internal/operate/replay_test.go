@@ -381,7 +381,7 @@ func TestFailuresAreSettledByReconciling(t *testing.T) {
 
 func TestThereIsNoReplayOfSome(t *testing.T) {
 	for _, q := range DeadLetterQueues {
-		if q.Way == WayNone {
+		if q.Remedy == RemedyNone {
 			if _, err := newReplayer(&post{}, io.Discard).Replay(t.Context(), q); err == nil || !strings.Contains(err.Error(), "there is no replay of "+q.Name) {
 				t.Errorf("%s: %v", q.Name, err)
 			}

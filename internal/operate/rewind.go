@@ -22,12 +22,6 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// DatabaseName is the database in the clusters that the ledger is in.
-const DatabaseName = "payments"
-
-// SessionTable is the name of the session table, the same in both Regions.
-func SessionTable(s *settings.Settings) string { return "payment-" + s.Environment + "-sessions" }
-
 // Rewinder brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package rewind.
 type Rewinder struct {
 	Region   Region
@@ -297,7 +291,7 @@ func (w *Rewinder) compareDatabases(ctx context.Context, p RewindPlan, copied re
 	if err != nil {
 		return nil, err
 	}
-	config := ledger.Config{User: how.User, Password: how.Password, Database: DatabaseName, Region: w.Region.Name, PlainText: how.PlainText}
+	config := ledger.Config{User: how.User, Password: how.Password, Database: ledger.DatabaseName, Region: w.Region.Name, PlainText: how.PlainText}
 	if how.Password == "" {
 		config.Credentials = w.Region.Config.Credentials
 	}
