@@ -627,7 +627,7 @@ func TestOperatorRoles(t *testing.T) {
 			}
 			if text(statement["Resource"]) == `"*"` {
 				same(t, "on everything", actionsOf(statement), []string{
-					"arc-region-switch:ListPlansInRegion", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "rds:DescribeGlobalClusters",
+					"arc-region-switch:ListPlansInRegion", "backup:ListRestoreJobs", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "rds:DescribeGlobalClusters",
 				})
 			}
 		}

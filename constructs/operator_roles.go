@@ -31,8 +31,8 @@ type OperatorRoleProps struct {
 	Key awskms.IKey
 }
 
-// NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
+// NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms,
+// parameters and what is backed up, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
 // the approval among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
 // Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
@@ -67,7 +67,8 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")...)
 	// These know no resources ("Actions, resources, and condition keys", of each service, Service Authorization Reference).
 	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
-		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters")
+		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters", "backup:ListRestoreJobs")
+	statement("SeeTheBackups", []*string{vaultARN(stack, s, region)}, "backup:ListRecoveryPointsByBackupVault")
 	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
 	// What a statement names is what internal/rewind asks for; the live cluster is read, and is the source of a restore.
 	live := ClusterIdentifier(s, region)

@@ -31,8 +31,8 @@ import (
 	"payments-dr/internal/simulation"
 )
 
-// The simulated deployment answers as AWS does on the wire: RDS with XML, Systems Manager with JSON 1.1, CloudWatch and Region
-// switch with CBOR, the payment API with its contract. It stands behind an HTTP proxy, so that the tool asks by the services' real
+// The simulated deployment answers as AWS does on the wire: RDS and STS with XML, Systems Manager with JSON 1.1, AWS Backup with
+// REST and JSON, CloudWatch and Region switch with CBOR, the payment API with its contract. It stands behind an HTTP proxy, so that the tool asks by the services' real
 // names, over TLS, and a Region can be lost by its names: then nothing of it answers.
 
 const (
@@ -72,6 +72,8 @@ type simulated struct {
 	found    map[string]float64 // the last reconciliation's
 	none     bool               // no reconciliation is told
 	silently bool               // nor after a move
+	kept     map[string]string // "Region cluster", table, copied-cluster or copied-table: how old, or none
+	tried    map[string]string // "Region cluster" or table: how old and what verdict, or none
 	run      []*run
 	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes
 	calls    map[string]int // "service Region operation"
@@ -115,7 +117,7 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 	s := &simulated{
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
 		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", calls: map[string]int{},
-		found: map[string]float64{"ReconcileTablePayments": 1204},
+		found: map[string]float64{"ReconcileTablePayments": 1204}, kept: map[string]string{}, tried: map[string]string{},
 	}
 	certificate, ca, err := newSimulatedCertificate()
 	if err != nil {
@@ -234,6 +236,8 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		operation = "DescribeGlobalClusters"
 	case "ssm":
 		operation = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
+	case "backup":
+		operation = map[string]string{"/backup-vaults/payment-dev/recovery-points": "ListRecoveryPointsByBackupVault", "/restore-jobs": "ListRestoreJobs"}[strings.TrimSuffix(r.URL.Path, "/")]
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,6 +280,10 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		s.metricData(w, region, body)
 	case "DescribeAlarms":
 		s.describeAlarms(w, region, body)
+	case "ListRecoveryPointsByBackupVault":
+		s.recoveryPoints(w, r, region)
+	case "ListRestoreJobs":
+		s.restoreJobs(w, r, region)
 	default:
 		s.plan(w, region, operation, body)
 	}
@@ -319,6 +327,11 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
+	case "backup":
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Amzn-Errortype", code)
+		w.WriteHeader(status)
+		json.NewEncoder(w).Encode(map[string]string{"message": message})
 	default:
 		writeCBOR(w, status, cbor.Map{"__type": cbor.String("com.amazonaws." + service + "#" + code), "message": cbor.String(message)})
 	}
@@ -450,6 +463,77 @@ func (s *simulated) describeAlarms(w http.ResponseWriter, region string, body []
 		composite = nil
 	}
 	writeCBOR(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
+}
+
+// recoveryPoints tells of a vault a page at a time, the oldest first: nothing is said about an order.
+func (s *simulated) recoveryPoints(w http.ResponseWriter, r *http.Request, region string) {
+	if s.gone {
+		w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"Code":"ERROR_8","Message":"Backup vault payment-dev does not exist","Type":"Client"}`)
+		return
+	}
+	other := simulatedRegions[0]
+	if region == other {
+		other = simulatedRegions[1]
+	}
+	point := func(arn, resource, kind, status string, age time.Duration) map[string]any {
+		return map[string]any{"RecoveryPointArn": arn, "ResourceArn": resource, "ResourceType": kind, "Status": status, "BackupVaultName": "payment-dev",
+			"CreationDate": float64(time.Now().Add(-age).UnixMilli()) / 1000}
+	}
+	points := []map[string]any{point("arn:aws:ec2:"+region+"::snapshot/snap-1", "arn:aws:ec2:"+region+":"+s.account+":volume/vol-1", "EBS", "COMPLETED", time.Minute)}
+	for _, of := range []struct{ what, source string }{{"", region}, {"copied-", other}} {
+		for _, kind := range []struct{ what, name, resource string }{
+			{"cluster", "Aurora", "arn:aws:rds:" + of.source + ":" + s.account + ":cluster:payment-dev-" + of.source},
+			{"table", "DynamoDB", "arn:aws:dynamodb:" + of.source + ":" + s.account + ":table/payment-dev-sessions"},
+		} {
+			name := "arn:aws:backup:" + region + ":" + s.account + ":recovery-point:" + of.what + kind.what
+			age := s.kept[region+" "+of.what+kind.what]
+			if age == "none" {
+				continue
+			}
+			newest, err := time.ParseDuration(age)
+			if err != nil {
+				newest = 6*time.Hour + 40*time.Minute
+			}
+			points = append(points, point(name+"-2", kind.resource, kind.name, "COMPLETED", newest+24*time.Hour), point(name+"-1", kind.resource, kind.name, "COMPLETED", newest),
+				point(name+"-0", kind.resource, kind.name, "CREATING", time.Minute)) // one that is being made is none yet
+		}
+	}
+	half := len(points) / 2
+	page := map[string]any{"RecoveryPoints": points[:half], "NextToken": "more"}
+	if r.URL.Query().Get("nextToken") == "more" {
+		page = map[string]any{"RecoveryPoints": points[half:]}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(page)
+}
+
+// restoreJobs tells of the testing plan's restores, and of one that somebody else has made.
+func (s *simulated) restoreJobs(w http.ResponseWriter, r *http.Request, region string) {
+	if r.URL.Query().Get("createdAfter") == "" {
+		s.t.Errorf("all restores since ever are asked for")
+	}
+	job := func(kind, state, verdict, message, plan string, age time.Duration) map[string]any {
+		return map[string]any{"RestoreJobId": "job", "ResourceType": kind, "Status": state, "ValidationStatus": verdict, "ValidationStatusMessage": message, "StatusMessage": message,
+			"CreationDate": float64(time.Now().Add(-age).UnixMilli()) / 1000, "CreatedBy": map[string]any{"RestoreTestingPlanArn": "arn:aws:backup:" + region + ":" + s.account + ":restore-testing-plan:" + plan}}
+	}
+	jobs := []map[string]any{job("Aurora", "COMPLETED", "FAILED", "not ours", "another-1", time.Minute), {"RestoreJobId": "by hand", "Status": "FAILED", "CreationDate": 1.0}}
+	for what, kind := range map[string]string{"cluster": "Aurora", "table": "DynamoDB"} {
+		words := strings.SplitN(s.tried[region+" "+what], " ", 4) // age, state, verdict, message
+		if words[0] == "none" {
+			continue
+		}
+		age, err := time.ParseDuration(words[0])
+		if err != nil {
+			age, words = 52*time.Hour, []string{"", "COMPLETED", "SUCCESSFUL"}
+		}
+		words = append(words, "", "")
+		message := words[3]
+		jobs = append(jobs, job(kind, "COMPLETED", "SUCCESSFUL", "", "payment_dev-a1b2", 7*24*time.Hour+age), job(kind, words[1], words[2], message, "payment_dev-a1b2", age))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{"RestoreJobs": jobs})
 }
 
 func (s *simulated) plan(w http.ResponseWriter, region, operation string, body []byte) {

@@ -104,6 +104,10 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 			ts.Check(err)
 			s.found[arg(1)] = value
 		}
+	case "kept":
+		s.kept[arg(1)+" "+arg(2)] = arg(3)
+	case "tried":
+		s.tried[arg(1)+" "+arg(2)] = strings.Join(args[3:], " ")
 	case "running":
 		r := newRun(arg(1), arg(2), arg(3), arg(4))
 		r.started = time.Now().Add(-95 * time.Second)

@@ -100,6 +100,9 @@ func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error
 }
 
 func verdict(status operate.Status) error {
+	if len(status.Unknown) == 1 {
+		return exit(exitUnknown, "one question has no answer")
+	}
 	if len(status.Unknown) > 0 {
 		return exit(exitUnknown, "%d questions have no answer", len(status.Unknown))
 	}

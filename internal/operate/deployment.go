@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
+	"github.com/aws/aws-sdk-go-v2/service/backup"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -71,6 +72,7 @@ type Region struct {
 	Database   DatabaseAPI
 	Metrics    MetricAPI
 	Parameters ParameterAPI
+	Backups    BackupAPI
 	API        API
 }
 
@@ -117,7 +119,7 @@ func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment
 		}
 		r := Region{
 			Name: region.Name, Plan: arcregionswitch.NewFromConfig(local), Database: rds.NewFromConfig(local),
-			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local),
+			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Backups: backup.NewFromConfig(local),
 		}
 		if r.API, err = client(s.RegionalAPIName(region)); err != nil {
 			return nil, err

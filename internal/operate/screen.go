@@ -53,6 +53,7 @@ func (s Status) WriteText(w io.Writer, colour bool) error {
 	s.payments(t)
 	s.ledger(t)
 	s.plan(t)
+	s.backups(t)
 	s.alarms(t)
 	s.list(t, red, "WRONG", s.Wrong)
 	s.list(t, yellow, "NOT KNOWN", s.Unknown)
@@ -79,7 +80,7 @@ func (s Status) list(t screen, colour, head string, lines []string) {
 // roles says which role may ask what this one may not: each operator's role works in its own Region alone.
 func (s Status) roles(t screen) {
 	for _, r := range s.Regions {
-		for _, p := range []*Problem{r.Database.Problem, r.Metrics.Problem, r.Alarms.Problem, r.Plan.Problem} {
+		for _, p := range []*Problem{r.Database.Problem, r.Metrics.Problem, r.Alarms.Problem, r.Plan.Problem, r.Backups.Problem, r.Restores.Problem} {
 			if p != nil && p.Kind == KindDenied {
 				fmt.Fprintf(t, "  The role that may ask %s is %s, and it may ask no other Region.\n", r.Region, OperatorRole(s.Environment, r.Region))
 				break
@@ -252,6 +253,8 @@ func short(d time.Duration) string {
 		return d.String()
 	case d < time.Hour:
 		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d >= 48*time.Hour:
+		return strings.TrimSuffix(fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24), "00h")
 	}
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }

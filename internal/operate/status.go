@@ -172,6 +172,9 @@ type RegionStatus struct {
 	Metrics  Answer[Metrics]  `json:"metrics"`
 	Alarms   Answer[[]Alarm]  `json:"alarms"`
 	Plan     Answer[Plan]     `json:"plan"`
+	// Backups are the vault's, and Restores what trying them showed.
+	Backups  Answer[Backups]      `json:"backups"`
+	Restores Answer[RestoreTests] `json:"restores"`
 }
 
 // Status is everything about a deployment at a moment.
@@ -245,6 +248,12 @@ func (d *Deployment) Look(ctx context.Context) Status {
 		})
 		all.Go(func() {
 			r.Alarms = ask(ctx, signedIn, func(ctx context.Context) ([]Alarm, error) { return d.alarms(ctx, region) })
+		})
+		all.Go(func() {
+			r.Backups = ask(ctx, signedIn, func(ctx context.Context) (Backups, error) { return d.backups(ctx, region) })
+		})
+		all.Go(func() {
+			r.Restores = ask(ctx, signedIn, func(ctx context.Context) (RestoreTests, error) { return d.restoreTests(ctx, region) })
 		})
 		all.Go(func() {
 			if err := signedIn(); err != nil {
@@ -541,6 +550,8 @@ func (s *Status) judge() {
 		unknown(r.Region+" metrics", r.Metrics.Problem)
 		unknown(r.Region+" alarms", r.Alarms.Problem)
 		unknown(r.Region+" plan", r.Plan.Problem)
+		unknown(r.Region+" backups", r.Backups.Problem)
+		unknown(r.Region+" restore tests", r.Restores.Problem)
 		if r.Database.Said != nil {
 			views[r.Region] = r.Database.Said.Writer()
 		}
@@ -560,6 +571,7 @@ func (s *Status) judge() {
 			}
 		}
 	}
+	s.judgeBackups(wrong)
 	if s.Writer == "" {
 		return
 	}
