@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -27,7 +25,7 @@ func newCostCommand(dir *string) *cobra.Command {
 				return err
 			}
 			if environment != "" && environment != a.Settings.Environment {
-				return fmt.Errorf("add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
+				return exit(exitUsage, "add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
 			}
 			report, err := cost.Make(a, usage)
 			if err != nil {

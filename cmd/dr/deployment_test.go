@@ -14,9 +14,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -72,10 +74,10 @@ type simulated struct {
 	found    map[string]float64 // the last reconciliation's
 	none     bool               // no reconciliation is told
 	silently bool               // nor after a move
-	kept     map[string]string // "Region cluster", table, copied-cluster or copied-table: how old, or none
-	tried    map[string]string // "Region cluster" or table: how old and what verdict, or none
+	kept     map[string]string  // "Region cluster", table, copied-cluster or copied-table: how old, or none
+	tried    map[string]string  // "Region cluster" or table: how old and what verdict, or none
 	run      []*run
-	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes
+	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes, throttles, lost
 	calls    map[string]int // "service Region operation"
 }
 
@@ -242,7 +244,7 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost[region] != "" { // a connection from before the loss
-		s.fail(w, r, service, "silent")
+		s.fail(w, r, service, operation, "silent")
 		return
 	}
 	s.calls[service+" "+region+" "+operation]++
@@ -254,12 +256,21 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	if own, ok := s.faults[operation+" "+region]; ok {
 		fault = own
 	}
-	if s.fail(w, r, service, fault) {
+	if fault == "truncated" { // what a connection that was cut leaves of a good answer
+		whole := httptest.NewRecorder()
+		defer func(to http.ResponseWriter) {
+			maps.Copy(to.Header(), whole.Header())
+			to.WriteHeader(whole.Code)
+			to.Write(whole.Body.Bytes()[:whole.Body.Len()*2/3])
+		}(w)
+		w, fault = whole, ""
+	}
+	if s.fail(w, r, service, operation, fault) {
 		return
 	}
 	// With the operators' roles, each Region knows its own alone.
 	if token := r.Header.Get("X-Amz-Security-Token"); service != "sts" && s.roles && token != "operator-"+region {
-		s.fail(w, r, service, "denied")
+		s.fail(w, r, service, operation, "denied")
 		return
 	}
 	switch operation {
@@ -290,7 +301,7 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // fail answers with a fault, in the service's own way.
-func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault string) bool {
+func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, operation, fault string) bool {
 	code, message, status := "", "", http.StatusBadRequest
 	switch fault {
 	case "":
@@ -301,8 +312,30 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		s.mu.Lock()
 		return true
 	case "malformed":
-		w.WriteHeader(http.StatusOK)
+		w.Header().Set("Content-Type", "application/octet-stream")
 		io.WriteString(w, "<html>this is no answer")
+		return true
+	case "empty":
+		w.WriteHeader(http.StatusOK)
+		return true
+	case "page": // what a hotel's network or a company's proxy says
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, "<!doctype html><title>Sign in to the network</title>")
+		return true
+	case "badgateway":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "<html><h1>502 Bad Gateway</h1></html>")
+		return true
+	case "hollow": // an answer in which nothing is
+		switch service {
+		case "rds", "sts":
+			fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult></%[1]sResult></%[1]sResponse>", operation)
+		case "ssm", "backup":
+			io.WriteString(w, "{}")
+		default:
+			writeCBOR(w, http.StatusOK, cbor.Map{})
+		}
 		return true
 	case "denied":
 		code, message, status = "AccessDeniedException", "User: arn:aws:sts::"+s.account+":assumed-role/somebody is not authorized", http.StatusForbidden
@@ -642,6 +675,13 @@ func (s *simulated) proceed(r *run) {
 	case s.goes == "pauses" && r.looks == 4:
 		r.state = "pausedByFailedStep"
 		r.set("promote the database", "failed")
+	case s.goes == "throttles" && r.looks == 4:
+		s.faults["GetPlanExecution "+r.region] = "throttled"
+		time.AfterFunc(500*time.Millisecond, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.faults, "GetPlanExecution "+r.region)
+		})
 	case s.goes == "lost" && r.looks == 4:
 		s.lost[r.region] = "silent"
 	case r.looks == 5:
@@ -696,6 +736,28 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 		region = s.traffic
 	}
 	s.calls["api "+region+" "+r.Method]++
+	fault := s.faults["pay "+region]
+	if r.Method == http.MethodGet {
+		fault = s.faults["health "+region]
+	}
+	switch fault { // before the payment API, or in place of it
+	case "denied":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"Message":"User: arn:aws:iam::%s:user/erin is not authorized to perform: execute-api:Invoke"}`, s.account)
+		return
+	case "throttled":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		io.WriteString(w, `{"message":"Too Many Requests"}`)
+		return
+	case "silent", "page", "badgateway", "empty", "malformed":
+		s.fail(w, r, "", "", fault)
+		return
+	case "truncated":
+		fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":"sm`)
+		return
+	}
 	w.Header().Set("X-Region", region)
 	w.Header().Set("Content-Type", "application/json")
 	if s.sick[region] {

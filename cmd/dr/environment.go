@@ -71,6 +71,7 @@ func awsConfig(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return loaded, exit(exitUnknown, "load AWS configuration: %w", err)
 	}
+	loaded.APIOptions = append(loaded.APIOptions, operate.RefuseForeignAnswers)
 	return loaded, nil
 }
 

@@ -125,7 +125,9 @@ func newWatchPlanCommand() *cobra.Command {
 			execution, found := status.Find(id)
 			switch {
 			case status.PlanARN() == "":
-				return exit(exitUnknown, "no Region tells of the plan:\n  %s", strings.Join(status.Unknown, "\n  "))
+				return exit(exitUnknown, "no Region tells of the plan:\n  %s", strings.Join(status.UnknownLines(), "\n  "))
+			case !found && status.PlanUnknown() != "":
+				return exit(exitUnknown, "no execution%s is known where the plan tells of them; %s", strings.TrimSuffix(" "+id, " "), status.PlanUnknown())
 			case !found && id != "":
 				return fmt.Errorf("the plan has no execution %s", id)
 			case !found:
@@ -170,6 +172,10 @@ func (m *moving) run(command *cobra.Command, deployment *operate.Deployment, mov
 	if !m.yes {
 		fmt.Fprintf(out, "Type %s to start: ", move.To)
 		typed, err := readLine(ctx, command)
+		if ctx.Err() != nil {
+			fmt.Fprintln(out)
+			return errors.New("nothing was started: interrupted")
+		}
 		if err != nil || typed != move.To {
 			fmt.Fprintln(out)
 			return fmt.Errorf("nothing was started: %q is not %s", typed, move.To)

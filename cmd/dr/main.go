@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -22,7 +21,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newCommand().ExecuteContext(ctx); err != nil {
-		if errors.Is(err, context.Canceled) {
+		if _, told := errors.AsType[*statusError](err); !told && errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "dr: "+err.Error())
@@ -87,11 +86,11 @@ func newCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				awsConfig, err := config.LoadDefaultConfig(command.Context())
+				ambient, err := awsConfig(command.Context())
 				if err != nil {
-					return fmt.Errorf("load AWS configuration: %w", err)
+					return err
 				}
-				if err := preflight.Check(command.Context(), a, preflight.NewAWS(awsConfig)); err != nil {
+				if err := preflight.Check(command.Context(), a, preflight.NewAWS(ambient)); err != nil {
 					return err
 				}
 				fmt.Fprintf(command.OutOrStdout(), "nothing stands against deploying %s to account %s\n", a.Settings.Environment, a.Settings.Account)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/paymentclient"
 	"payments-dr/internal/settings"
@@ -68,8 +70,13 @@ func newPayCommand() *cobra.Command {
 				return err
 			}
 			accepted, err := client.Pay(command.Context(), request)
-			if _, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
-				return exit(exitUnknown, "%w. It may have been accepted; find out with --transaction-id %s", err, request.TransactionID)
+			if unavailable, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
+				why := operate.ProblemOf(err, paymentclient.DefaultAttemptTimeout).Text
+				if unavailable.Message != "" {
+					why += ": " + unavailable.Message
+				}
+				return exit(exitUnknown, "%s, after %d attempts in %v. It may have been accepted; find out with --transaction-id %s",
+					why, unavailable.Attempts, unavailable.Latency.Round(100*time.Millisecond), request.TransactionID)
 			}
 			if errors.Is(err, paymentclient.ErrUnsigned) {
 				return exit(exitUnknown, "not sent, no credentials: sign in, or set AWS_PROFILE")

@@ -53,11 +53,11 @@ func (o *rehearseOptions) flags(flags *pflag.FlagSet) {
 func (o *rehearseOptions) check() error {
 	switch {
 	case o.speed <= 0 || o.speed > 60:
-		return fmt.Errorf("--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", o.speed)
+		return exit(exitUsage, "--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", o.speed)
 	case o.rate <= 0 || o.rate*o.speed > 500:
-		return fmt.Errorf("--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
+		return exit(exitUsage, "--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
 	case o.clients < 1 || o.clients > 1000:
-		return fmt.Errorf("--clients is %d; allowed is 1 to 1000", o.clients)
+		return exit(exitUsage, "--clients is %d; allowed is 1 to 1000", o.clients)
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			out := command.OutOrStdout()
 			if !slices.Contains(rehearsal.FaultNames(), fault) {
-				return fmt.Errorf("--fault is %q; allowed is one of %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
+				return exit(exitUsage, "--fault is %q; allowed is one of %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
 			}
 			if verbose {
 				options.log = command.ErrOrStderr()
@@ -222,7 +222,7 @@ func computed(a *assembly.Assembly) (payments, ledger *drill.Computed, err error
 // installation is MariaDB, if it is asked for or there, and nil for the embedded server.
 func installation(database string) (*localmysql.Installation, error) {
 	if database != "auto" && database != "mariadb" && database != "embedded" {
-		return nil, fmt.Errorf("--database is %q; allowed are auto, mariadb and embedded", database)
+		return nil, exit(exitUsage, "--database is %q; allowed are auto, mariadb and embedded", database)
 	}
 	if database == "embedded" {
 		return nil, nil

@@ -122,6 +122,9 @@ func (d *Deployment) backups(ctx context.Context, region Region) (Backups, error
 		if err != nil {
 			return Backups{}, err
 		}
+		if page.RecoveryPoints == nil { // an empty vault has an empty list
+			return Backups{}, fmt.Errorf("%w: it has no list of recovery points", errMalformed)
+		}
 		for _, p := range page.RecoveryPoints {
 			// One that is being made or deleted cannot be restored.
 			if status := p.Status; status != backuptypes.RecoveryPointStatusCompleted && status != backuptypes.RecoveryPointStatusAvailable || p.CreationDate == nil {
@@ -173,6 +176,9 @@ func (d *Deployment) restoreTests(ctx context.Context, region Region) (RestoreTe
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return RestoreTests{}, err
+		}
+		if page.RestoreJobs == nil {
+			return RestoreTests{}, fmt.Errorf("%w: it has no list of restores", errMalformed)
 		}
 		for _, job := range page.RestoreJobs {
 			if job.CreatedBy == nil || job.CreationDate == nil || !strings.Contains(aws.ToString(job.CreatedBy.RestoreTestingPlanArn), plan) {

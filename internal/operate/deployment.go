@@ -138,11 +138,19 @@ type operator struct {
 
 // Retrieve implements aws.CredentialsProvider.
 func (o operator) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	got, err := o.take(ctx)
+	if problem := problemOf(err); problem != nil {
+		return aws.Credentials{}, &Problem{problem.Kind, "the role " + OperatorRole(o.s.Environment, o.region) + " cannot be taken: " + problem.Text}
+	}
+	return got, nil
+}
+
+func (o operator) take(ctx context.Context) (aws.Credentials, error) {
 	account := o.s.Account
 	if account == settings.PlaceholderAccount {
 		who, err := o.client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 		if err != nil {
-			return aws.Credentials{}, fmt.Errorf("ask for the account: %w", err)
+			return aws.Credentials{}, err
 		}
 		account = aws.ToString(who.Account)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -51,8 +52,12 @@ var (
 	errCredentials = errors.New("no credentials")
 )
 
-// problemOf says in a few words why a question has no answer. The SDK's own texts tell of attempts and middleware.
-func problemOf(err error) *Problem {
+// problemOf is ProblemOf for this package's own questions.
+func problemOf(err error) *Problem { return ProblemOf(err, callTimeout) }
+
+// ProblemOf says in a few words why a question, which was given so much time, has no answer; nil for no error. The SDK's own texts
+// tell of attempts and middleware.
+func ProblemOf(err error, within time.Duration) *Problem {
 	if err == nil {
 		return nil
 	}
@@ -62,22 +67,28 @@ func problemOf(err error) *Problem {
 	if errors.Is(err, errNotDeployed) {
 		return &Problem{KindNotDeployed, err.Error()}
 	}
+	if own, ok := errors.AsType[*foreignAnswer](err); ok {
+		return &Problem{KindMalformed, own.text}
+	}
 	if errors.Is(err, errMalformed) {
 		return &Problem{KindMalformed, err.Error()}
 	}
 	if errors.Is(err, errCredentials) || errors.Is(err, paymentclient.ErrUnsigned) {
-		return &Problem{KindCredentials, "no credentials: sign in as the operator, or set AWS_PROFILE"}
+		return &Problem{KindCredentials, "no credentials: sign in, or set AWS_PROFILE"}
 	}
 	if refused, ok := errors.AsType[*paymentclient.RefusedError](err); ok {
 		return &Problem{KindRefused, fmt.Sprintf("answered with status %d", refused.Status)}
 	}
 	if unavailable, ok := errors.AsType[*paymentclient.UnavailableError](err); ok && unavailable.Status != 0 {
+		if unavailable.Status == http.StatusOK { // accepted by its status, and not by its content
+			return &Problem{KindMalformed, errMalformed.Error()}
+		}
 		return &Problem{KindRefused, fmt.Sprintf("answered with status %d", unavailable.Status)}
 	}
 	if said, ok := errors.AsType[smithy.APIError](err); ok {
 		return apiProblem(said)
 	}
-	if kind := connectionProblem(err); kind != "" {
+	if kind := connectionProblem(err, within); kind != "" {
 		return &Problem{KindUnreachable, kind}
 	}
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
@@ -89,13 +100,13 @@ func problemOf(err error) *Problem {
 	return &Problem{KindRefused, err.Error()}
 }
 
-func connectionProblem(err error) string {
+func connectionProblem(err error, within time.Duration) string {
 	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "broken off"
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
-		return "no answer within " + callTimeout.String()
+		return "no answer within " + within.String()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):

@@ -56,7 +56,7 @@ func (s Status) WriteText(w io.Writer, colour bool) error {
 	s.backups(t)
 	s.alarms(t)
 	s.list(t, red, "WRONG", s.Wrong)
-	s.list(t, yellow, "NOT KNOWN", s.Unknown)
+	s.list(t, yellow, "NOT KNOWN", s.UnknownLines())
 	s.roles(t)
 	if len(s.Wrong)+len(s.Unknown) == 0 {
 		fmt.Fprintf(t, "\n%s\n", t.paint(green, "Everything was asked, and nothing is wrong."))
@@ -80,8 +80,8 @@ func (s Status) list(t screen, colour, head string, lines []string) {
 // roles says which role may ask what this one may not: each operator's role works in its own Region alone.
 func (s Status) roles(t screen) {
 	for _, r := range s.Regions {
-		for _, p := range []*Problem{r.Database.Problem, r.Metrics.Problem, r.Alarms.Problem, r.Plan.Problem, r.Backups.Problem, r.Restores.Problem} {
-			if p != nil && p.Kind == KindDenied {
+		for _, q := range r.questions() {
+			if p := q.problem; p != nil && p.Kind == KindDenied {
 				fmt.Fprintf(t, "  The role that may ask %s is %s, and it may ask no other Region.\n", r.Region, OperatorRole(s.Environment, r.Region))
 				break
 			}
@@ -91,9 +91,11 @@ func (s Status) roles(t screen) {
 
 func (s Status) payments(t screen) {
 	if said := s.Public.Said; said != nil {
-		t.line("PAYMENTS", "go to %s, %d ms", t.paint(green, cmp.Or(said.Region, "a Region that does not tell its name")), said.Milliseconds)
+		t.line("PAYMENTS", "go to %s, %d ms", t.paint(green, said.Region), said.Milliseconds)
+	} else if p := s.Public.Problem; p.Kind == KindRefused {
+		t.line("PAYMENTS", "%s", t.paint(red, "are not taken: the public name "+p.Text))
 	} else {
-		t.line("PAYMENTS", "%s", t.paint(red, "not known: "+s.Public.Problem.Text))
+		t.line("PAYMENTS", "%s", t.paint(red, "not known: "+p.Text))
 	}
 	for _, r := range s.Regions {
 		can := ""
