@@ -24,6 +24,7 @@ type environment struct {
 
 func (e *environment) flag(command *cobra.Command) {
 	command.Flags().StringVar(&e.name, "env", "", "the environment, a key of \"environments\" in cdk.json; empty: the one it names")
+	complete(command, "env", environmentNames)
 }
 
 // operatorFlag is for what asks both Regions.

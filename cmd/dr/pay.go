@@ -25,10 +25,15 @@ func newPayCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "pay",
 		Short: "Send one signed payment, to see that payments are taken",
-		Long: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
-			"accepted or refused. XTS is the currency that ISO 4217 keeps for tests: it is recorded like any other and is no money. Any\n" +
-			"other is money, and wants --yes.\n\n" +
-			"Exit status 1 if it is refused, 3 if it is not known whether it was accepted: sent again with its --transaction-id, it finds out.",
+		Long: manual{
+			does: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
+				"accepted or refused: five times at the most, six seconds each. XTS is the currency that ISO 4217 keeps for tests: it is\n" +
+				"recorded like any other and is no money. Any other is money, and wants --yes.",
+			needs:  "cdk.json, and credentials that may call the payment API (execute-api:Invoke). The operator's role may not.",
+			leaves: "a payment, for good, in session table and ledger.",
+			ends: "0 if it was accepted, now or before; 1 if it was refused; 2 if it is none, or money without --yes; 3 if it is not\n" +
+				"known whether it was accepted: sent again with its --transaction-id, it finds out.",
+		}.String(),
 		Example: "  dr pay\n  dr pay --region us-west-2 --transaction-id smoke-1",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -98,6 +103,7 @@ func newPayCommand() *cobra.Command {
 	flags.StringVar(&amount, "amount", "1.00", "how much")
 	flags.StringVar(&code, "currency", payment.TestCurrency, "its currency")
 	flags.StringVar(&region, "region", "", "the Region to send it to; empty: wherever the public name leads")
+	complete(command, "region", env.regionNames)
 	flags.StringVar(&id, "transaction-id", "", "the payment's identity; empty: a new one")
 	flags.BoolVar(&yes, "yes", false, "send a payment that is money")
 	return command

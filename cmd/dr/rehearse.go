@@ -153,10 +153,14 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Lose a Region on this machine, and prove what was lost",
-		Long: "Run both Regions on this machine, from the synthesized templates and the functions' real code around a simulated AWS;\n" +
-			"send payments, let something go wrong, do what the runbook says, and measure. Exit status 1 if an objective is missed\n" +
-			"or the platform is broken.\n\n" +
-			"Run it in the project's folder. The faults:\n" + faults.String(),
+		Long: manual{
+			does: "Run both Regions on this machine, from the synthesized templates and the functions' real code around a simulated AWS;\n" +
+				"send payments, let something go wrong, do what the runbook says, and measure.\n\nThe faults:\n" + strings.TrimSuffix(faults.String(), "\n"),
+			needs: "the project's folder with the synthesized templates (make synth), Go, and what npm ci installs. MariaDB is taken if it is\n" +
+				"installed. No credentials: AWS is not asked.",
+			leaves: "a report, FAULT.html and FAULT.json, in the folder --reports. Its processes end with it, an interrupt included.",
+			ends:   "1 if an objective is missed or not measured, or the platform is broken.",
+		}.String(),
 		Example: "  dr rehearse\n  dr rehearse --fault bad-deploy --speed 20\n  dr rehearse --fault chaos --seed 7",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -194,6 +198,9 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	}
 	options.flags(command.Flags())
 	command.Flags().StringVar(&fault, "fault", "region-loss", "what goes wrong; see above")
+	complete(command, "fault", faultNames)
+	complete(command, "database", databaseNames)
+	completeFolder(command, "reports")
 	command.Flags().BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command
 }

@@ -32,10 +32,16 @@ func newStatusCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status",
 		Short: "Say how both Regions are: payments, ledger, lag, plan, alarms",
-		Long: "Ask both Regions, all at once, and say on one screen where payments go and who takes them, where the ledger is written and\n" +
-			"how far behind the other Region is, what the reconciliation found, what the plan says and which alarms are on. Works with\n" +
-			"either Region gone: what does not answer is told as not known, and the whole takes less than five seconds.\n\n" +
-			"Exit status 3 if something could not be asked, else 1 if something is wrong. Alarms that tell nobody are not wrong.",
+		Long: manual{
+			does: "Ask both Regions, all at once, and say on one screen where payments go and who takes them, where the ledger is written and\n" +
+				"how far behind the other Region is, what the reconciliation found, what the plan says, how old the backups are and what\n" +
+				"restoring them showed, and which alarms are on. Works with either Region gone: what does not answer is told as not known,\n" +
+				"and the whole takes less than five seconds. Colours are for a terminal, and not if NO_COLOR is set.",
+			needs:  needsOperator + "\nWithout credentials it tells what the payment API says, which needs none.",
+			leaves: leavesNothing,
+			ends: "3 if something could not be asked, else 1 if something is wrong, else 0. Alarms that tell nobody are states and\n" +
+				"not wrong. --watch ends with 0 when it is interrupted.",
+		}.String(),
 		Example: "  dr status\n  dr status --env prod --watch\n  dr status --json | jq .writer",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
