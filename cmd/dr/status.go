@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"payments-dr/internal/drill"
 	"payments-dr/internal/operate"
@@ -93,7 +95,7 @@ func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error
 	if again && drill.IsTerminal(out) {
 		page.WriteString("\x1b[H\x1b[2J") // to the corner, and clear
 	}
-	if err := status.WriteText(&page, drill.Colour(out)); err != nil {
+	if err := status.WriteText(&page, drill.Colour(out), columns(out)); err != nil {
 		return err
 	}
 	if again && !drill.IsTerminal(out) {
@@ -103,6 +105,16 @@ func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
+}
+
+// columns is how wide a terminal is; 0 for what is none.
+func columns(out io.Writer) int {
+	if file, ok := out.(*os.File); ok {
+		if wide, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return wide
+		}
+	}
+	return 0
 }
 
 func verdict(status operate.Status) error {

@@ -46,9 +46,10 @@ func printable(text string) string {
 	}, text)
 }
 
-// WriteText writes the status for people: one screen, about 120 wide.
-func (s Status) WriteText(w io.Writer, colour bool) error {
-	t := screen{bufio.NewWriter(w), colour}
+// WriteText writes the status for people: one screen, about 120 wide, or as wide as the terminal has columns; 0 for no terminal.
+func (s Status) WriteText(w io.Writer, colour bool, columns int) error {
+	var page strings.Builder
+	t := screen{bufio.NewWriter(&page), colour}
 	fmt.Fprintf(t, "%s  %s UTC, asked in %.1fs\n\n", t.paint(bold, "payment-"+s.Environment), s.At.Format("2006-01-02 15:04:05"), s.Seconds)
 	s.payments(t)
 	s.ledger(t)
@@ -61,7 +62,8 @@ func (s Status) WriteText(w io.Writer, colour bool) error {
 	if len(s.Wrong)+len(s.Unknown) == 0 {
 		fmt.Fprintf(t, "\n%s\n", t.paint(green, "Everything was asked, and nothing is wrong."))
 	}
-	if err := t.Flush(); err != nil {
+	t.Flush() // a builder takes everything
+	if _, err := io.WriteString(w, wrap(page.String(), columns)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
