@@ -25,6 +25,7 @@ require (
 	github.com/aws/smithy-go/aws-http-auth v1.1.3
 	github.com/bojanz/currency v1.4.3
 	github.com/cdklabs/cdk-nag-go/cdknag/v2 v2.35.0
+	github.com/creack/pty v1.1.24
 	github.com/dolthub/go-mysql-server v0.20.0
 	github.com/dolthub/vitess v0.0.0-20250512224608-8fb9c6ea092c
 	github.com/go-sql-driver/mysql v1.10.1
