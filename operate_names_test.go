@@ -24,7 +24,6 @@ func TestOperatorsToolKnowsTheNames(t *testing.T) {
 		{operate.OperatorRole(s.Environment, region.Name), constructs.OperatorRoleName(s, region)},
 		{operate.ApproverRole(s), constructs.ApproverRoleName(s)},
 		{operate.BackupVault(s), constructs.BackupVaultName(s)},
-		{operate.SessionTable(s), constructs.SessionTableName(s)},
 		{operate.StepApprove, constructs.StepApprove},
 		{operate.StepPromote, constructs.StepPromote},
 		{operate.StepStartLedger, constructs.StepStartLedger},

@@ -73,8 +73,12 @@ func writeManualPages(root *cobra.Command, dir string) error {
 func documented(root *cobra.Command) []*cobra.Command {
 	commands := []*cobra.Command{root}
 	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "help" {
+		switch {
+		case c.Hidden || c.Name() == "help":
+		case c.Name() == "completion":
 			commands = append(commands, c)
+		default:
+			commands = append(commands, documented(c)...)
 		}
 	}
 	return commands

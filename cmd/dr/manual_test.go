@@ -18,7 +18,12 @@ import (
 func commandsOf(root *cobra.Command) []*cobra.Command {
 	var own []*cobra.Command
 	for _, c := range root.Commands() {
-		if c.Runnable() && c.Name() != "help" && c.Name() != "completion" {
+		if c.Name() == "help" || c.Name() == "completion" {
+			continue
+		}
+		if c.HasSubCommands() {
+			own = append(own, commandsOf(c)...)
+		} else if c.Runnable() {
 			own = append(own, c)
 		}
 	}
@@ -106,8 +111,8 @@ func TestManualIsCurrent(t *testing.T) {
 		t.Errorf("docs/dr.md is not what the commands say (%v); make manual writes it anew", err)
 	}
 	for _, c := range commandsOf(newCommand()) {
-		if !strings.Contains(string(written), "\n## dr "+c.Name()+"\n") {
-			t.Errorf("%s is not in it", c.Name())
+		if !strings.Contains(string(written), "\n## "+c.CommandPath()+"\n") {
+			t.Errorf("%s is not in it", c.CommandPath())
 		}
 	}
 }
@@ -121,14 +126,14 @@ func TestManualPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range commandsOf(newCommand()) {
-		page, err := os.ReadFile(filepath.Join(dir, "dr-"+c.Name()+".1"))
+		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"))
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		for _, part := range []string{".TH \"DR-" + strings.ToUpper(c.Name()) + "\" \"1\"", ".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", "Leaves behind:", "Exit status:", ".SH EXAMPLE"} {
+		for _, part := range []string{".TH \"" + strings.ToUpper(strings.ReplaceAll(c.CommandPath(), " ", "-")) + "\" \"1\"", ".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", "Leaves behind:", "Exit status:", ".SH EXAMPLE"} {
 			if !strings.Contains(strings.ReplaceAll(string(page), `\-`, "-"), part) {
-				t.Errorf("dr-%s.1 has no %s", c.Name(), part)
+				t.Errorf("the page of %s has no %s", c.CommandPath(), part)
 			}
 		}
 	}

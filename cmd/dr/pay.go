@@ -29,7 +29,7 @@ func newPayCommand() *cobra.Command {
 			does: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
 				"accepted or refused: five times at the most, six seconds each. XTS is the currency that ISO 4217 keeps for tests: it is\n" +
 				"recorded like any other and is no money. Any other is money, and wants --yes.",
-			needs:  "cdk.json, and credentials that may call the payment API (execute-api:Invoke). The operator's role may not.",
+			needs:  "cdk.json, and credentials that may call the payment API (execute-api:Invoke).",
 			leaves: "a payment, for good, in session table and ledger.",
 			ends: "0 if it was accepted, now or before; 1 if it was refused; 2 if it is none, or money without --yes; 3 if it is not\n" +
 				"known whether it was accepted: sent again with its --transaction-id, it finds out.",

@@ -43,9 +43,6 @@ var _ BackupAPI = (*backup.Client)(nil)
 // BackupVault is the name of the vault, the same in both Regions.
 func BackupVault(s *settings.Settings) string { return "payment-" + s.Environment }
 
-// SessionTable is the name of the session table.
-func SessionTable(s *settings.Settings) string { return "payment-" + s.Environment + "-sessions" }
-
 // RestoreTestingPlan is the name of the plan that restores recovery points to see that they can be.
 func RestoreTestingPlan(s *settings.Settings) string { return "payment_" + s.Environment }
 
@@ -153,7 +150,7 @@ func (d *Deployment) clusterOf(region string) string {
 	return "rds " + region + " cluster:" + Cluster(d.Settings, region)
 }
 func (d *Deployment) tableOf(region string) string {
-	return "dynamodb " + region + " table/" + SessionTable(d.Settings)
+	return "dynamodb " + region + " table/payment-" + d.Settings.Environment + "-sessions"
 }
 
 func resource(name *string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"strings"
 
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -22,7 +23,7 @@ func (e *foreignAnswer) Unwrap() error { return errMalformed }
 func (e *foreignAnswer) RetryableError() bool { return true }
 
 // RefuseForeignAnswers is an option of every client (aws.Config.APIOptions): what is no answer of AWS's is an error and not an
-// answer without content. It is for operations that answer with content, as all of this tool's do.
+// answer without content, which an operation that tells something never gives.
 func RefuseForeignAnswers(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("RefuseForeignAnswers", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		out, metadata, err := next.HandleDeserialize(ctx, in)
@@ -37,7 +38,7 @@ func RefuseForeignAnswers(stack *middleware.Stack) error {
 			return out, metadata, &foreignAnswer{fmt.Sprintf("%v: a web page came with status %d, as from a proxy on the way", errMalformed, response.StatusCode)}
 		}
 		body := bufio.NewReader(response.Body)
-		if _, err := body.Peek(1); err == io.EOF && response.StatusCode < 300 {
+		if _, err := body.Peek(1); err == io.EOF && response.StatusCode < 300 && tells(middleware.GetOperationName(ctx)) {
 			return out, metadata, &foreignAnswer{fmt.Sprintf("%v: it is empty", errMalformed)}
 		}
 		response.Body = struct {
@@ -46,4 +47,14 @@ func RefuseForeignAnswers(stack *middleware.Stack) error {
 		}{body, response.Body}
 		return out, metadata, nil
 	}), middleware.After) // next to the wire
+}
+
+// tells is whether an operation is one that answers with something, by AWS's way of naming them.
+func tells(operation string) bool {
+	for _, verb := range []string{"Get", "List", "Describe", "Start", "Assume"} {
+		if strings.HasPrefix(operation, verb) {
+			return true
+		}
+	}
+	return false
 }

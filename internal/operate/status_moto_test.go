@@ -74,7 +74,7 @@ func deployedOnMoto(t *testing.T, config aws.Config, asOperator bool) *Deploymen
 	return d
 }
 
-func TestAgainstMoto(t *testing.T) {
+func TestStatusAgainstMoto(t *testing.T) {
 	config := startMoto(t)
 	in := func(region string) aws.Config {
 		c := config.Copy()
