@@ -88,7 +88,10 @@ func ProblemOf(err error, within time.Duration) *Problem {
 	if said, ok := errors.AsType[smithy.APIError](err); ok {
 		return apiProblem(said)
 	}
-	if kind := connectionProblem(err, within); kind != "" {
+	if timedOut(err) {
+		return &Problem{KindUnreachable, "no answer within " + within.String()}
+	}
+	if kind := connectionProblem(err); kind != "" {
 		return &Problem{KindUnreachable, kind}
 	}
 	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
@@ -100,13 +103,18 @@ func ProblemOf(err error, within time.Duration) *Problem {
 	return &Problem{KindRefused, err.Error()}
 }
 
-func connectionProblem(err error, within time.Duration) string {
-	var network net.Error
+// timedOut is whether nobody answered in time, and nobody broke it off.
+func timedOut(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return !errors.Is(err, context.Canceled) && (errors.Is(err, context.DeadlineExceeded) || ok && network.Timeout())
+}
+
+func connectionProblem(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "broken off"
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
-		return "no answer within " + within.String()
+	case timedOut(err):
+		return "no answer within " + callTimeout.String()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):

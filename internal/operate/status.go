@@ -325,12 +325,12 @@ func (d *Deployment) Look(ctx context.Context) Status {
 }
 
 func (d *Deployment) signIn(ctx context.Context) error {
-	_, err := limited(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, SignIn(ctx, d.Credentials) })
+	_, err := limited(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, SignedIn(ctx, d.Credentials) })
 	return err
 }
 
-// SignIn gets the credentials, so that their absence is told once and as what it is. ProblemOf knows its error.
-func SignIn(ctx context.Context, credentials aws.CredentialsProvider) error {
+// SignedIn gets the credentials, so that their absence is told once and as what it is. ProblemOf knows its error.
+func SignedIn(ctx context.Context, credentials aws.CredentialsProvider) error {
 	if credentials == nil {
 		return errCredentials
 	}

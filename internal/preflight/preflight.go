@@ -61,7 +61,7 @@ type signedIn struct {
 }
 
 func (s signedIn) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
-	if err := operate.SignIn(ctx, s.credentials); err != nil {
+	if err := operate.SignedIn(ctx, s.credentials); err != nil {
 		return nil, err
 	}
 	return s.Account.GetCallerIdentity(ctx, in, options...)
