@@ -99,7 +99,8 @@ func newSoakCommand(dir *string) *cobra.Command {
 		},
 	}
 	options.flags(command.Flags())
-	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults")
+	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults, with commas between")
+	complete(command, "faults", faultNames)
 	complete(command, "database", databaseNames)
 	completeFolder(command, "reports")
 	command.Flags().IntVar(&seeds, "seeds", 20, "how many seeds of chaos")
