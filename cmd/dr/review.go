@@ -126,7 +126,7 @@ func newDiffCommand(dir *string) *cobra.Command {
 			ends:   "0 whatever the differences are; 1 if the templates cannot be compared.",
 		}.String(),
 		Example: "  dr diff\n  dr diff --base origin/main",
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, out := command.Context(), command.OutOrStdout()
 			a, err := assembly.Load(*dir)
@@ -200,7 +200,7 @@ func newOrderCommand(dir *string) *cobra.Command {
 			ends:   "1 if no order works, because a value that another stack reads would change.",
 		}.String(),
 		Example: "  dr order --deployed deployed",
-		Args: cobra.NoArgs,
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {
