@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -215,6 +216,9 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 	command := args[2:]
 	shell := append([]string{"-c", `"$@"; echo $? >exit-status`, "sh", "dr"}, command...)
 	if after, ok := strings.CutPrefix(args[2], "^"); ok {
+		later := starting(ts) // an interrupt that comes before the tool has begun tells nothing
+		limit += later
+		after = fmt.Sprintf("%s; sleep %.2f", after, later.Seconds())
 		shell = append([]string{"-c", `"$@" & pid=$!; sleep ` + after + `; kill -TERM $pid; wait $pid; echo $? >exit-status`, "sh", "dr"}, args[3:]...)
 	}
 	ts.Check(ts.Exec("bash", shell...))
