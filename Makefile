@@ -7,6 +7,9 @@ ENV ?= dev
 FAULT ?= region-loss
 REHEARSE ?=
 
+# What make drill is to hold
+HYPOTHESIS ?= docs/drills/planned-switchover.yaml
+
 # What dr bench is told, such as BENCH="--to docs/benchmarks.md"
 BENCH ?=
 
@@ -34,7 +37,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse soak synth budget cost policy bench manual test lint preview docs sbom licenses deploy diff review golden destroy clean
+.PHONY: help rehearse drill soak synth budget cost policy bench manual test lint preview docs sbom licenses deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +48,9 @@ synth: $(PACKAGES) ## Write the CloudFormation templates, with the functions' co
 
 rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
 	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
+
+drill: synth ## Hold a drill against both Regions on this machine: make drill HYPOTHESIS=docs/drills/steady.yaml
+	go run ./cmd/dr --assembly $(ASSEMBLY) drill --hypothesis $(HYPOTHESIS) --simulated $(REHEARSE)
 
 soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and more
 	go run ./cmd/dr --assembly $(ASSEMBLY) soak --rate 6 $(REHEARSE)

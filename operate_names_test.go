@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"payments-dr/constructs"
+	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/settings"
 )
@@ -24,6 +25,10 @@ func TestOperatorsToolKnowsTheNames(t *testing.T) {
 		{operate.OperatorRole(s.Environment, region.Name), constructs.OperatorRoleName(s, region)},
 		{operate.ApproverRole(s), constructs.ApproverRoleName(s)},
 		{operate.BackupVault(s), constructs.BackupVaultName(s)},
+		{ledger.DatabaseName, constructs.DatabaseName},
+		{operate.SessionTable(s), constructs.SessionTableName(s)},
+		{operate.ReconcileFunction(s), constructs.FunctionName(s, "reconcile")},
+		{operate.EndpointParameter(s, region.Name), constructs.ParameterName(s, constructs.ParameterSecondaryEndpoint)},
 		{operate.StepApprove, constructs.StepApprove},
 		{operate.StepPromote, constructs.StepPromote},
 		{operate.StepStartLedger, constructs.StepStartLedger},

@@ -616,6 +616,9 @@ func TestOperatorRoles(t *testing.T) {
 		allowed := map[string]bool{}
 		for _, statement := range v.statements()[id] {
 			condition := text(statement["Condition"])
+			if statement["Sid"] == "PayTestPayments" {
+				continue // in both Regions: TestOperatorMayHoldADrill
+			}
 			if !strings.Contains(condition, `"aws:RequestedRegion":"`+region+`"`) && !strings.Contains(condition, `"kms:ViaService":"rds.`+region+`.amazonaws.com"`) {
 				t.Errorf("%v is allowed in other Regions too: %s", statement["Sid"], condition)
 			}
@@ -643,7 +646,7 @@ func TestOperatorRoles(t *testing.T) {
 				t.Errorf("%s is allowed", action)
 			}
 			for _, service := range []string{"lambda:", "iam:", "sts:", "s3:", "route53:", "secretsmanager:", "sqs:", "execute-api:"} {
-				if strings.HasPrefix(action, service) {
+				if strings.HasPrefix(action, service) && action != "lambda:InvokeFunction" {
 					t.Errorf("%s is allowed", action)
 				}
 			}
@@ -657,8 +660,8 @@ func TestOperatorRoles(t *testing.T) {
 		for _, statement := range v.statements()[id] {
 			for _, action := range actionsOf(statement) {
 				for _, verb := range []string{"Delete", "Write", "PutItem", "Update", "Tag", "GetItem", "Query", "Scan"} {
-					if !strings.Contains(action, verb) || strings.HasPrefix(action, "arc-region-switch:") {
-						continue
+					if !strings.Contains(action, verb) || strings.HasPrefix(action, "arc-region-switch:") || statement["Sid"] == "FindTestPayments" {
+						continue // what a drill may read is TestOperatorMayHoldADrill's
 					}
 					for _, resource := range resourcesOf(statement) {
 						if !strings.HasSuffix(text(resource), `-rewind-*"`) {

@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/payment"
 	"payments-dr/internal/settings"
 )
 
@@ -32,8 +34,8 @@ type OperatorRoleProps struct {
 }
 
 // NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms,
-// parameters and what is backed up, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
-// the approval among them, nor touch what the plan moves. Whatever it does, it does in that Region: an execution runs in the Region that it activates, so the role of the
+// parameters and what is backed up, hold drills, and restore beside the live data and remove that again. It can neither approve its own execution nor skip a step,
+// the approval among them, nor touch what the plan moves. Whatever it does, it does in that Region, but for a drill's payments, which go where the public name leads: an execution runs in the Region that it activates, so the role of the
 // Region that is left is enough for everything.
 func NewOperatorRole(scope constructs.Construct, id string, props OperatorRoleProps) awsiam.Role {
 	scope = constructs.NewConstruct(scope, text(id))
@@ -93,6 +95,9 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 	statement("FillAndRemoveTheTableBeside", []*string{arn("dynamodb", "table", tableBeside)},
 		"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan",
 		"dynamodb:UpdateItem", "dynamodb:DeleteTable")
+	pay, apis := payStatement(stack, s)
+	statements = append(statements, pay)
+	statements = append(statements, drillStatements(arn("dynamodb", "table", SessionTableName(s)), arn("lambda", "function", FunctionName(s, "reconcile")), here)...)
 	policy := awsiam.NewPolicy(scope, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{role}})
 	suppress(policy,
 		ownPolicy("Whoever is on call for the Region"),
@@ -102,8 +107,33 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 			"instances, of which RDS makes more when it fails over to one, may be looked at.",
 			onResource(*arn("rds", "cluster", beside)), onResource(*arn("rds", "db", beside)), onResource(*arn("rds", "db", live+"-*")), onResource(*arn("dynamodb", "table", tableBeside))),
 		wildcards("Below this path are the parameters of this environment and nothing else; they are read by path.", onResource(*arn("ssm", "parameter", "payment/"+s.Environment+"/*"))),
+		wildcards("Test payments go where the public name leads, which may be either Region's API; account, stage, method and path are named. An API's id would tie each Region's stack to the other's.", invoked(apis)...),
 	)
 	return role
+}
+
+// payStatement allows a drill and a smoke test to pay. The public name may lead to either Region, so that this one is not for the
+// own alone. IAM knows no currencies: the tool pays in the one for tests. As of the canary, "*" stands for the APIs' ids.
+func payStatement(stack awscdk.Stack, s *settings.Settings) (pay awsiam.PolicyStatement, apis []*string) {
+	for _, region := range s.Both() {
+		apis = append(apis, stack.FormatArn(&awscdk.ArnComponents{
+			Service: text("execute-api"), Region: text(region.Name), Resource: text("*"), ResourceName: text(StageName + "/POST/payments"),
+		}))
+	}
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("PayTestPayments"), Actions: texts("execute-api:Invoke"), Resources: &apis}), apis
+}
+
+// drillStatements allow what a drill asks at its end: the drill's own payments, and that the platform compares table and ledger. That
+// function records what is missing if it is told to, and changes nothing else.
+func drillStatements(table, reconcile *string, here *map[string]any) []awsiam.PolicyStatement {
+	// Of the live table only the sessions of drills ("Using IAM policy conditions for fine-grained access control", Amazon
+	// DynamoDB Developer Guide).
+	drills := map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{payment.DrillSession + "*"}}}
+	maps.Copy(drills, *here)
+	return []awsiam.PolicyStatement{
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("FindTestPayments"), Actions: texts("dynamodb:Query"), Resources: &[]*string{table}, Conditions: &drills}),
+		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("CompareTableAndLedger"), Actions: texts("lambda:InvokeFunction"), Resources: &[]*string{reconcile}, Conditions: here}),
+	}
 }
 
 // actionSkipStep lets one skip a step of an execution, or switch it to ungraceful. IAM knows the plan and not its steps, so

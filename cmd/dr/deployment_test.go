@@ -79,6 +79,7 @@ type simulated struct {
 	run      []*run
 	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes, throttles, lost
 	calls    map[string]int // "service Region operation"
+	paid     map[string][]paid
 }
 
 // run is one execution. It goes on by one step whenever it is looked at.
@@ -240,6 +241,8 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		operation = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
 	case "backup":
 		operation = map[string]string{"/backup-vaults/payment-dev/recovery-points": "ListRecoveryPointsByBackupVault", "/restore-jobs": "ListRestoreJobs"}[strings.TrimSuffix(r.URL.Path, "/")]
+	case "dynamodb", "lambda":
+		operation = drillOperation(r, service)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,6 +298,10 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		s.recoveryPoints(w, r, region)
 	case "ListRestoreJobs":
 		s.restoreJobs(w, r, region)
+	case "Query":
+		s.query(w, body)
+	case "Invoke":
+		s.invoke(w, r, body)
 	default:
 		s.plan(w, region, operation, body)
 	}
@@ -356,8 +363,9 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, operat
 	case "rds", "sts":
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>`, code, message)
-	case "ssm":
+	case "ssm", "dynamodb", "lambda":
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.Header().Set("X-Amzn-Errortype", code)
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message})
 	case "backup":
@@ -405,16 +413,7 @@ func (s *simulated) parameter(w http.ResponseWriter) {
 	}})
 }
 
-func writeCBOR(w http.ResponseWriter, status int, value cbor.Value) {
-	w.Header().Set("Content-Type", "application/cbor")
-	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-	w.WriteHeader(status)
-	w.Write(cbor.Encode(value))
-}
-
-func moment(t time.Time) cbor.Value {
-	return &cbor.Tag{ID: 1, Value: cbor.Float64(float64(t.UnixMilli()) / 1000)}
-}
+var writeCBOR, moment = simulation.WriteCBOR, simulation.CBORTime
 
 func (s *simulated) metricData(w http.ResponseWriter, region string, body []byte) {
 	asked, err := cbor.Decode(body)
@@ -786,6 +785,7 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 	if err := decoder.Decode(&p); err != nil {
 		s.t.Errorf("a payment that is no JSON: %s", body)
 	}
+	s.keep(p, region)
 	amount := fmt.Sprint(p["amount"])
 	fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":%q,"amount":%s,"currency":%q,"region":%q,"session_id":%q}`, p["transaction_id"], amount, p["currency"], region, p["session_id"])
 }

@@ -208,11 +208,7 @@ func (m *moving) run(command *cobra.Command, deployment *operate.Deployment, mov
 			return fmt.Errorf("nothing was started: %q is not %s", typed, move.To)
 		}
 	}
-	who := "an unknown user"
-	if current, err := user.Current(); err == nil {
-		who = current.Username
-	}
-	id, err := deployment.Start(ctx, move, status.PlanARN(), who)
+	id, err := deployment.Start(ctx, move, status.PlanARN(), username())
 	if _, unsettled := errors.AsType[*operate.UnsettledStartError](err); unsettled {
 		return exit(exitUnknown, "%w. Look before you start another: dr watch-plan --env %s", err, deployment.Settings.Environment)
 	}
@@ -221,6 +217,14 @@ func (m *moving) run(command *cobra.Command, deployment *operate.Deployment, mov
 	}
 	fmt.Fprintf(out, "Started in %s: execution %s\n", move.To, id)
 	return m.following.follow(command, deployment, move.To, status.PlanARN(), id)
+}
+
+// username is who the machine takes the person for.
+func username() string {
+	if current, err := user.Current(); err == nil {
+		return current.Username
+	}
+	return "an unknown user"
 }
 
 // readLine reads what is typed, unless the command is interrupted first.

@@ -50,6 +50,7 @@ func newCommand() *cobra.Command {
 		newFailbackCommand(),
 		newWatchPlanCommand(),
 		newPayCommand(),
+		newDrillCommand(&dir),
 		newRehearseCommand(&dir),
 		newSoakCommand(&dir),
 		newBudgetCommand(&dir),

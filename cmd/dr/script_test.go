@@ -125,6 +125,8 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 		r := newRun(arg(1), arg(2), arg(3), arg(4))
 		r.started = time.Now().Add(-95 * time.Second)
 		s.run = append(s.run, r)
+	case "forget":
+		s.run = nil
 	case "execution":
 		s.goes = arg(1)
 	case "asked":

@@ -383,12 +383,12 @@ func (m *measure) judgeAccounts() {
 		ledger = cmp.Or(ledger, "no payment was acknowledged")
 	}
 	m.report.Objectives = append(m.report.Objectives,
-		counted(NameLost, len(lists[NameLost]), cmp.Or(table, shared)),
-		counted(NameMissing, len(lists[NameMissing]), cmp.Or(ledger, shared)),
-		counted(NameDoubled, a.doubled, cmp.Or(both, shared)),
-		counted(NameDifferent, len(lists[NameDifferent]), both),
-		counted(NameUnexplained, len(lists[NameUnexplained]), both),
-		counted(NameDisagreeing, len(lists[NameDisagreeing]), both),
+		m.counted(NameLost, len(lists[NameLost]), cmp.Or(table, shared)),
+		m.counted(NameMissing, len(lists[NameMissing]), cmp.Or(ledger, shared)),
+		m.counted(NameDoubled, a.doubled, cmp.Or(both, shared)),
+		m.counted(NameDifferent, len(lists[NameDifferent]), both),
+		m.counted(NameUnexplained, len(lists[NameUnexplained]), both),
+		m.counted(NameDisagreeing, len(lists[NameDisagreeing]), both),
 	)
 	for _, name := range []Name{NameLost, NameMissing, NameDoubled, NameDifferent, NameUnexplained, NameDisagreeing, NameLate, NameExplained} {
 		if numbers := lists[name]; len(numbers) > 0 {

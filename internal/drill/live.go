@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +28,7 @@ type Progress struct {
 	// Every is how often the state is shown, by the machine's clock; 0 is each second on a terminal, and every ten elsewhere.
 	Every time.Duration
 
+	mu               sync.Mutex // of what is written
 	terminal, colour bool
 	columns          func() int
 	events           int       // shown
@@ -90,7 +92,21 @@ func (p *Progress) begin() {
 	}
 }
 
-func (p *Progress) write(text string) { _, _ = io.WriteString(p.Writer, text) }
+func (p *Progress) write(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = io.WriteString(p.Writer, text)
+}
+
+// Write shows whole lines that somebody else has to say, above the state.
+func (p *Progress) Write(lines []byte) (int, error) {
+	clear := ""
+	if IsTerminal(p.Writer) {
+		clear = "\r\x1b[2K"
+	}
+	p.write(clear + string(lines))
+	return len(lines), nil
+}
 
 // look shows what is new, and the state.
 func (p *Progress) look(now time.Time) {

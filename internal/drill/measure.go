@@ -31,6 +31,9 @@ func Measure(r *Recorder, run Run) (Report, error) {
 		m.report.Reconciliations = m.report.Reconciliations[:0:0]
 	}
 	m.report.Sustained = SustainedRule{Seconds(m.rule.For), m.rule.Success, Seconds(m.rule.Silence), m.rule.Sent}
+	if run.Stopped != "" {
+		m.remark("The run ended before its time: %s.", run.Stopped)
+	}
 	m.sort()
 	m.readFaults()
 	m.readAccounts()
@@ -217,7 +220,7 @@ func (m *measure) timed(name Name, limit time.Duration, computed *Computed, meas
 }
 
 // counted is an objective that allows for none.
-func counted(name Name, count int, unmeasured string) Objective {
+func (m *measure) counted(name Name, count int, unmeasured string) Objective {
 	o := Objective{Name: name, Unit: UnitPayments, Measured: pointer(float64(count)), Limit: pointer(0.0), Margin: pointer(-float64(count)), Reason: unmeasured}
 	if count == 0 {
 		o.Margin = pointer(0.0) // not minus zero
@@ -227,6 +230,9 @@ func counted(name Name, count int, unmeasured string) Objective {
 		o.Status = StatusFail
 	case unmeasured != "":
 		o.Status, o.Measured, o.Margin = StatusNotMeasured, nil, nil
+		if slices.Contains(m.run.Untried, name) {
+			o.Status = StatusNotJudged
+		}
 	default:
 		o.Status = StatusPass
 	}
@@ -237,6 +243,9 @@ func counted(name Name, count int, unmeasured string) Objective {
 func (m *measure) measureReconciliation() {
 	if len(m.report.Reconciliations) == 0 {
 		m.remark("No reconciliation was reported.")
+		if m.run.Unreconciled != "" {
+			m.report.Objectives = append(m.report.Objectives, m.counted(NameReconciliation, 0, m.run.Unreconciled))
+		}
 		return
 	}
 	last := m.report.Reconciliations[len(m.report.Reconciliations)-1]
@@ -247,11 +256,11 @@ func (m *measure) measureReconciliation() {
 	if !last.Clean() && last.Complete {
 		wrong = max(wrong, 1) // the sums or the numbers differ
 	}
-	unmeasured := ""
+	unmeasured := m.run.Unreconciled
 	if !last.Complete {
 		unmeasured = fmt.Sprintf("the last reconciliation came only to %s", clock(last.DoneUpTo))
 	}
-	m.report.Objectives = append(m.report.Objectives, counted(NameReconciliation, wrong, unmeasured))
+	m.report.Objectives = append(m.report.Objectives, m.counted(NameReconciliation, wrong, unmeasured))
 	if last.Clean() && m.accounts.disagreeing > 0 {
 		m.remark("The last reconciliation found nothing wrong from %s to %s, and yet table and ledger disagree on %d payments: one of the two is mistaken, or these lie outside of that window.",
 			clock(last.From), clock(last.To), m.accounts.disagreeing)
@@ -269,7 +278,7 @@ func (m *measure) conclude() {
 			m.report.Status = StatusNotMeasured
 		}
 	}
-	if m.rejected > 0 && m.report.Status == StatusPass {
+	if (m.rejected > 0 || m.run.Stopped != "") && m.report.Status == StatusPass {
 		m.report.Status = StatusNotMeasured
 	}
 	if len(m.run.Broken) > 0 {

@@ -44,9 +44,13 @@ type Run struct {
 	Remarks []string
 	// Reconciliations are their reports, in the order of time.
 	Reconciliations []reconcile.Report
-	// Untried are the times that nothing in the run puts to the test, such as the RPO where nothing is to be promoted. That one
-	// cannot be measured is then no fault of the run; one that is measured is judged like any other.
+	// Unreconciled is why there is no reconciliation of a run that was to have one; empty: there is, or none was asked for.
+	Unreconciled string
+	// Untried are what nothing in the run puts to the test, such as the RPO where nothing is to be promoted, or what a run does not
+	// ask about. That one cannot be measured is then no fault of the run; one that is measured is judged like any other.
 	Untried []Name
+	// Stopped is why the run ended before its time; such a run is no pass, whatever was measured until then. Empty: it did not.
+	Stopped string
 }
 
 // Objectives are the promised times; zero: nothing is promised, and the time is measured and not judged.

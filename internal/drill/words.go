@@ -104,7 +104,7 @@ func (r Report) judgement() string {
 	case unmeasured > 0:
 		return fmt.Sprintf("%d of %d objectives not measured, which is no pass", unmeasured, judged)
 	case r.Status == StatusNotMeasured:
-		return "observations are missing, which is no pass"
+		return "the run ended early or observations are missing, which is no pass"
 	}
 	return fmt.Sprintf("all %d objectives met", met)
 }

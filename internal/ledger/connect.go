@@ -26,6 +26,8 @@ const (
 	DefaultPort = 3306
 	// UserName is the database user of the functions that read the ledger and add to it. The migrations make it.
 	UserName = "payments_ledger"
+	// DatabaseName is the schema that holds the ledger.
+	DatabaseName = "payments"
 
 	// maxConnections bounds the connections of one process. A function works on one batch at a time; the second connection is
 	// for what runs beside it.

@@ -5,8 +5,10 @@ package operate
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +76,8 @@ type Region struct {
 	Parameters ParameterAPI
 	Backups    BackupAPI
 	API        API
+	// Config is what other clients of this Region are made of.
+	Config aws.Config
 }
 
 // Deployment is one environment as it is deployed.
@@ -95,15 +99,28 @@ var (
 	_ ParameterAPI = (*ssm.Client)(nil)
 )
 
+// Way is how the API's names are reached otherwise than by the machine's network; for a deployment that is simulated.
+type Way struct {
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Trust is whom the API's certificates may be of.
+	Trust *x509.CertPool
+}
+
 // Open makes a deployment of AWS's clients. Nothing is asked yet. asOperator asks each Region with its own operator's role, which
 // the configuration's credentials have to be allowed to take.
 func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment, error) {
+	return OpenBy(Way{}, s, config, asOperator)
+}
+
+// OpenBy is Open by a way of its own.
+func OpenBy(way Way, s *settings.Settings, config aws.Config, asOperator bool) (*Deployment, error) {
 	config.Retryer = func() aws.Retryer {
 		return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), callAttempts), callTimeout/8)
 	}
 	client := func(dial string) (API, error) {
 		return paymentclient.New(paymentclient.Config{
 			URL: "https://" + s.APIName(), DialHost: dial, MaxAttempts: 1, AttemptTimeout: callTimeout,
+			Dial: way.Dial, RootCAs: way.Trust,
 		})
 	}
 	d := &Deployment{Settings: s, Credentials: config.Credentials, Now: time.Now}
@@ -119,7 +136,7 @@ func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment
 		}
 		r := Region{
 			Name: region.Name, Plan: arcregionswitch.NewFromConfig(local), Database: rds.NewFromConfig(local),
-			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Backups: backup.NewFromConfig(local),
+			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Backups: backup.NewFromConfig(local), Config: local,
 		}
 		if r.API, err = client(s.RegionalAPIName(region)); err != nil {
 			return nil, err
@@ -202,6 +219,24 @@ func LedgerQueue(s *settings.Settings) string { return "payment-" + s.Environmen
 // LedgerDeadLetters is the name of the queue of what the ledger could not record.
 func LedgerDeadLetters(s *settings.Settings) string {
 	return "payment-" + s.Environment + "-ledger-dead-letters"
+}
+
+// SessionTable is the name of the session table, the same in both Regions.
+func SessionTable(s *settings.Settings) string { return "payment-" + s.Environment + "-sessions" }
+
+// ReconcileFunction is the name of the function that compares table and ledger, the same in both Regions.
+func ReconcileFunction(s *settings.Settings) string {
+	return "payment-" + s.Environment + "-reconcile"
+}
+
+// EndpointParameter is the parameter with the endpoint of a Region's cluster, by the role that the settings give the Region, the
+// same in both Regions.
+func EndpointParameter(s *settings.Settings, region string) string {
+	role := "secondary"
+	if region == s.Regions.Primary.Name {
+		role = "primary"
+	}
+	return "/payment/" + s.Environment + "/db/" + role + "-endpoint"
 }
 
 // Namespace is that of the functions' own metrics.

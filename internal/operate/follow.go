@@ -29,6 +29,8 @@ type Follower struct {
 	ReconciledWithin time.Duration
 	// Out is told what happens, a line each.
 	Out io.Writer
+	// Changed, if given, is handed each answer of the Region, and tells of the steps in place of Out.
+	Changed func(*arcregionswitch.GetPlanExecutionOutput)
 }
 
 // The errors of following. The execution goes on in each but the last two.
@@ -86,11 +88,16 @@ func (f Follower) Follow(ctx context.Context) error {
 				fmt.Fprintf(f.Out, "         %s answers again\n", f.Region)
 			}
 			silentSince = time.Time{}
+			if f.Changed != nil {
+				f.Changed(e)
+			}
 			elapsed := d.Now().Sub(aws.ToTime(e.StartTime))
 			if end := aws.ToTime(e.EndTime); !end.IsZero() {
 				elapsed = end.Sub(aws.ToTime(e.StartTime))
 			}
-			f.tellSteps(e, told, elapsed)
+			if f.Changed == nil {
+				f.tellSteps(e, told, elapsed)
+			}
 			if e.ExecutionState != state {
 				state = e.ExecutionState
 				f.tellState(e, elapsed)

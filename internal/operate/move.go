@@ -205,6 +205,12 @@ func Against(found []Precondition) bool {
 func WritePreconditions(w io.Writer, m Move, found []Precondition, colour bool) {
 	t := screen{colour: colour}
 	fmt.Fprintf(w, "%s\n\n", t.paint(bold, strings.ToUpper(m.String()[:1])+m.String()[1:]))
+	WriteFindings(w, found, colour)
+}
+
+// WriteFindings writes preconditions of whatever it is, a line each, and an empty one.
+func WriteFindings(w io.Writer, found []Precondition, colour bool) {
+	t := screen{colour: colour}
 	colours := map[Finding]string{FindingGood: green, FindingDoubt: yellow, FindingAgainst: red}
 	for _, p := range found {
 		fmt.Fprintf(w, "  %s  %-12s  %s\n", t.paint(colours[p.Finding], fmt.Sprintf("%-4s", p.Finding)), p.Name, printable(p.Says))

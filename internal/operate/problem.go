@@ -183,3 +183,6 @@ func statusProblem(status int) *Problem {
 	}
 	return &Problem{KindMalformed, errMalformed.Error()}
 }
+
+// Explain says in a few words what stood in the way of something; nil if nothing did.
+func Explain(err error) *Problem { return problemOf(err) }

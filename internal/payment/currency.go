@@ -7,6 +7,9 @@ import "github.com/bojanz/currency"
 // whatever adds up money leaves it out.
 const TestCurrency = "XTS"
 
+// DrillSession begins the sessions of the test payments that drills make. Who may read those may read no others.
+const DrillSession = "drill-"
+
 // testCurrencyDigits are its decimals, as most currencies have. The standard gives it none.
 const testCurrencyDigits = 2
 

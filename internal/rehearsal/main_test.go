@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -46,27 +45,8 @@ func synthesize(t *testing.T) *assembly.Assembly {
 }
 
 var synthesized = sync.OnceValues(func() (string, error) {
-	data, err := os.ReadFile(filepath.Join(moduleDir, "cdk.json"))
-	if err != nil {
-		return "", err
-	}
-	var file struct{ Context map[string]any }
-	if err := json.Unmarshal(data, &file); err != nil {
-		return "", err
-	}
-	file.Context["aws:cdk:bundling-stacks"] = []string{}
-	appContext, err := json.Marshal(file.Context)
-	if err != nil {
-		return "", err
-	}
 	dir := filepath.Join(shared, "assembly")
-	command := exec.Command("go", "run", ".")
-	command.Dir = moduleDir
-	command.Env = append(os.Environ(), "CDK_OUTDIR="+dir, "CDK_CONTEXT_JSON="+string(appContext), "CDK_DEFAULT_ACCOUNT=")
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("synthesize: %w\n%s", err, out)
-	}
-	return dir, nil
+	return dir, assembly.Synthesize(moduleDir, dir)
 })
 
 var (

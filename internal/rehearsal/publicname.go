@@ -179,6 +179,13 @@ func (p *PublicName) Choose(region string) {
 	}
 }
 
+// Chosen is whether the plan's health check of a Region is healthy.
+func (p *PublicName) Chosen(region string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.chosen[region]
+}
+
 // Answer is the Region that the public name leads to now, and how long a resolver may keep that.
 func (p *PublicName) Answer() (region string, ttl time.Duration, err error) {
 	region, err = p.zone.Answer(p.name, "A", p.healthy)

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -25,6 +24,7 @@ import (
 	"payments-dr/internal/globaldatabase"
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/load"
 	"payments-dr/internal/localdynamodb"
 	"payments-dr/internal/localmysql"
 	"payments-dr/internal/payment"
@@ -132,14 +132,18 @@ type rehearsal struct {
 	consistency settings.Consistency
 	name        *PublicName
 	plan        []Step
-	load        *load
+	load        *load.Load
 	here        string // the Region that the settings call primary
 	there       string
+
+	// watch, if given, is told each step of an execution as it begins (result is empty) and ends.
+	watch func(step Step, result StepResult)
 
 	closing         sync.Once
 	mu              sync.Mutex
 	promoted        []func(func(drill.Row) error) error
 	reconciliations []reconcile.Report
+	reconciledAt    time.Time // the last one's end
 	checkers        http.Client
 	// over is whether everything has been observed: what follows is not on the timeline.
 	over bool
@@ -154,11 +158,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	if !ok {
 		return drill.Report{}, fmt.Errorf("rehearse: fault is %q; allowed is one of %v", config.Fault, FaultNames())
 	}
-	if config.Log == nil {
-		config.Log = io.Discard
-	}
-	r := &rehearsal{config: config, settings: config.Assembly.Settings}
-	r.here, r.there = r.settings.Regions.Primary.Name, r.settings.Regions.Secondary.Name
+	r := newRehearsal(config)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.close()
@@ -180,7 +180,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	defer stopPaying()
 	began := time.Now()
 	var paid sync.WaitGroup
-	paid.Go(func() { r.load.run(paying) })
+	paid.Go(func() { r.load.Run(paying) })
 
 	err := scenario.play(ctx, r)
 	if err == nil {
@@ -211,6 +211,15 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	return report, nil
 }
 
+func newRehearsal(config Config) *rehearsal {
+	if config.Log == nil {
+		config.Log = io.Discard
+	}
+	r := &rehearsal{config: config, settings: config.Assembly.Settings}
+	r.here, r.there = r.settings.Regions.Primary.Name, r.settings.Regions.Secondary.Name
+	return r
+}
+
 func (r *rehearsal) start(ctx context.Context) error {
 	var err error
 	if r.plan, err = ReadPlan(r.config.Assembly); err != nil {
@@ -239,9 +248,8 @@ func (r *rehearsal) start(ctx context.Context) error {
 	}
 	r.clock = FastClock(r.config.Speed)
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
-	keys := aws.Credentials{AccessKeyID: "AKIAREHEARSAL0000000", SecretAccessKey: "simulated"} // of no account
 	options := Options{
-		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: keys, Seed: r.config.Seed, Log: r.config.Log,
+		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
 		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates,
 	}
 	if r.replica != nil {
@@ -276,10 +284,10 @@ func (r *rehearsal) start(ctx context.Context) error {
 	if err := r.warm(ctx); err != nil {
 		return err
 	}
-	r.load, err = newLoad(loadConfig{
+	r.load, err = load.New(load.Config{
 		Clock: r.clock, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
-		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""), Trust: r.platform.Trust(),
-		Answer: r.name.Answer, Address: func(region string) string { return r.platform.Region(region).APIAddress() }, Recorder: r.config.Recorder,
+		Credentials: credentials.NewStaticCredentialsProvider(clientKeys.AccessKeyID, clientKeys.SecretAccessKey, ""), Trust: r.platform.Trust(),
+		Answer: r.name.Answer, Address: r.apiAddress, SessionPrefix: "rehearsal-", Recorder: r.config.Recorder,
 	})
 	return err
 }
@@ -368,6 +376,9 @@ func (r *rehearsal) close() {
 	})
 }
 
+// apiAddress is where a Region's API listens.
+func (r *rehearsal) apiAddress(region string) string { return r.platform.Region(region).APIAddress() }
+
 // ask is a health checker's request to a Region's own API.
 func (r *rehearsal) ask(ctx context.Context, region, path string) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.platform.Region(region).APIAddress()+path, nil)
@@ -443,8 +454,12 @@ func (r *rehearsal) execute(ctx context.Context, to string, mode Mode) error {
 		},
 		Reconcile:   func(ctx context.Context, region string) error { return r.reconcile(ctx, region, `{}`) },
 		MoveTraffic: func(_ context.Context, region string) error { r.name.Choose(region); return nil },
-		Began:       func(step Step) { r.event(drill.Event{Kind: drill.KindStepBegins, Name: step.Name, Region: to}) },
+		Began: func(step Step) {
+			r.watched(step, "")
+			r.event(drill.Event{Kind: drill.KindStepBegins, Name: step.Name, Region: to})
+		},
 		Ended: func(step Step, result StepResult, err error) {
+			r.watched(step, result)
 			e := drill.Event{Kind: drill.KindStepEnds, Name: step.Name, Region: to, Result: drill.ResultCompleted}
 			switch {
 			case result == StepSkipped:
@@ -464,6 +479,12 @@ func (r *rehearsal) execute(ctx context.Context, to string, mode Mode) error {
 		return fmt.Errorf("run the recovery plan: %w", err)
 	}
 	return nil
+}
+
+func (r *rehearsal) watched(step Step, result StepResult) {
+	if r.watch != nil {
+		r.watch(step, result)
+	}
 }
 
 // promote changes the writer, and takes as long as Aurora would. What the promoted database has at that moment is kept for the
@@ -509,7 +530,7 @@ func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error
 		return fmt.Errorf("read the reconciliation's report: %w", err)
 	}
 	r.mu.Lock()
-	r.reconciliations = append(r.reconciliations, report)
+	r.reconciliations, r.reconciledAt = append(r.reconciliations, report), r.clock.Now()
 	r.mu.Unlock()
 	if !r.over {
 		r.note("%s reconciled: %d payments, %d missing, %d repaired", region, report.Counts.Table, report.Counts.Missing, report.Counts.Repaired)

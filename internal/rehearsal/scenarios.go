@@ -180,7 +180,7 @@ func (r *rehearsal) undisturbed(ctx context.Context) error {
 
 // survive looks for what was acknowledged in the replica of the Region that is left.
 func (r *rehearsal) survive(ctx context.Context) error {
-	known := r.load.known() // first: what is acknowledged meanwhile may be missing from what is read
+	known := r.load.Acknowledged() // first: what is acknowledged meanwhile may be missing from what is read
 	absent, err := r.platform.Absent(ctx, r.there, known)
 	if err != nil {
 		return err
