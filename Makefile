@@ -37,7 +37,7 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse drill soak synth budget cost policy bench test lint preview docs sbom licenses deploy diff review golden destroy clean
+.PHONY: help rehearse drill soak synth budget cost policy bench manual test lint preview docs sbom licenses deploy diff review golden destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: synth ## Measure synthesis, functions and ledger, each beside a floor tha
 
 policy: ## Hold both environments against the rule packs, and write docs/policy.md
 	go run ./cmd/policy
+
+manual: ## Write docs/dr.md from the help of the operator's tool
+	go run ./cmd/dr man --markdown docs/dr.md
 
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
 	go test $(RACE) ./internal/... ./functions/... ./cmd/...

@@ -39,6 +39,9 @@ var (
 	folders     = map[string]string{}
 )
 
+// synthesizedIn is the folder that they are in, each under its name.
+var synthesizedIn string
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		defer jsii.Close()
@@ -48,6 +51,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		synthesizedIn = dir
 		for _, env := range []string{envDev, envProd, envEurope} {
 			folders[env] = filepath.Join(dir, env)
 			if synthesized[env], err = synthesizeEnvironment(env, folders[env]); err != nil {

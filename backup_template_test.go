@@ -4,8 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payments-dr/internal/ledger"
+	"payments-dr/internal/operate"
 	"payments-dr/internal/restorecheck"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
@@ -409,4 +411,40 @@ func TestBothRegionsBackUpAlike(t *testing.T) {
 			t.Errorf("%s, in %s:\n%s\nin %s:\n%s", env, s.Regions.Primary.Name, shapes[0], s.Regions.Secondary.Name, shapes[1])
 		}
 	}
+}
+
+// What the operator's tool calls too old is what the plans can no longer explain.
+func TestStatusKnowsHowOldABackupMayBe(t *testing.T) {
+	each(t, func(t *testing.T, v view) {
+		_, plan := v.one(t, "AWS::Backup::BackupPlan")
+		rule := object(list(object(plan.Properties["BackupPlan"])["BackupPlanRule"])[0])
+		minutes := rule["StartWindowMinutes"].(float64) + rule["CompletionWindowMinutes"].(float64)
+		if daily := 24*time.Hour + time.Duration(minutes)*time.Minute; operate.BackupAge != daily {
+			t.Errorf("a backup may be %s old, and dr status says %s", daily, operate.BackupAge)
+		}
+		_, testing := v.one(t, "AWS::Backup::RestoreTestingPlan")
+		s := v.assembly.Settings
+		same(t, "the restore testing plan's name", testing.Properties["RestoreTestingPlanName"], operate.RestoreTestingPlan(&s))
+		hours := 0.0
+		for _, selection := range v.of("AWS::Backup::RestoreTestingSelection") {
+			hours = max(hours, selection.Properties["ValidationWindowHours"].(float64))
+		}
+		start := testing.Properties["StartWindowHours"].(float64)
+		if weekly := 7*24*time.Hour + time.Duration(start+hours)*time.Hour; hours == 0 || operate.RestoreAge < weekly {
+			t.Errorf("a test has its verdict within %s, and dr status waits %s", weekly, operate.RestoreAge)
+		}
+	})
+}
+
+// The operator sees the vault of the own Region, and no other.
+func TestOperatorMaySeeTheBackups(t *testing.T) {
+	each(t, func(t *testing.T, v view) {
+		s, region := v.assembly.Settings, v.stack.Region
+		_, id := roleNamed(t, v, "payment-"+s.Environment+"-operator-"+region)
+		same(t, "SeeTheBackups", v.statementsOf(t, id)["SeeTheBackups"], map[string]any{
+			"Sid": "SeeTheBackups", "Effect": "Allow", "Action": "backup:ListRecoveryPointsByBackupVault",
+			"Resource":  arnIn(s, region, "backup", "backup-vault:payment-"+s.Environment),
+			"Condition": map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": region}},
+		})
+	})
 }

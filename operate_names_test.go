@@ -24,6 +24,7 @@ func TestOperatorsToolKnowsTheNames(t *testing.T) {
 		{operate.AlarmPrefix(s), constructs.AlarmName(s, "")},
 		{operate.OperatorRole(s.Environment, region.Name), constructs.OperatorRoleName(s, region)},
 		{operate.ApproverRole(s), constructs.ApproverRoleName(s)},
+		{operate.BackupVault(s), constructs.BackupVaultName(s)},
 		{ledger.DatabaseName, constructs.DatabaseName},
 		{operate.SessionTable(s), constructs.SessionTableName(s)},
 		{operate.ReconcileFunction(s), constructs.FunctionName(s, "reconcile")},

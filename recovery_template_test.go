@@ -630,7 +630,7 @@ func TestOperatorRoles(t *testing.T) {
 			}
 			if text(statement["Resource"]) == `"*"` {
 				same(t, "on everything", actionsOf(statement), []string{
-					"arc-region-switch:ListPlansInRegion", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "dynamodb:ListTables", "rds:DescribeGlobalClusters",
+					"arc-region-switch:ListPlansInRegion", "backup:ListRestoreJobs", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "dynamodb:ListTables", "rds:DescribeGlobalClusters",
 				})
 			}
 		}

@@ -153,7 +153,7 @@ func terminal(t *testing.T, blocks []block, extra string) []call {
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{"aws", "curl", "dig", "make", "npx"} {
+	for _, program := range []string{"aws", "curl", "dig", "dr", "make", "npx"} {
 		if err := os.WriteFile(filepath.Join(bin, program), fmt.Appendf(nil, standIn, bash), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -979,5 +979,50 @@ func TestRunbookLinksLeadSomewhere(t *testing.T) {
 	}
 	if !strings.Contains(string(readme), "]("+runbookFile+")") {
 		t.Error("the README does not lead to the runbook")
+	}
+}
+
+// TestRunbookBeginsWithTheTool holds what is done at night to begin with the operator's tool, on the environment and towards the
+// Region that are meant. That its commands and flags exist is a test of cmd/dr.
+func TestRunbookBeginsWithTheTool(t *testing.T) {
+	begun := map[string]bool{}
+	for _, b := range runbookBlocks(t) {
+		for _, chapter := range []string{"2. Look", "3. Planned move", "4. Unplanned failover", "5. Failback and deployments", "6. When the plan itself fails", "7. Two writers"} {
+			if b.chapter == chapter && !begun[chapter] {
+				begun[chapter] = true
+				if !strings.Contains(b.text, "\ndr ") {
+					t.Errorf("%v: chapter %q does not begin with the tool", b, chapter)
+				}
+			}
+		}
+	}
+	if len(begun) != 6 {
+		t.Errorf("chapters with blocks: %v", begun)
+	}
+	asked := map[string]string{}
+	for _, c := range runbookCalls(t) {
+		if c.program != "dr" {
+			continue
+		}
+		line := strings.Join(c.arguments, " ")
+		asked[c.arguments[0]] = line
+		if !strings.Contains(line, " --env dev") {
+			t.Errorf("%v: not for the environment that was set up", c)
+		}
+		if c.arguments[0] == "failover" && !strings.Contains(line, " --to us-west-2") {
+			t.Errorf("%v: not to the Region that was set up", c)
+		}
+		if strings.Contains(line, "--yes") {
+			t.Errorf("%v: nobody is asked", c)
+		}
+		// The other Region's role is another one; who is on call has this one.
+		if c.arguments[0] != "status" && c.block.who != operator {
+			t.Errorf("%v: is not the operator's", c)
+		}
+	}
+	for _, command := range []string{"status", "failover", "failback", "watch-plan"} {
+		if asked[command] == "" {
+			t.Errorf("dr %s is in no block", command)
+		}
 	}
 }

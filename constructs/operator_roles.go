@@ -33,8 +33,8 @@ type OperatorRoleProps struct {
 	Key awskms.IKey
 }
 
-// NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms and
-// parameters, hold drills, restore beside the live data and remove that again, have table and ledger reconciled, and bring back dead
+// NewOperatorRole makes the role of whoever is on call, for one Region: run and watch the recovery plan, read metrics, alarms,
+// parameters and what is backed up, hold drills, restore beside the live data and remove that again, have table and ledger reconciled, and bring back dead
 // letters and archived events. It can neither approve its own execution nor skip a step, the approval among them, nor touch what the plan
 // moves. Whoever may bring back an event could make one up: the ledger would record it, and the reconciliation find it unaccounted for
 // within the hour, and tell. Whatever the role does, it does in its Region, but for a drill's payments, which go where the public name
@@ -74,7 +74,9 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		"arc-region-switch:ListPlanExecutions", "arc-region-switch:ListPlanExecutionEvents", "arc-region-switch:ListRoute53HealthChecksInRegion")...)
 	// These know no resources ("Actions, resources, and condition keys", of each service, Service Authorization Reference).
 	statement("FindAndMeasure", anything, "arc-region-switch:ListPlansInRegion",
-		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters", "dynamodb:ListTables")
+		"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "rds:DescribeGlobalClusters", "dynamodb:ListTables",
+		"backup:ListRestoreJobs")
+	statement("SeeTheBackups", []*string{vaultARN(stack, s, region)}, "backup:ListRecoveryPointsByBackupVault")
 	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
 	// What a statement names is what internal/rewind asks for; the live cluster is read, and is the source of a restore.
 	live := ClusterIdentifier(s, region)

@@ -25,10 +25,15 @@ func newBenchCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure synthesis, functions and ledger, each beside a floor",
-		Long: "Measure what the project itself costs: synthesis, each function's size, start and memory, a payment's processor time, the\n" +
-			"ledger's writing. Each figure stands beside a floor that is measured in the same run: an empty app, a function that does\n" +
-			"nothing, a plain INSERT. Held is the ratio, not the time, so that any machine can hold it.\n\n" +
-			"Run it in the project's folder, with nothing else running. Exit status 1 if a ratio is more than it may be.",
+		Long: manual{
+			does: "Measure what the project itself costs: synthesis, each function's size, start and memory, a payment's processor time, the\n" +
+				"ledger's writing. Each figure stands beside a floor that is measured in the same run: an empty app, a function that does\n" +
+				"nothing, a plain INSERT. Held is the ratio, not the time, so that any machine can hold it.",
+			needs: "the project's folder with the synthesized templates (make synth), Go, what npm ci installs, and a machine with nothing\n" +
+				"else running. No credentials: AWS is not asked.",
+			leaves: "nothing but the table, in the file --to.",
+			ends:   "1 if a ratio is more than it may be.",
+		}.String(),
 		Example: "  dr bench\n  dr bench --tests 5m30s --to docs/benchmarks.md",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {

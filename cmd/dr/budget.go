@@ -13,10 +13,15 @@ func newBudgetCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "budget",
 		Short: "Add up how long a recovery takes, and hold it against the objectives",
-		Long: "Add up, from the synthesized templates, how long payments and the ledger are away when a Region is lost: item by item,\n" +
-			"as a rule and at the most, each number with its source. Nothing is measured, and AWS is not asked. Exit status 1 if an\n" +
-			"objective may be missed.",
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "Add up, from the synthesized templates, how long payments and the ledger are away when a Region is lost: item by item,\n" +
+				"as a rule and at the most, each number with its source. Nothing is measured.",
+			needs:  needsTemplates,
+			leaves: leavesNothing,
+			ends:   "1 if an objective may be missed, or a number is missing in the templates.",
+		}.String(),
+		Example: "  dr budget\n  dr budget --json | jq .paths[0]",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -17,17 +15,23 @@ func newCostCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "cost",
 		Short: "Add up what a month without payments costs, and what a million payments cost",
-		Long: "Add up, from the synthesized templates and a dated list of AWS's prices, what an environment costs a month when nobody\n" +
-			"pays, and what a million payments cost: service by service, each price with its source and each guess named. At list\n" +
-			"prices, without free tiers, discounts and taxes. AWS is not asked. Regions without prices are an error.",
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "Add up, from the synthesized templates and a dated list of AWS's prices, what an environment costs a month when nobody\n" +
+				"pays, and what a million payments cost: service by service, each price with its source and each guess named. At list\n" +
+				"prices, without free tiers, discounts and taxes.",
+			needs:  needsTemplates,
+			leaves: leavesNothing,
+			ends:   "1 if something has no price, such as a Region that the list does not know; 2 if the templates are of another --env.",
+		}.String(),
+		Example: "  dr cost\n  dr cost --env prod --table-gb 500 --database-gb 200\n  dr cost --json | jq .idleMonth.usd",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {
 				return err
 			}
 			if environment != "" && environment != a.Settings.Environment {
-				return fmt.Errorf("add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
+				return exit(exitUsage, "add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
 			}
 			report, err := cost.Make(a, usage)
 			if err != nil {
@@ -42,6 +46,7 @@ func newCostCommand(dir *string) *cobra.Command {
 	flags := command.Flags()
 	flags.BoolVar(&asJSON, "json", false, "print JSON, with every row of each Region; amounts are decimal numbers as strings")
 	flags.StringVar(&environment, "env", "", "the environment that the templates have to be of")
+	complete(command, "env", environmentNames)
 	flags.Int64Var(&usage.TableGB, "table-gb", usage.TableGB, "GB that the session table holds, its index included")
 	flags.Int64Var(&usage.DatabaseGB, "database-gb", usage.DatabaseGB, "GB that the database holds")
 	flags.Int64Var(&usage.CheckersPerRegion, "checkers", usage.CheckersPerRegion, "health checkers of Route 53 in each Region of a check")

@@ -14,9 +14,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,8 +33,8 @@ import (
 	"payments-dr/internal/simulation"
 )
 
-// The simulated deployment answers as AWS does on the wire: RDS with XML, Systems Manager with JSON 1.1, CloudWatch and Region
-// switch with CBOR, the payment API with its contract. It stands behind an HTTP proxy, so that the tool asks by the services' real
+// The simulated deployment answers as AWS does on the wire: RDS and STS with XML, Systems Manager with JSON 1.1, AWS Backup with
+// REST and JSON, CloudWatch and Region switch with CBOR, the payment API with its contract. It stands behind an HTTP proxy, so that the tool asks by the services' real
 // names, over TLS, and a Region can be lost by its names: then nothing of it answers.
 
 const (
@@ -72,8 +74,10 @@ type simulated struct {
 	found    map[string]float64 // the last reconciliation's
 	none     bool               // no reconciliation is told
 	silently bool               // nor after a move
+	kept     map[string]string  // "Region cluster", table, copied-cluster or copied-table: how old, or none
+	tried    map[string]string  // "Region cluster" or table: how old and what verdict, or none
 	run      []*run
-	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes
+	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes, throttles, lost
 	calls    map[string]int // "service Region operation"
 	repairs  *repairs
 	paid     map[string][]paid
@@ -118,7 +122,7 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
 		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", calls: map[string]int{},
 		found:   map[string]float64{"ReconcileTablePayments": 1204},
-		repairs: newRepairs(),
+		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{},
 	}
 	certificate, ca, err := newSimulatedCertificate()
 	if err != nil {
@@ -242,11 +246,13 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		_, operation, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	case "lambda":
 		operation = "Invoke"
+	case "backup":
+		operation = map[string]string{"/backup-vaults/payment-dev/recovery-points": "ListRecoveryPointsByBackupVault", "/restore-jobs": "ListRestoreJobs"}[strings.TrimSuffix(r.URL.Path, "/")]
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost[region] != "" { // a connection from before the loss
-		s.fail(w, r, service, "silent")
+		s.fail(w, r, service, operation, "silent")
 		return
 	}
 	s.calls[service+" "+region+" "+operation]++
@@ -258,12 +264,21 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	if own, ok := s.faults[operation+" "+region]; ok {
 		fault = own
 	}
-	if s.fail(w, r, service, fault) {
+	if fault == "truncated" { // what a connection that was cut leaves of a good answer
+		whole := httptest.NewRecorder()
+		defer func(to http.ResponseWriter) {
+			maps.Copy(to.Header(), whole.Header())
+			to.WriteHeader(whole.Code)
+			to.Write(whole.Body.Bytes()[:whole.Body.Len()*2/3])
+		}(w)
+		w, fault = whole, ""
+	}
+	if s.fail(w, r, service, operation, fault) {
 		return
 	}
 	// With the operators' roles, each Region knows its own alone.
 	if token := r.Header.Get("X-Amz-Security-Token"); service != "sts" && s.roles && token != "operator-"+region {
-		s.fail(w, r, service, "denied")
+		s.fail(w, r, service, operation, "denied")
 		return
 	}
 	switch operation {
@@ -284,6 +299,10 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		s.metricData(w, region, body)
 	case "DescribeAlarms":
 		s.describeAlarms(w, region, body)
+	case "ListRecoveryPointsByBackupVault":
+		s.recoveryPoints(w, r, region)
+	case "ListRestoreJobs":
+		s.restoreJobs(w, r, region)
 	default:
 		if !s.repair(w, r, service, region, operation, body) {
 			s.plan(w, region, operation, body)
@@ -292,7 +311,7 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // fail answers with a fault, in the service's own way.
-func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault string) bool {
+func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, operation, fault string) bool {
 	code, message, status := "", "", http.StatusBadRequest
 	switch fault {
 	case "":
@@ -303,8 +322,30 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		s.mu.Lock()
 		return true
 	case "malformed":
-		w.WriteHeader(http.StatusOK)
+		w.Header().Set("Content-Type", "application/octet-stream")
 		io.WriteString(w, "<html>this is no answer")
+		return true
+	case "empty":
+		w.WriteHeader(http.StatusOK)
+		return true
+	case "page": // what a hotel's network or a company's proxy says
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, "<!doctype html><title>Sign in to the network</title>")
+		return true
+	case "badgateway":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "<html><h1>502 Bad Gateway</h1></html>")
+		return true
+	case "hollow": // an answer in which nothing is
+		switch service {
+		case "rds", "sts":
+			fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult></%[1]sResult></%[1]sResponse>", operation)
+		case "ssm", "backup":
+			io.WriteString(w, "{}")
+		default:
+			writeCBOR(w, http.StatusOK, cbor.Map{})
+		}
 		return true
 	case "denied":
 		code, message, status = "AccessDeniedException", "User: arn:aws:sts::"+s.account+":assumed-role/somebody is not authorized", http.StatusForbidden
@@ -327,6 +368,11 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, fault 
 		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>`, code, message)
 	case "ssm", "dynamodb", "sqs", "events", "lambda":
 		writeFault(w, status, code, message)
+	case "backup":
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Amzn-Errortype", code)
+		w.WriteHeader(status)
+		json.NewEncoder(w).Encode(map[string]string{"message": message})
 	default:
 		writeCBOR(w, status, cbor.Map{"__type": cbor.String("com.amazonaws." + service + "#" + code), "message": cbor.String(message)})
 	}
@@ -451,6 +497,77 @@ func (s *simulated) describeAlarms(w http.ResponseWriter, region string, body []
 	writeCBOR(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
 }
 
+// recoveryPoints tells of a vault a page at a time, the oldest first: nothing is said about an order.
+func (s *simulated) recoveryPoints(w http.ResponseWriter, r *http.Request, region string) {
+	if s.gone {
+		w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"Code":"ERROR_8","Message":"Backup vault payment-dev does not exist","Type":"Client"}`)
+		return
+	}
+	other := simulatedRegions[0]
+	if region == other {
+		other = simulatedRegions[1]
+	}
+	point := func(arn, resource, kind, status string, age time.Duration) map[string]any {
+		return map[string]any{"RecoveryPointArn": arn, "ResourceArn": resource, "ResourceType": kind, "Status": status, "BackupVaultName": "payment-dev",
+			"CreationDate": float64(time.Now().Add(-age).UnixMilli()) / 1000}
+	}
+	points := []map[string]any{point("arn:aws:ec2:"+region+"::snapshot/snap-1", "arn:aws:ec2:"+region+":"+s.account+":volume/vol-1", "EBS", "COMPLETED", time.Minute)}
+	for _, of := range []struct{ what, source string }{{"", region}, {"copied-", other}} {
+		for _, kind := range []struct{ what, name, resource string }{
+			{"cluster", "Aurora", "arn:aws:rds:" + of.source + ":" + s.account + ":cluster:payment-dev-" + of.source},
+			{"table", "DynamoDB", "arn:aws:dynamodb:" + of.source + ":" + s.account + ":table/payment-dev-sessions"},
+		} {
+			name := "arn:aws:backup:" + region + ":" + s.account + ":recovery-point:" + of.what + kind.what
+			age := s.kept[region+" "+of.what+kind.what]
+			if age == "none" {
+				continue
+			}
+			newest, err := time.ParseDuration(age)
+			if err != nil {
+				newest = 6*time.Hour + 40*time.Minute
+			}
+			points = append(points, point(name+"-2", kind.resource, kind.name, "COMPLETED", newest+24*time.Hour), point(name+"-1", kind.resource, kind.name, "COMPLETED", newest),
+				point(name+"-0", kind.resource, kind.name, "CREATING", time.Minute)) // one that is being made is none yet
+		}
+	}
+	half := len(points) / 2
+	page := map[string]any{"RecoveryPoints": points[:half], "NextToken": "more"}
+	if r.URL.Query().Get("nextToken") == "more" {
+		page = map[string]any{"RecoveryPoints": points[half:]}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(page)
+}
+
+// restoreJobs tells of the testing plan's restores, and of one that somebody else has made.
+func (s *simulated) restoreJobs(w http.ResponseWriter, r *http.Request, region string) {
+	if r.URL.Query().Get("createdAfter") == "" {
+		s.t.Errorf("all restores since ever are asked for")
+	}
+	job := func(kind, state, verdict, message, plan string, age time.Duration) map[string]any {
+		return map[string]any{"RestoreJobId": "job", "ResourceType": kind, "Status": state, "ValidationStatus": verdict, "ValidationStatusMessage": message, "StatusMessage": message,
+			"CreationDate": float64(time.Now().Add(-age).UnixMilli()) / 1000, "CreatedBy": map[string]any{"RestoreTestingPlanArn": "arn:aws:backup:" + region + ":" + s.account + ":restore-testing-plan:" + plan}}
+	}
+	jobs := []map[string]any{job("Aurora", "COMPLETED", "FAILED", "not ours", "another-1", time.Minute), {"RestoreJobId": "by hand", "Status": "FAILED", "CreationDate": 1.0}}
+	for what, kind := range map[string]string{"cluster": "Aurora", "table": "DynamoDB"} {
+		words := strings.SplitN(s.tried[region+" "+what], " ", 4) // age, state, verdict, message
+		if words[0] == "none" {
+			continue
+		}
+		age, err := time.ParseDuration(words[0])
+		if err != nil {
+			age, words = 52*time.Hour, []string{"", "COMPLETED", "SUCCESSFUL"}
+		}
+		words = append(words, "", "")
+		message := words[3]
+		jobs = append(jobs, job(kind, "COMPLETED", "SUCCESSFUL", "", "payment_dev-a1b2", 7*24*time.Hour+age), job(kind, words[1], words[2], message, "payment_dev-a1b2", age))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]any{"RestoreJobs": jobs})
+}
+
 func (s *simulated) plan(w http.ResponseWriter, region, operation string, body []byte) {
 	var asked cbor.Map
 	if value, err := cbor.Decode(body); err == nil {
@@ -557,6 +674,13 @@ func (s *simulated) proceed(r *run) {
 	case s.goes == "pauses" && r.looks == 4:
 		r.state = "pausedByFailedStep"
 		r.set("promote the database", "failed")
+	case s.goes == "throttles" && r.looks == 4:
+		s.faults["GetPlanExecution "+r.region] = "throttled"
+		time.AfterFunc(500*time.Millisecond, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.faults, "GetPlanExecution "+r.region)
+		})
 	case s.goes == "lost" && r.looks == 4:
 		s.lost[r.region] = "silent"
 	case r.looks == 5:
@@ -611,6 +735,28 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 		region = s.traffic
 	}
 	s.calls["api "+region+" "+r.Method]++
+	fault := s.faults["pay "+region]
+	if r.Method == http.MethodGet {
+		fault = s.faults["health "+region]
+	}
+	switch fault { // before the payment API, or in place of it
+	case "denied":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"Message":"User: arn:aws:iam::%s:user/erin is not authorized to perform: execute-api:Invoke"}`, s.account)
+		return
+	case "throttled":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		io.WriteString(w, `{"message":"Too Many Requests"}`)
+		return
+	case "silent", "page", "badgateway", "empty", "malformed":
+		s.fail(w, r, "", "", fault)
+		return
+	case "truncated":
+		fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":"sm`)
+		return
+	}
 	w.Header().Set("X-Region", region)
 	w.Header().Set("Content-Type", "application/json")
 	if s.sick[region] {

@@ -15,10 +15,16 @@ func newDocsCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs",
 		Short: "Bring the generated parts of the documents up to date",
-		Long: "Write the pictures and tables of docs/architecture.md and docs/permissions.md from the synthesized templates of " + pages.Environment + ", and\n" +
-			"docs/settings.md from the settings' types, their checks and cdk.json. Runs in the project's folder, touches nothing that people\n" +
-			"have written, and names each file that it has changed.",
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "Write the pictures and tables of docs/architecture.md and docs/permissions.md from the synthesized templates of " + pages.Environment + ", and\n" +
+				"docs/settings.md from the settings' types, their checks and cdk.json. It touches nothing that people have written, and names\n" +
+				"each file that it has changed.",
+			needs:  "the project's folder with the synthesized templates of " + pages.Environment + " (make synth). No credentials: AWS is not asked.",
+			leaves: "the documents, with their generated parts as they should be.",
+			ends:   "1 if the templates cannot be read or a document cannot be written.",
+		}.String(),
+		Example: "  dr docs",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {

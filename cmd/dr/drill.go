@@ -47,7 +47,10 @@ func newDrillCommand(dir *string) *cobra.Command {
 			"With --simulated the same is held against both Regions on this machine, built from the synthesized templates: to try a\n" +
 			"hypothesis before it meets anything that is deployed.\n\n" +
 			"An interrupt ends the payments, waits for those under way, and writes what was seen until then; an execution of the plan goes\n" +
-			"on. Exit status 1 if an objective is missed, the steady state does not hold, a stop condition is met, a precondition refuses it,\n" +
+			"on.\n\nNeeds: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials), which\n" +
+			"may pay test payments; for a switchover a second person who approves. With --simulated the synthesized templates, Go and\n" +
+			"what npm ci installs, and no credentials.\n\nLeaves behind: test payments, for good, in table and ledger; the report and a copy of the file; after a switchover, the\n" +
+			"platform in the other Region.\n\nExit status: 1 if an objective is missed, the steady state does not hold, a stop condition is met, a precondition refuses it,\n" +
 			"or you do not confirm it; 2 if the file is wrong; 3 if what the file asks could not be measured or asked; 4 if an execution of\n" +
 			"the plan goes on unwatched.",
 		Example: "  dr drill --hypothesis docs/drills/planned-switchover.yaml --dry-run\n" +

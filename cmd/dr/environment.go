@@ -24,6 +24,7 @@ type environment struct {
 
 func (e *environment) flag(command *cobra.Command) {
 	command.Flags().StringVar(&e.name, "env", "", "the environment, a key of \"environments\" in cdk.json; empty: the one it names")
+	complete(command, "env", environmentNames)
 }
 
 // operatorFlag is for what asks both Regions.
@@ -71,6 +72,7 @@ func awsConfig(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return loaded, exit(exitUnknown, "load AWS configuration: %w", err)
 	}
+	loaded.APIOptions = append(loaded.APIOptions, operate.RefuseForeignAnswers)
 	return loaded, nil
 }
 

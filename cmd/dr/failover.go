@@ -40,11 +40,18 @@ func (m *moving) flags(command *cobra.Command) {
 	command.Flags().BoolVar(&m.yes, "yes", false, "do not ask to type the Region's name")
 }
 
-const movingHelp = "First the preconditions are checked and shown. \"NO\" stands in the way; \"mind\" is yours to weigh. Then you type the Region's\n" +
-	"name, and the plan is started in that Region, which is where it runs. Every step is told with the time since the start.\n" +
-	"A second person approves. An interrupt ends the watching and never the execution.\n\n" +
-	"Exit status 1 if a precondition refuses it, you do not confirm it, the execution fails, or the reconciliation is not clean;\n" +
-	"3 if it is not known whether it was started, or nothing tells of the reconciliation; 4 if the execution goes on unwatched."
+// What both commands that move tell.
+const (
+	movingDoes = "First the preconditions are checked and shown. \"NO\" stands in the way; \"mind\" is yours to weigh. Then you type the Region's\n" +
+		"name, and the plan is started in that Region, which is where it runs. Every step is told with the time since the start, at\n" +
+		"the end what the reconciliation found. An interrupt ends the watching and never the execution. --dry-run starts nothing."
+	movingNeeds = "cdk.json; credentials of the operator's role of the Region that is moved to, payment-<env>-operator-<region>, which is\n" +
+		"enough with the other Region gone (dr help credentials); and a second person, signed in as payment-<env>-approver, who\n" +
+		"approves within recovery.stepMinutes.approval, unless recovery.automatic is set."
+	movingEnds = "0 if the move is done and reconciled; 1 if a precondition refuses it, you do not confirm it, the execution fails or\n" +
+		"the reconciliation is not clean; 2 for wrong usage; 3 if it is not known whether it was started, or nothing tells of the\n" +
+		"plan or of the reconciliation; 4 if the execution goes on unwatched, and the message says how to watch it."
+)
 
 func newFailoverCommand() *cobra.Command {
 	var (
@@ -55,9 +62,15 @@ func newFailoverCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "failover --to REGION",
 		Short: "Move the ledger, and payments with it, to the other Region",
-		Long: "Start the recovery plan, and follow it to its end. Without --planned the database fails over, and what was not replicated is\n" +
-			"recorded again from the session table. With --planned it switches over: nothing is lost, and both Regions have to be well.\n" +
-			"docs/runbook.md says when to do which, and when to do nothing.\n\n" + movingHelp,
+		Long: manual{
+			does: "Start the recovery plan, and follow it to its end. Without --planned the database fails over, and what was not replicated is\n" +
+				"recorded again from the session table. With --planned it switches over: nothing is lost, and both Regions have to be well.\n" +
+				"docs/runbook.md says when to do which, and when to do nothing.\n\n" + movingDoes,
+			needs: movingNeeds,
+			leaves: "an execution of the plan, which goes on without this command; the ledger's writer and payments in REGION. After an\n" +
+				"unplanned one, the ledger of the other Region is to be stopped when that is back: it is told at the end.",
+			ends: movingEnds,
+		}.String(),
 		Example: "  dr failover --to us-west-2 --planned --dry-run\n  dr failover --to us-west-2",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -76,6 +89,7 @@ func newFailoverCommand() *cobra.Command {
 	}
 	m.flags(command)
 	command.Flags().StringVar(&to, "to", "", "the Region that is to be the writer")
+	complete(command, "to", m.env.regionNames)
 	command.Flags().BoolVar(&planned, "planned", false, "switch over, which loses nothing, instead of failing over")
 	return command
 }
@@ -85,10 +99,16 @@ func newFailbackCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "failback",
 		Short: "Move back to the Region that ledger.activeRegion names, planned",
-		Long: "The planned move, to the Region where the settings have the ledger switched on, after a failover away from it. Asks beyond that of\n" +
-			"dr failover --planned that the last reconciliation is clean. If ledger.activeRegion has followed the failover, name the Region\n" +
-			"instead: dr failover --planned --to REGION.\n\n" + movingHelp,
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "The planned move, to the Region where the settings have the ledger switched on, after a failover away from it. Asks beyond that of\n" +
+				"dr failover --planned that the last reconciliation is clean. If ledger.activeRegion has followed the failover, name the Region\n" +
+				"instead: dr failover --planned --to REGION.\n\n" + movingDoes,
+			needs:  movingNeeds,
+			leaves: "an execution of the plan, which goes on without this command; the ledger's writer and payments in that Region.",
+			ends:   movingEnds,
+		}.String(),
+		Example: "  dr failback --dry-run\n  dr failback --env prod",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			deployment, err := m.open(command.Context())
 			if err != nil {
@@ -109,9 +129,16 @@ func newWatchPlanCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "watch-plan [EXECUTION]",
 		Short: "Follow an execution of the recovery plan",
-		Long: "Follow an execution to its end, as dr failover does: the one that is named, or the one that is running, or the last one. An\n" +
-			"interrupt ends the watching and never the execution. Exit status as of dr failover.",
-		Args: cobra.MaximumNArgs(1),
+		Long: manual{
+			does: "Follow an execution to its end, as dr failover does: the one that is named, or the one that is running, or the last one. It does\n" +
+				"not matter who started it. An interrupt ends the watching and never the execution.",
+			needs:  needsOperator,
+			leaves: leavesNothing,
+			ends: "0 if the execution has done everything and the reconciliation is clean; 1 if it has not, or there is none; 3 if\n" +
+				"nothing tells of the plan, or of the reconciliation; 4 if it goes on unwatched.",
+		}.String(),
+		Example: "  dr watch-plan\n  dr watch-plan --env prod 4b1e6d2c",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			if err := checkEvery(how.every); err != nil {
 				return err
@@ -125,7 +152,9 @@ func newWatchPlanCommand() *cobra.Command {
 			execution, found := status.Find(id)
 			switch {
 			case status.PlanARN() == "":
-				return exit(exitUnknown, "no Region tells of the plan:\n  %s", strings.Join(status.Unknown, "\n  "))
+				return exit(exitUnknown, "no Region tells of the plan:\n  %s", strings.Join(status.UnknownLines(), "\n  "))
+			case !found && status.PlanUnknown() != "":
+				return exit(exitUnknown, "no execution%s is known where the plan tells of them; %s", strings.TrimSuffix(" "+id, " "), status.PlanUnknown())
 			case !found && id != "":
 				return fmt.Errorf("the plan has no execution %s", id)
 			case !found:
@@ -170,6 +199,10 @@ func (m *moving) run(command *cobra.Command, deployment *operate.Deployment, mov
 	if !m.yes {
 		fmt.Fprintf(out, "Type %s to start: ", move.To)
 		typed, err := readLine(ctx, command)
+		if ctx.Err() != nil {
+			fmt.Fprintln(out)
+			return errors.New("nothing was started: interrupted")
+		}
 		if err != nil || typed != move.To {
 			fmt.Fprintln(out)
 			return fmt.Errorf("nothing was started: %q is not %s", typed, move.To)

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -22,7 +21,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := newCommand().ExecuteContext(ctx); err != nil {
-		if errors.Is(err, context.Canceled) {
+		if _, told := errors.AsType[*statusError](err); !told && errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "dr: "+err.Error())
@@ -36,13 +35,15 @@ func newCommand() *cobra.Command {
 		Short: "Operate the multi-Region payments platform",
 		Long: "Operate the multi-Region payments platform: look at it, move it, pay a test payment, rehearse its recovery.\n\n" +
 			"What asks AWS reads the settings from cdk.json, so run it in the project's folder, and takes the credentials that are there,\n" +
-			"such as those of the operator's role.\n\n" + exitHelp,
+			"such as those of the operator's role. Each command's help says what it needs, what it leaves behind and how it ends.\n\n" + exitHelp,
+		Example:       "  dr status\n  dr failover --to us-west-2\n  dr help credentials\n  source <(dr completion bash)",
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	var dir string
 	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
+	_ = root.MarkPersistentFlagDirname("assembly") // it is there
 	root.AddCommand(
 		newStatusCommand(),
 		newFailoverCommand(),
@@ -64,7 +65,14 @@ func newCommand() *cobra.Command {
 		&cobra.Command{
 			Use:   "stacks",
 			Short: "List the synthesized stacks",
-			Args:  cobra.NoArgs,
+			Long: manual{
+				does:   "List the stacks of the synthesized templates, with their Regions and how many resources each has.",
+				needs:  needsTemplates,
+				leaves: leavesNothing,
+				ends:   "1 if there are no templates, or none of this app.",
+			}.String(),
+			Example: "  dr stacks\n  dr --assembly cdk.out stacks",
+			Args:    cobra.NoArgs,
 			RunE: func(command *cobra.Command, _ []string) error {
 				a, err := assembly.Load(dir)
 				if err != nil {
@@ -83,19 +91,25 @@ func newCommand() *cobra.Command {
 		&cobra.Command{
 			Use:   "preflight",
 			Short: "Find what a deployment would fail on, before it creates anything",
-			Long: "Look at the synthesized templates and at the account they are for: is the domain one that can be delegated, are the\n" +
-				"credentials those of the account, is every Region bootstrapped. Creates nothing. Exit status 1 if anything is wrong.",
-			Args: cobra.NoArgs,
+			Long: manual{
+				does: "Look at the synthesized templates and at the account they are for: is the domain one that can be delegated, are the\n" +
+					"credentials those of the account, is every Region bootstrapped. Everything that is wrong is told at once.",
+				needs:  "the synthesized templates (make synth), and the credentials that you deploy with.",
+				leaves: "nothing. Nothing is created.",
+				ends:   "1 if anything is wrong or cannot be asked.",
+			}.String(),
+			Example: "  dr preflight && npx cdk deploy --app cdk.out --all",
+			Args:    cobra.NoArgs,
 			RunE: func(command *cobra.Command, _ []string) error {
 				a, err := assembly.Load(dir)
 				if err != nil {
 					return err
 				}
-				awsConfig, err := config.LoadDefaultConfig(command.Context())
+				ambient, err := awsConfig(command.Context())
 				if err != nil {
-					return fmt.Errorf("load AWS configuration: %w", err)
+					return err
 				}
-				if err := preflight.Check(command.Context(), a, preflight.NewAWS(awsConfig)); err != nil {
+				if err := preflight.Check(command.Context(), a, preflight.NewAWS(ambient)); err != nil {
 					return err
 				}
 				fmt.Fprintf(command.OutOrStdout(), "nothing stands against deploying %s to account %s\n", a.Settings.Environment, a.Settings.Account)
@@ -103,6 +117,8 @@ func newCommand() *cobra.Command {
 			},
 		},
 	)
+	root.AddCommand(newManualCommand(root))
+	root.AddCommand(newTopics()...)
 	usageErrors(root)
 	return root
 }

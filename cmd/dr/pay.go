@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/paymentclient"
 	"payments-dr/internal/settings"
@@ -23,10 +25,15 @@ func newPayCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "pay",
 		Short: "Send one signed payment, to see that payments are taken",
-		Long: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
-			"accepted or refused. XTS is the currency that ISO 4217 keeps for tests: it is recorded like any other and is no money. Any\n" +
-			"other is money, and wants --yes.\n\n" +
-			"Exit status 1 if it is refused, 3 if it is not known whether it was accepted: sent again with its --transaction-id, it finds out.",
+		Long: manual{
+			does: "Send a payment through the public name, or to one Region, signed with the credentials that are there, and again until it is\n" +
+				"accepted or refused: five times at the most, six seconds each. XTS is the currency that ISO 4217 keeps for tests: it is\n" +
+				"recorded like any other and is no money. Any other is money, and wants --yes.",
+			needs:  "cdk.json, and credentials that may call the payment API (execute-api:Invoke).",
+			leaves: "a payment, for good, in session table and ledger.",
+			ends: "0 if it was accepted, now or before; 1 if it was refused; 2 if it is none, or money without --yes; 3 if it is not\n" +
+				"known whether it was accepted: sent again with its --transaction-id, it finds out.",
+		}.String(),
 		Example: "  dr pay\n  dr pay --region us-west-2 --transaction-id smoke-1",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -68,8 +75,13 @@ func newPayCommand() *cobra.Command {
 				return err
 			}
 			accepted, err := client.Pay(command.Context(), request)
-			if _, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
-				return exit(exitUnknown, "%w. It may have been accepted; find out with --transaction-id %s", err, request.TransactionID)
+			if unavailable, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
+				why := operate.ProblemOf(err, paymentclient.DefaultAttemptTimeout).Text
+				if unavailable.Message != "" {
+					why += ": " + unavailable.Message
+				}
+				return exit(exitUnknown, "%s, after %d attempts in %v. It may have been accepted; find out with --transaction-id %s",
+					why, unavailable.Attempts, unavailable.Latency.Round(100*time.Millisecond), request.TransactionID)
 			}
 			if errors.Is(err, paymentclient.ErrUnsigned) {
 				return exit(exitUnknown, "not sent, no credentials: sign in, or set AWS_PROFILE")
@@ -91,6 +103,7 @@ func newPayCommand() *cobra.Command {
 	flags.StringVar(&amount, "amount", "1.00", "how much")
 	flags.StringVar(&code, "currency", payment.TestCurrency, "its currency")
 	flags.StringVar(&region, "region", "", "the Region to send it to; empty: wherever the public name leads")
+	complete(command, "region", env.regionNames)
 	flags.StringVar(&id, "transaction-id", "", "the payment's identity; empty: a new one")
 	flags.BoolVar(&yes, "yes", false, "send a payment that is money")
 	return command

@@ -19,9 +19,15 @@ func newPreviewCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "preview",
 		Short: "Draw the dashboards as images, with sample data",
-		Long: "Draw the layout of every synthesized dashboard as an SVG image, one file each, named after the dashboard. The curves are\n" +
-			"made up, and each image says so.",
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "Draw the layout of every synthesized dashboard as an SVG image, one file each, named after the dashboard. The curves are\n" +
+				"made up, and each image says so.",
+			needs:  needsTemplates,
+			leaves: "the images, in the folder --to, over what had their names.",
+			ends:   "1 if the templates cannot be read or an image cannot be written.",
+		}.String(),
+		Example: "  dr preview --to docs/dashboards",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {
@@ -42,5 +48,6 @@ func newPreviewCommand(dir *string) *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&to, "to", ".", "folder for the images")
+	completeFolder(command, "to")
 	return command
 }

@@ -31,7 +31,7 @@ func newReconcileCommand() *cobra.Command {
 			"The ends of the window are times of RFC 3339, or how long ago, such as 36h. Without --from it begins recovery.reconcileMinutes ago, and\n" +
 			"without --to it ends two minutes ago, as late as it may: the table's index follows the table. Any length will do: it is worked off in\n" +
 			"parts, an invocation each, and a part that an invocation has no time for is halved.\n\n" +
-			"Exit status 1 if ledger and table do not agree after it, 3 if that is not known of the whole window, 4 if interrupted while an invocation runs.",
+			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: payments in the ledger that were missing there; nothing with --dry-run. An invocation that was begun ends by itself.\n\nExit status: 1 if ledger and table do not agree after it, 3 if that is not known of the whole window, 4 if interrupted while an invocation runs.",
 		Example: "  dr reconcile --from 36h --dry-run\n  dr reconcile --from 2026-11-22T03:00:00Z --to 2026-11-22T05:30:00Z\n  dr reconcile --json | jq .counts",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {

@@ -53,11 +53,11 @@ func (o *rehearseOptions) flags(flags *pflag.FlagSet) {
 func (o *rehearseOptions) check() error {
 	switch {
 	case o.speed <= 0 || o.speed > 60:
-		return fmt.Errorf("--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", o.speed)
+		return exit(exitUsage, "--speed is %v; allowed is more than 0 and up to 60: at more, what really runs here would seem to take minutes", o.speed)
 	case o.rate <= 0 || o.rate*o.speed > 500:
-		return fmt.Errorf("--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
+		return exit(exitUsage, "--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
 	case o.clients < 1 || o.clients > 1000:
-		return fmt.Errorf("--clients is %d; allowed is 1 to 1000", o.clients)
+		return exit(exitUsage, "--clients is %d; allowed is 1 to 1000", o.clients)
 	}
 	return nil
 }
@@ -153,16 +153,20 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Lose a Region on this machine, and prove what was lost",
-		Long: "Run both Regions on this machine, from the synthesized templates and the functions' real code around a simulated AWS;\n" +
-			"send payments, let something go wrong, do what the runbook says, and measure. Exit status 1 if an objective is missed\n" +
-			"or the platform is broken.\n\n" +
-			"Run it in the project's folder. The faults:\n" + faults.String(),
+		Long: manual{
+			does: "Run both Regions on this machine, from the synthesized templates and the functions' real code around a simulated AWS;\n" +
+				"send payments, let something go wrong, do what the runbook says, and measure.\n\nThe faults:\n" + strings.TrimSuffix(faults.String(), "\n"),
+			needs: "the project's folder with the synthesized templates (make synth), Go, and what npm ci installs. MariaDB is taken if it is\n" +
+				"installed. No credentials: AWS is not asked.",
+			leaves: "a report, FAULT.html and FAULT.json, in the folder --reports. Its processes end with it, an interrupt included.",
+			ends:   "1 if an objective is missed or not measured, or the platform is broken.",
+		}.String(),
 		Example: "  dr rehearse\n  dr rehearse --fault bad-deploy --speed 20\n  dr rehearse --fault chaos --seed 7",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			out := command.OutOrStdout()
 			if !slices.Contains(rehearsal.FaultNames(), fault) {
-				return fmt.Errorf("--fault is %q; allowed is one of %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
+				return exit(exitUsage, "--fault is %q; allowed is one of %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
 			}
 			if verbose {
 				options.log = command.ErrOrStderr()
@@ -194,6 +198,9 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	}
 	options.flags(command.Flags())
 	command.Flags().StringVar(&fault, "fault", "region-loss", "what goes wrong; see above")
+	complete(command, "fault", faultNames)
+	complete(command, "database", databaseNames)
+	completeFolder(command, "reports")
 	command.Flags().BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command
 }
@@ -222,7 +229,7 @@ func computed(a *assembly.Assembly) (payments, ledger *drill.Computed, err error
 // installation is MariaDB, if it is asked for or there, and nil for the embedded server.
 func installation(database string) (*localmysql.Installation, error) {
 	if database != "auto" && database != "mariadb" && database != "embedded" {
-		return nil, fmt.Errorf("--database is %q; allowed are auto, mariadb and embedded", database)
+		return nil, exit(exitUsage, "--database is %q; allowed are auto, mariadb and embedded", database)
 	}
 	if database == "embedded" {
 		return nil, nil

@@ -57,7 +57,7 @@ func newReplayDeadLettersCommand() *cobra.Command {
 			"its own, and count again. Mend the cause first. A message is deleted when what it is about is where it belongs, and not before.\n\n" +
 			ways.String() + "\n" +
 			"SQS's counts are approximate, and a minute behind.\n\n" +
-			"Exit status 1 if anything waits or is kept, or you do not confirm it; 3 if something could not be asked; 4 if SQS goes on moving.",
+			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: empty dead-letter queues, and what was in them where it belongs; nothing with --dry-run or without a queue.\n\nExit status: 1 if anything waits or is kept, or you do not confirm it; 3 if something could not be asked; 4 if SQS goes on moving.",
 		Example: "  dr replay dead-letters\n  dr replay dead-letters ledger-dead-letters --dry-run\n  dr replay dead-letters undelivered-events --region us-west-2",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -280,7 +280,7 @@ func newReplayArchiveCommand() *cobra.Command {
 			"has already it knows. For payments that are in the table, dr reconcile does the same faster, and proves it; this is for when the table is in doubt.\n\n" +
 			"The ends of the window are times of RFC 3339, or how long ago. It ends ten minutes ago at the latest: events take that long to the archive. The\n" +
 			"same command again follows a replay that goes on. Nothing here stops one; the message says what does.\n\n" +
-			"Exit status 1 if it is refused or fails, 3 if something could not be asked, 4 if the replay goes on unwatched.",
+			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: a replay, which goes on without this command; events in the ledger queue of that Region.\n\nExit status: 1 if it is refused or fails, 3 if something could not be asked, 4 if the replay goes on unwatched.",
 		Example: "  dr replay archive --from 6h --dry-run\n  dr replay archive --from 2026-11-22T03:00:00Z --to 2026-11-22T05:30:00Z",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {

@@ -26,10 +26,15 @@ func newReviewCommand() *cobra.Command {
 	var base, head, to, note string
 	command := &cobra.Command{
 		Use:   "review",
-		Short: "Write what a change does to the templates, the cost and the recovery times, as a comment for a pull request",
-		Long: "Compare the golden templates of this working tree, or of a commit, with those of the commit in which it left the base, and write\n" +
-			"Markdown: what is replaced or removed and who may do more first, then every resource, the cost and the recovery times. Nothing\n" +
-			"is synthesized and AWS is not asked. The comment is never longer than GitHub takes.",
+		Short: "Write what a change does to templates, cost and recovery times, as a comment",
+		Long: manual{
+			does: "Compare the golden templates of this working tree, or of a commit, with those of the commit in which it left the base, and write\n" +
+				"Markdown: what is replaced or removed and who may do more first, then every resource, the cost and the recovery times. Nothing\n" +
+				"is synthesized. The comment is never longer than GitHub takes.",
+			needs:  "the project's folder, a repository of git that has the base. No credentials: AWS is not asked.",
+			leaves: "the comment, in the file --to, or on standard output.",
+			ends:   "0 whatever the change is; 1 if the templates cannot be compared.",
+		}.String(),
 		Example: "  dr review\n  dr review --base origin/main --head 1a2b3c4 --to comment.md",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -113,9 +118,15 @@ func newDiffCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "diff",
 		Short: "Show what a deployment would change: of what is deployed, or of the base branch",
-		Long: "With credentials, compare the synthesized templates with the deployed stacks (cdk diff). Without, or with --base, compare them\n" +
-			"with the golden templates of the commit in which this branch left its base. The first line says which of the two was done.",
-		Args: cobra.NoArgs,
+		Long: manual{
+			does: "With credentials, compare the synthesized templates with the deployed stacks (cdk diff). Without, or with --base, compare them\n" +
+				"with the golden templates of the commit in which this branch left its base. The first line says which of the two was done.",
+			needs:  "the synthesized templates (make synth); either credentials that may read the stacks, or a repository of git that has the base.",
+			leaves: "nothing.",
+			ends:   "0 whatever the differences are; 1 if the templates cannot be compared.",
+		}.String(),
+		Example: "  dr diff\n  dr diff --base origin/main",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, out := command.Context(), command.OutOrStdout()
 			a, err := assembly.Load(*dir)
@@ -180,11 +191,16 @@ func newOrderCommand(dir *string) *cobra.Command {
 	var deployed string
 	command := &cobra.Command{
 		Use:   "order",
-		Short: "Tell in which order the stacks can be deployed, the secondary Region first if nothing stands against it",
-		Long: "Compare the synthesized templates with those that are deployed, which scripts/deployed-templates fetches, and print the stacks in\n" +
-			"the order in which each can be deployed without the others, one a line; the reasons on standard error. Exit status 1 if no order\n" +
-			"works, because a value that another stack reads would change.",
-		Args: cobra.NoArgs,
+		Short: "Tell in which order the stacks can be deployed, the secondary Region first",
+		Long: manual{
+			does: "Compare the synthesized templates with those that are deployed, which scripts/deployed-templates fetches, and print the stacks in\n" +
+				"the order in which each can be deployed without the others, one a line; the reasons on standard error.",
+			needs:  "the synthesized templates (make synth), and the deployed ones. No credentials: AWS is not asked.",
+			leaves: "nothing.",
+			ends:   "1 if no order works, because a value that another stack reads would change.",
+		}.String(),
+		Example: "  dr order --deployed deployed",
+		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)
 			if err != nil {

@@ -36,7 +36,8 @@ func newRewindCommand() *cobra.Command {
 			"a machine in their network, and reads both tables, which takes dynamodb:Query and dynamodb:BatchGetItem on the live one. Where it cannot,\n" +
 			"it says so; run the command it prints from inside the network. A password in " + ledger.VariablePassword + " is used instead of IAM.\n\n" +
 			"The copies cost money until --cleanup. It lists what the tags say was brought back, asks, and removes that alone. With --to, that of one moment.\n\n" +
-			"Exit status 1 if the moment is out of reach, you do not confirm it, a restore fails, or something is different; 3 if something could not\n" +
+			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials); to compare,\n" +
+			"a way into the network and to the databases as well.\n\nLeaves behind: the copies, which cost money until --cleanup. AWS goes on with a restore that was begun.\n\nExit status: 1 if the moment is out of reach, you do not confirm it, a restore fails, or something is different; 3 if something could not\n" +
 			"be asked or compared; 4 if AWS goes on with what was started.",
 		Example: "  dr rewind --to 2026-11-19T15:36:33Z --dry-run\n  dr rewind --to 90m\n  dr rewind --to 2026-11-19T15:36:33Z --compare --user payments_master\n  dr rewind --list\n  dr rewind --cleanup",
 		Args:    cobra.NoArgs,

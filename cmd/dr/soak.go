@@ -25,8 +25,14 @@ func newSoakCommand(dir *string) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "soak",
 		Short: "Rehearse every fault, and chaos with many seeds",
-		Long: "Rehearse every fault once, and chaos once for each seed, one after another; write a table of the verdicts, as Markdown,\n" +
-			"beside the reports. It takes an hour or more. Exit status 1 if any objective was missed or not measured.",
+		Long: manual{
+			does: "Rehearse every fault once, and chaos once for each seed, one after another; write a table of the verdicts, as Markdown,\n" +
+				"beside the reports. It takes an hour or more. A run that could not be made is told, and the others are made.",
+			needs: "the project's folder with the synthesized templates (make synth), Go, and what npm ci installs. MariaDB is taken if it is\n" +
+				"installed. No credentials: AWS is not asked.",
+			leaves: "the reports of dr rehearse and the table, soak.md, in the folder --reports.",
+			ends:   "1 if any objective was missed or not measured, or a run could not be made.",
+		}.String(),
 		Example: "  dr soak\n  dr soak --seeds 3 --speed 20",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -93,7 +99,10 @@ func newSoakCommand(dir *string) *cobra.Command {
 		},
 	}
 	options.flags(command.Flags())
-	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults")
+	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults, with commas between")
+	complete(command, "faults", faultNames)
+	complete(command, "database", databaseNames)
+	completeFolder(command, "reports")
 	command.Flags().IntVar(&seeds, "seeds", 20, "how many seeds of chaos")
 	return command
 }

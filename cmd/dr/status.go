@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"payments-dr/internal/drill"
 	"payments-dr/internal/operate"
@@ -32,10 +34,16 @@ func newStatusCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status",
 		Short: "Say how both Regions are: payments, ledger, lag, plan, alarms",
-		Long: "Ask both Regions, all at once, and say on one screen where payments go and who takes them, where the ledger is written and\n" +
-			"how far behind the other Region is, what the reconciliation found, what the plan says and which alarms are on. Works with\n" +
-			"either Region gone: what does not answer is told as not known, and the whole takes less than five seconds.\n\n" +
-			"Exit status 3 if something could not be asked, else 1 if something is wrong. Alarms that tell nobody are not wrong.",
+		Long: manual{
+			does: "Ask both Regions, all at once, and say on one screen where payments go and who takes them, where the ledger is written and\n" +
+				"how far behind the other Region is, what the reconciliation found, what the plan says, how old the backups are and what\n" +
+				"restoring them showed, and which alarms are on. Works with either Region gone: what does not answer is told as not known,\n" +
+				"and the whole takes less than five seconds. Colours are for a terminal, and not if NO_COLOR is set.",
+			needs:  needsOperator + "\nWithout credentials it tells what the payment API says, which needs none.",
+			leaves: leavesNothing,
+			ends: "3 if something could not be asked, else 1 if something is wrong, else 0. Alarms that tell nobody are states and\n" +
+				"not wrong. --watch ends with 0 when it is interrupted.",
+		}.String(),
 		Example: "  dr status\n  dr status --env prod --watch\n  dr status --json | jq .writer",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -87,7 +95,7 @@ func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error
 	if again && drill.IsTerminal(out) {
 		page.WriteString("\x1b[H\x1b[2J") // to the corner, and clear
 	}
-	if err := status.WriteText(&page, drill.Colour(out)); err != nil {
+	if err := status.WriteText(&page, drill.Colour(out), columns(out)); err != nil {
 		return err
 	}
 	if again && !drill.IsTerminal(out) {
@@ -99,7 +107,20 @@ func writeStatus(out io.Writer, status operate.Status, asJSON, again bool) error
 	return nil
 }
 
+// columns is how wide a terminal is; 0 for what is none.
+func columns(out io.Writer) int {
+	if file, ok := out.(*os.File); ok {
+		if wide, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return wide
+		}
+	}
+	return 0
+}
+
 func verdict(status operate.Status) error {
+	if len(status.Unknown) == 1 {
+		return exit(exitUnknown, "one question has no answer")
+	}
 	if len(status.Unknown) > 0 {
 		return exit(exitUnknown, "%d questions have no answer", len(status.Unknown))
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
+	"github.com/aws/aws-sdk-go-v2/service/backup"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -73,6 +74,7 @@ type Region struct {
 	Database   DatabaseAPI
 	Metrics    MetricAPI
 	Parameters ParameterAPI
+	Backups    BackupAPI
 	API        API
 	// Config is what other clients of this Region are made of.
 	Config aws.Config
@@ -134,7 +136,7 @@ func OpenBy(way Way, s *settings.Settings, config aws.Config, asOperator bool) (
 		}
 		r := Region{
 			Name: region.Name, Plan: arcregionswitch.NewFromConfig(local), Database: rds.NewFromConfig(local),
-			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Config: local,
+			Metrics: cloudwatch.NewFromConfig(local), Parameters: ssm.NewFromConfig(local), Backups: backup.NewFromConfig(local), Config: local,
 		}
 		if r.API, err = client(s.RegionalAPIName(region)); err != nil {
 			return nil, err
@@ -153,11 +155,19 @@ type operator struct {
 
 // Retrieve implements aws.CredentialsProvider.
 func (o operator) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	got, err := o.take(ctx)
+	if problem := problemOf(err); problem != nil {
+		return aws.Credentials{}, &Problem{problem.Kind, "the role " + OperatorRole(o.s.Environment, o.region) + " cannot be taken: " + problem.Text}
+	}
+	return got, nil
+}
+
+func (o operator) take(ctx context.Context) (aws.Credentials, error) {
 	account := o.s.Account
 	if account == settings.PlaceholderAccount {
 		who, err := o.client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 		if err != nil {
-			return aws.Credentials{}, fmt.Errorf("ask for the account: %w", err)
+			return aws.Credentials{}, err
 		}
 		account = aws.ToString(who.Account)
 	}

@@ -37,7 +37,7 @@ type Follower struct {
 var (
 	// ErrLeft: the follower was interrupted.
 	ErrLeft = errors.New("the execution goes on without being watched")
-	// ErrLost: the Region gives no answer any more.
+	// ErrLost: the Region gives no answer any more, or none to these credentials.
 	ErrLost = errors.New("the execution cannot be watched any more, and may go on")
 	// ErrNotDone: the execution has ended otherwise than with everything done.
 	ErrNotDone = errors.New("the execution has not done everything")
@@ -62,6 +62,9 @@ func (f Follower) Follow(ctx context.Context) error {
 		e, err := limited(ctx, func(ctx context.Context) (*arcregionswitch.GetPlanExecutionOutput, error) {
 			return region.Plan.GetPlanExecution(ctx, &arcregionswitch.GetPlanExecutionInput{PlanArn: &f.PlanARN, ExecutionId: &f.ID})
 		})
+		if err == nil && (e.StartTime == nil || e.ExecutionState == "") {
+			err = fmt.Errorf("%w: it has no state or no time", errMalformed)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ErrLeft
@@ -71,7 +74,7 @@ func (f Follower) Follow(ctx context.Context) error {
 				if _, missing := errors.AsType[*plantypes.ResourceNotFoundException](err); missing {
 					return fmt.Errorf("the plan has no execution %s in %s", f.ID, f.Region)
 				}
-				return fmt.Errorf("watch execution %s: %w", f.ID, problem)
+				return fmt.Errorf("%w: %s: %w", ErrLost, f.Region, problem)
 			}
 			if silentSince.IsZero() {
 				silentSince = d.Now()

@@ -88,8 +88,12 @@ func (d *Deployment) Preconditions(s Status, m Move) []Precondition {
 		add(FindingGood, "other Region", "%s takes payments", from)
 	case left.API.Said != nil && left.Database.Said != nil:
 		add(FindingDoubt, "other Region", "%s answers. A planned move (--planned) would lose nothing; is it really the writer that does not serve?", from)
+	case left.API.Said != nil:
+		add(FindingDoubt, "other Region", "%s takes payments, and whether its database serves is not known: %s", from, left.Database.Problem.Text)
+	case left.API.Problem.Kind != KindRefused && left.API.Problem.Kind != KindUnreachable:
+		add(FindingDoubt, "other Region", "whether %s serves is not known: %s", from, left.API.Problem.Text)
 	default:
-		add(FindingGood, "other Region", "%s does not serve, and is not needed", from)
+		add(FindingGood, "other Region", "%s does not serve (%s), and is not needed", from, left.API.Problem.Text)
 	}
 	d.checkReplication(s, m, strict, add)
 	d.checkPlan(s, m, add)
@@ -285,10 +289,10 @@ func (d *Deployment) Start(ctx context.Context, m Move, planARN, who string) (st
 		err = fmt.Errorf("%w: it names no execution", errMalformed)
 	}
 	if _, running := errors.AsType[*plantypes.IllegalStateException](err); running {
-		return "", fmt.Errorf("the plan is running already, or cannot be started now: %s", problemOf(err).Text)
+		return "", fmt.Errorf("nothing was started: the plan is running already, or cannot be started now: %s. Watch it: dr watch-plan --env %s", problemOf(err).Text, d.Settings.Environment)
 	}
 	if kind := problemOf(err).Kind; kind != KindUnreachable && kind != KindMalformed {
-		return "", fmt.Errorf("start the plan in %s: %w", m.To, problemOf(err))
+		return "", fmt.Errorf("nothing was started: start the plan in %s: %w", m.To, problemOf(err))
 	}
 	// The answer is lost, and the execution may be running. It has the comment that was given to it.
 	list, listErr := limited(ctx, func(ctx context.Context) (*arcregionswitch.ListPlanExecutionsOutput, error) {
@@ -312,4 +316,15 @@ func (s Status) PlanARN() string {
 		}
 	}
 	return ""
+}
+
+// PlanUnknown says which Region does not tell of the plan and why; empty if both do.
+func (s Status) PlanUnknown() string {
+	var lines []string
+	for _, r := range s.Regions {
+		if p := r.Plan.Problem; p != nil {
+			lines = append(lines, r.Region+" does not tell: "+p.Text)
+		}
+	}
+	return strings.Join(lines, "; ")
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -51,8 +52,12 @@ var (
 	errCredentials = errors.New("no credentials")
 )
 
-// problemOf says in a few words why a question has no answer. The SDK's own texts tell of attempts and middleware.
-func problemOf(err error) *Problem {
+// problemOf is ProblemOf for this package's own questions.
+func problemOf(err error) *Problem { return ProblemOf(err, callTimeout) }
+
+// ProblemOf says in a few words why a question, which was given so much time, has no answer; nil for no error. The SDK's own texts
+// tell of attempts and middleware.
+func ProblemOf(err error, within time.Duration) *Problem {
 	if err == nil {
 		return nil
 	}
@@ -62,20 +67,29 @@ func problemOf(err error) *Problem {
 	if errors.Is(err, errNotDeployed) {
 		return &Problem{KindNotDeployed, err.Error()}
 	}
+	if own, ok := errors.AsType[*foreignAnswer](err); ok {
+		return &Problem{KindMalformed, own.text}
+	}
 	if errors.Is(err, errMalformed) {
 		return &Problem{KindMalformed, err.Error()}
 	}
 	if errors.Is(err, errCredentials) || errors.Is(err, paymentclient.ErrUnsigned) {
-		return &Problem{KindCredentials, "no credentials: sign in as the operator, or set AWS_PROFILE"}
+		return &Problem{KindCredentials, "no credentials: sign in, or set AWS_PROFILE"}
 	}
 	if refused, ok := errors.AsType[*paymentclient.RefusedError](err); ok {
 		return &Problem{KindRefused, fmt.Sprintf("answered with status %d", refused.Status)}
 	}
 	if unavailable, ok := errors.AsType[*paymentclient.UnavailableError](err); ok && unavailable.Status != 0 {
+		if unavailable.Status == http.StatusOK { // accepted by its status, and not by its content
+			return &Problem{KindMalformed, errMalformed.Error()}
+		}
 		return &Problem{KindRefused, fmt.Sprintf("answered with status %d", unavailable.Status)}
 	}
 	if said, ok := errors.AsType[smithy.APIError](err); ok {
 		return apiProblem(said)
+	}
+	if timedOut(err) {
+		return &Problem{KindUnreachable, "no answer within " + within.String()}
 	}
 	if kind := connectionProblem(err); kind != "" {
 		return &Problem{KindUnreachable, kind}
@@ -89,12 +103,17 @@ func problemOf(err error) *Problem {
 	return &Problem{KindRefused, err.Error()}
 }
 
+// timedOut is whether nobody answered in time, and nobody broke it off.
+func timedOut(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return !errors.Is(err, context.Canceled) && (errors.Is(err, context.DeadlineExceeded) || ok && network.Timeout())
+}
+
 func connectionProblem(err error) string {
-	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "broken off"
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout():
+	case timedOut(err):
 		return "no answer within " + callTimeout.String()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"

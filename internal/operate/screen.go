@@ -46,21 +46,24 @@ func printable(text string) string {
 	}, text)
 }
 
-// WriteText writes the status for people: one screen, about 120 wide.
-func (s Status) WriteText(w io.Writer, colour bool) error {
-	t := screen{bufio.NewWriter(w), colour}
+// WriteText writes the status for people: one screen, about 120 wide, or as wide as the terminal has columns; 0 for no terminal.
+func (s Status) WriteText(w io.Writer, colour bool, columns int) error {
+	var page strings.Builder
+	t := screen{bufio.NewWriter(&page), colour}
 	fmt.Fprintf(t, "%s  %s UTC, asked in %.1fs\n\n", t.paint(bold, "payment-"+s.Environment), s.At.Format("2006-01-02 15:04:05"), s.Seconds)
 	s.payments(t)
 	s.ledger(t)
 	s.plan(t)
+	s.backups(t)
 	s.alarms(t)
 	s.list(t, red, "WRONG", s.Wrong)
-	s.list(t, yellow, "NOT KNOWN", s.Unknown)
+	s.list(t, yellow, "NOT KNOWN", s.UnknownLines())
 	s.roles(t)
 	if len(s.Wrong)+len(s.Unknown) == 0 {
 		fmt.Fprintf(t, "\n%s\n", t.paint(green, "Everything was asked, and nothing is wrong."))
 	}
-	if err := t.Flush(); err != nil {
+	t.Flush() // a builder takes everything
+	if _, err := io.WriteString(w, wrap(page.String(), columns)); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
@@ -79,8 +82,8 @@ func (s Status) list(t screen, colour, head string, lines []string) {
 // roles says which role may ask what this one may not: each operator's role works in its own Region alone.
 func (s Status) roles(t screen) {
 	for _, r := range s.Regions {
-		for _, p := range []*Problem{r.Database.Problem, r.Metrics.Problem, r.Alarms.Problem, r.Plan.Problem} {
-			if p != nil && p.Kind == KindDenied {
+		for _, q := range r.questions() {
+			if p := q.problem; p != nil && p.Kind == KindDenied {
 				fmt.Fprintf(t, "  The role that may ask %s is %s, and it may ask no other Region.\n", r.Region, OperatorRole(s.Environment, r.Region))
 				break
 			}
@@ -90,9 +93,11 @@ func (s Status) roles(t screen) {
 
 func (s Status) payments(t screen) {
 	if said := s.Public.Said; said != nil {
-		t.line("PAYMENTS", "go to %s, %d ms", t.paint(green, cmp.Or(said.Region, "a Region that does not tell its name")), said.Milliseconds)
+		t.line("PAYMENTS", "go to %s, %d ms", t.paint(green, said.Region), said.Milliseconds)
+	} else if p := s.Public.Problem; p.Kind == KindRefused {
+		t.line("PAYMENTS", "%s", t.paint(red, "are not taken: the public name "+p.Text))
 	} else {
-		t.line("PAYMENTS", "%s", t.paint(red, "not known: "+s.Public.Problem.Text))
+		t.line("PAYMENTS", "%s", t.paint(red, "not known: "+p.Text))
 	}
 	for _, r := range s.Regions {
 		can := ""
@@ -252,6 +257,8 @@ func short(d time.Duration) string {
 		return d.String()
 	case d < time.Hour:
 		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d >= 48*time.Hour:
+		return strings.TrimSuffix(fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24), "00h")
 	}
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }

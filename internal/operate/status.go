@@ -172,6 +172,23 @@ type RegionStatus struct {
 	Metrics  Answer[Metrics]  `json:"metrics"`
 	Alarms   Answer[[]Alarm]  `json:"alarms"`
 	Plan     Answer[Plan]     `json:"plan"`
+	// Backups are the vault's, and Restores what trying them showed.
+	Backups  Answer[Backups]      `json:"backups"`
+	Restores Answer[RestoreTests] `json:"restores"`
+}
+
+// question is one that AWS was asked about a Region.
+type question struct {
+	what    string
+	problem *Problem
+}
+
+// questions are all of them but the one to its API, which is no question to AWS.
+func (r RegionStatus) questions() []question {
+	return []question{
+		{"database", r.Database.Problem}, {"metrics", r.Metrics.Problem}, {"alarms", r.Alarms.Problem}, {"plan", r.Plan.Problem},
+		{"backups", r.Backups.Problem}, {"restore tests", r.Restores.Problem},
+	}
 }
 
 // Status is everything about a deployment at a moment.
@@ -191,6 +208,35 @@ type Status struct {
 	// Wrong is what is not as it should be, and Unknown what could not be asked, each a line.
 	Wrong   []string `json:"wrong"`
 	Unknown []string `json:"unknown"`
+}
+
+// UnknownLines are Unknown for people: what has no answer for the same reason is one line of each Region.
+func (s Status) UnknownLines() []string {
+	var lines []string
+	if p := s.Public.Problem; p != nil && p.Kind != KindRefused {
+		lines = append(lines, "who takes payments: "+p.Text)
+	}
+	for _, r := range s.Regions {
+		questions := r.questions()
+		if p := r.API.Problem; p != nil && p.Kind != KindRefused {
+			questions = append([]question{{"API", p}}, questions...)
+		}
+		var reasons []string
+		about := map[string][]string{}
+		for _, q := range questions {
+			if q.problem == nil {
+				continue
+			}
+			if about[q.problem.Text] == nil {
+				reasons = append(reasons, q.problem.Text)
+			}
+			about[q.problem.Text] = append(about[q.problem.Text], q.what)
+		}
+		for _, reason := range reasons {
+			lines = append(lines, r.Region+" "+strings.Join(about[reason], ", ")+": "+reason)
+		}
+	}
+	return lines
 }
 
 // region is one Region's part.
@@ -236,7 +282,12 @@ func (d *Deployment) Look(ctx context.Context) Status {
 	for i, region := range d.Regions {
 		r := &status.Regions[i]
 		r.Region = region.Name
-		all.Go(func() { r.API = health(ctx, region.API) })
+		all.Go(func() {
+			r.API = health(ctx, region.API)
+			if said := r.API.Said; said != nil && said.Region != region.Name {
+				r.API = Answer[Health]{Problem: &Problem{KindMalformed, "its name leads to " + said.Region}}
+			}
+		})
 		all.Go(func() {
 			r.Database = ask(ctx, signedIn, func(ctx context.Context) (Database, error) { return d.database(ctx, region) })
 		})
@@ -245,6 +296,12 @@ func (d *Deployment) Look(ctx context.Context) Status {
 		})
 		all.Go(func() {
 			r.Alarms = ask(ctx, signedIn, func(ctx context.Context) ([]Alarm, error) { return d.alarms(ctx, region) })
+		})
+		all.Go(func() {
+			r.Backups = ask(ctx, signedIn, func(ctx context.Context) (Backups, error) { return d.backups(ctx, region) })
+		})
+		all.Go(func() {
+			r.Restores = ask(ctx, signedIn, func(ctx context.Context) (RestoreTests, error) { return d.restoreTests(ctx, region) })
 		})
 		all.Go(func() {
 			if err := signedIn(); err != nil {
@@ -267,12 +324,17 @@ func (d *Deployment) Look(ctx context.Context) Status {
 	return status
 }
 
-// signIn gets the credentials, so that their absence is told once and as what it is.
 func (d *Deployment) signIn(ctx context.Context) error {
-	if d.Credentials == nil {
+	_, err := limited(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, SignedIn(ctx, d.Credentials) })
+	return err
+}
+
+// SignedIn gets the credentials, so that their absence is told once and as what it is. ProblemOf knows its error.
+func SignedIn(ctx context.Context, credentials aws.CredentialsProvider) error {
+	if credentials == nil {
 		return errCredentials
 	}
-	got, err := limited(ctx, d.Credentials.Retrieve)
+	got, err := credentials.Retrieve(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errCredentials, err)
 	}
@@ -334,6 +396,9 @@ func (f *first) wait(of int) (string, error) {
 func health(ctx context.Context, api API) Answer[Health] {
 	return answered(limited(ctx, func(ctx context.Context) (Health, error) {
 		answer, err := api.Health(ctx)
+		if err == nil && answer.Region == "" { // a proxy's page has status 200 too
+			err = fmt.Errorf("%w: it is not the payment API's, which names its Region", errMalformed)
+		}
 		return healthOf(answer), err
 	}))
 }
@@ -404,19 +469,28 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			reconcile(idDiffering, telemetry.MetricReconcileDiffering), reconcile(idUnaccounted, telemetry.MetricReconcileUnaccounted),
 		},
 	})
-	series := map[string][]Value{}
+	series, asked := map[string][]Value{}, map[string]bool{}
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return Metrics{}, err
 		}
 		for _, result := range page.MetricDataResults {
+			if code := result.StatusCode; code == metrictypes.StatusCodeInternalError || code == metrictypes.StatusCodeForbidden {
+				return Metrics{}, &Problem{KindRefused, fmt.Sprintf("CloudWatch cannot read the metric %q: %s", aws.ToString(result.Id), code)}
+			}
+			asked[aws.ToString(result.Id)] = true
 			if len(result.Timestamps) != len(result.Values) {
 				return Metrics{}, fmt.Errorf("%w: a metric has %d times and %d values", errMalformed, len(result.Timestamps), len(result.Values))
 			}
 			for i, at := range result.Timestamps {
 				series[aws.ToString(result.Id)] = append(series[aws.ToString(result.Id)], Value{At: at.UTC(), Value: result.Values[i]})
 			}
+		}
+	}
+	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted} {
+		if !asked[id] { // one without data is told too, with no values
+			return Metrics{}, fmt.Errorf("%w: it says nothing of the metric %q", errMalformed, id)
 		}
 	}
 	newest := func(id string, notBefore time.Time) *Value {
@@ -480,6 +554,9 @@ func (d *Deployment) plan(ctx context.Context, region Region, planARN string) (P
 	var errs [3]error
 	all.Go(func() {
 		out, err := region.Plan.GetPlanEvaluationStatus(ctx, &arcregionswitch.GetPlanEvaluationStatusInput{PlanArn: &planARN})
+		if err == nil && out.EvaluationState == "" {
+			err = fmt.Errorf("%w: it has no evaluation", errMalformed)
+		}
 		if errs[0] = err; err != nil {
 			return
 		}
@@ -498,7 +575,7 @@ func (d *Deployment) plan(ctx context.Context, region Region, planARN string) (P
 		for _, e := range out.Items {
 			plan.Executions = append(plan.Executions, Execution{
 				ID: aws.ToString(e.ExecutionId), Region: aws.ToString(e.ExecutionRegion), State: string(e.ExecutionState), Mode: string(e.Mode),
-				Comment: aws.ToString(e.Comment), Started: aws.ToTime(e.StartTime).UTC(),
+				Comment: printable(aws.ToString(e.Comment)), Started: aws.ToTime(e.StartTime).UTC(),
 			})
 		}
 		slices.SortFunc(plan.Executions, func(a, b Execution) int { return b.Started.Compare(a.Started) })
@@ -537,10 +614,9 @@ func (s *Status) judge() {
 		} else {
 			unknown(r.Region+" API", p)
 		}
-		unknown(r.Region+" database", r.Database.Problem)
-		unknown(r.Region+" metrics", r.Metrics.Problem)
-		unknown(r.Region+" alarms", r.Alarms.Problem)
-		unknown(r.Region+" plan", r.Plan.Problem)
+		for _, question := range r.questions() {
+			unknown(r.Region+" "+question.what, question.problem)
+		}
 		if r.Database.Said != nil {
 			views[r.Region] = r.Database.Said.Writer()
 		}
@@ -560,6 +636,7 @@ func (s *Status) judge() {
 			}
 		}
 	}
+	s.judgeBackups(wrong)
 	if s.Writer == "" {
 		return
 	}

@@ -4,6 +4,7 @@ package paymentclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -38,8 +39,8 @@ const (
 	anyRegion = "*"
 
 	defaultMaxAttempts = 5
-	// defaultAttemptTimeout outlasts the processor, which gives up on its table after 5 s and answers 503.
-	defaultAttemptTimeout = 6 * time.Second
+	// DefaultAttemptTimeout outlasts the processor, which gives up on its table after 5 s and answers 503.
+	DefaultAttemptTimeout = 6 * time.Second
 	// connectTimeout bounds what a Region that is gone, and says nothing, costs of an attempt.
 	connectTimeout = 3 * time.Second
 	// firstPause is the longest pause before the second attempt; it doubles with each, up to maxPause.
@@ -153,7 +154,7 @@ func New(config Config) (*Client, error) {
 		c.maxAttempts = defaultMaxAttempts
 	}
 	if c.timeout == 0 {
-		c.timeout = defaultAttemptTimeout
+		c.timeout = DefaultAttemptTimeout
 	}
 	if config.DialHost != "" {
 		at := *u
@@ -381,12 +382,13 @@ func (r reply) payment(id payment.Identity) (paymentBody, error) {
 // message is what a reply says is wrong.
 func (r reply) message() string {
 	var problem struct {
-		Error string `json:"error"`
+		Error   string `json:"error"`
+		Message string `json:"message"` // API Gateway's own answers, such as that a caller may not ask
 	}
-	if err := json.Unmarshal(r.body, &problem); err != nil || problem.Error == "" {
+	if err := json.Unmarshal(r.body, &problem); err != nil {
 		return http.StatusText(r.status)
 	}
-	return problem.Error
+	return cmp.Or(problem.Error, problem.Message, http.StatusText(r.status))
 }
 
 // send sends a request until read is content with what came back. What read finds not to be as the contract says settles

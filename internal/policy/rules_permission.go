@@ -16,7 +16,7 @@ var unbound = []string{
 	"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
 	"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
 	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", // the last without names
-	"backup:DescribeRestoreJob", "backup:PutRestoreValidationResult",
+	"backup:DescribeRestoreJob", "backup:ListRestoreJobs", "backup:PutRestoreValidationResult",
 	"rds:DescribeGlobalClusters", "rds:DescribeDBClusters", // without names, as the recovery plan asks
 	"dynamodb:ListTables",
 	"arc-region-switch:ListPlansInRegion",

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/operate"
 	"payments-dr/internal/settings"
 )
 
@@ -42,15 +43,28 @@ type AWS struct {
 // NewAWS asks AWS itself, with the credentials of a configuration.
 func NewAWS(config aws.Config) AWS {
 	return AWS{
-		Account: sts.NewFromConfig(config, func(o *sts.Options) {
+		Account: signedIn{config.Credentials, sts.NewFromConfig(config, func(o *sts.Options) {
 			if o.Region == "" {
 				o.Region = settings.GlobalRegion
 			}
-		}),
+		})},
 		Parameters: func(region string) Parameters {
 			return ssm.NewFromConfig(config, func(o *ssm.Options) { o.Region = region })
 		},
 	}
+}
+
+// signedIn asks nothing without credentials: the SDK's own word for that is long.
+type signedIn struct {
+	credentials aws.CredentialsProvider
+	Account
+}
+
+func (s signedIn) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	if err := operate.SignedIn(ctx, s.credentials); err != nil {
+		return nil, err
+	}
+	return s.Account.GetCallerIdentity(ctx, in, options...)
 }
 
 // Faults is everything that stands against a deployment, a sentence each. It is the error of Check.
@@ -100,10 +114,14 @@ func checkAccount(ctx context.Context, s settings.Settings, account Account, fau
 		*faults = append(*faults, "the templates were made for no account; set one in cdk.json, or synthesize with credentials at hand")
 	}
 	if err != nil {
-		*faults = append(*faults, fmt.Sprintf("the credentials at hand are no good: %v", err))
+		*faults = append(*faults, "the account cannot be asked for: "+problemOf(err))
 		return false
 	}
 	have := aws.ToString(identity.Account)
+	if have == "" {
+		*faults = append(*faults, "the account cannot be asked for: the answer names none")
+		return false
+	}
 	if s.Account != have && s.Account != settings.PlaceholderAccount {
 		*faults = append(*faults, fmt.Sprintf("the templates were made for account %s, the credentials are those of account %s", s.Account, have))
 	}
@@ -120,11 +138,16 @@ func checkBootstrap(ctx context.Context, stack assembly.Stack, parameters Parame
 		return
 	}
 	if err != nil {
-		*faults = append(*faults, fmt.Sprintf("%s cannot be asked whether it is bootstrapped: %v", stack.Region, err))
+		*faults = append(*faults, fmt.Sprintf("%s cannot be asked whether it is bootstrapped: %s", stack.Region, problemOf(err)))
 		return
 	}
-	value := aws.ToString(found.Parameter.Value)
+	value := "unknown"
+	if found.Parameter != nil {
+		value = aws.ToString(found.Parameter.Value)
+	}
 	if version, err := strconv.Atoi(value); err != nil || version < stack.BootstrapVersion {
 		*faults = append(*faults, fmt.Sprintf("%s is bootstrapped with version %s and needs %d; run: %s", stack.Region, value, stack.BootstrapVersion, command))
 	}
 }
+
+func problemOf(err error) string { return operate.ProblemOf(err, callTimeout).Text }

@@ -63,13 +63,13 @@ func TestCheck(t *testing.T) {
 		{"reserved address", func(a *assembly.Assembly, _ *account, _ map[string]string) {
 			a.Settings.Alerts.EmailAddresses = []string{"oncall@example.com"}
 		}, []string{`alerts.emailAddresses has "oncall@example.com"`}},
-		{"no credentials", func(_ *assembly.Assembly, c *account, _ map[string]string) { c.err = errors.New("none found") }, []string{"the credentials at hand are no good: none found"}},
+		{"no credentials", func(_ *assembly.Assembly, c *account, _ map[string]string) { c.err = errors.New("none found") }, []string{"the account cannot be asked for: none found"}},
 		{"placeholder account", func(a *assembly.Assembly, _ *account, _ map[string]string) {
 			a.Settings.Account = settings.PlaceholderAccount
 		}, []string{"the templates were made for no account"}},
 		{"placeholder account and no credentials", func(a *assembly.Assembly, c *account, _ map[string]string) {
 			a.Settings.Account, c.err = settings.PlaceholderAccount, errors.New("none found")
-		}, []string{"the templates were made for no account", "the credentials at hand are no good"}},
+		}, []string{"the templates were made for no account", "the account cannot be asked for"}},
 		{"another account", func(_ *assembly.Assembly, c *account, _ map[string]string) { c.number = "444455556666" }, []string{"for account 111122223333, the credentials are those of account 444455556666"}},
 		{"not bootstrapped", func(_ *assembly.Assembly, _ *account, v map[string]string) { v["us-west-2"] = "" }, []string{"us-west-2 is not bootstrapped; run: npx cdk bootstrap aws://111122223333/us-west-2"}},
 		{"bootstrapped long ago", func(_ *assembly.Assembly, _ *account, v map[string]string) { v["us-east-1"] = "5" }, []string{"us-east-1 is bootstrapped with version 5 and needs 6"}},
