@@ -40,7 +40,7 @@ func (s *simulated) repair(w http.ResponseWriter, r *http.Request, service, regi
 		}
 		s.tables(w, region, operation, body)
 	case "lambda":
-		if len(s.paid) > 0 || r.Header.Get("X-Amz-Invocation-Type") == "DryRun" {
+		if drilled := len(s.paid) > 0 && bytes.Contains(body, []byte(`"dryRun":true`)); drilled || r.Header.Get("X-Amz-Invocation-Type") == "DryRun" {
 			s.invoke(w, r, body) // a drill's
 			return true
 		}
