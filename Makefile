@@ -70,8 +70,9 @@ policy: ## Hold both environments against the rule packs, and write docs/policy.
 manual: ## Write docs/dr.md from the help of the operator's tool
 	go run ./cmd/dr man --markdown docs/dr.md
 
+# The tool's tests wait for most of their time, and so run many at a time, beside all others.
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
-	go test $(RACE) ./internal/... ./functions/... ./cmd/...
+	go test $(RACE) -parallel 6 -timeout 20m ./cmd/... ./internal/... ./functions/...
 	go test .
 
 lint: $(PACKAGES) ## Check format, code and templates

@@ -15,7 +15,7 @@ const (
 	// Synthesis is a few seconds, of which loading the library is the floor; three of each are enough for a ratio.
 	synthesisRuns = 3
 	// The limits leave half of what was measured to machines whose processors and disks relate otherwise.
-	synthesisLimit, bundlingLimit = 3.0, 4.0
+	synthesisLimit, bundlingLimit = 7.5, 11.0
 	// testsLimit is of the tests' time, in syntheses of an app of one topic: what a change of a test costs everybody, each time.
 	testsLimit = 600.0
 )
