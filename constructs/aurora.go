@@ -11,6 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/ledger"
 	"payments-dr/internal/settings"
 )
 
@@ -19,7 +20,7 @@ const (
 	// parameterGroupFamily is the family of Aurora MySQL 3.
 	parameterGroupFamily = "aurora-mysql8.0"
 	// DatabaseName is the schema that holds the ledger.
-	DatabaseName = "payments"
+	DatabaseName = ledger.DatabaseName
 	// masterUsername is the user that the migrations run as. No function of the payment path knows its password.
 	masterUsername = "payments_master"
 )

@@ -1,59 +1,25 @@
 package operate
 
 import (
-	"net/http"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"payments-dr/internal/loopback"
+	"payments-dr/internal/localmoto"
 )
 
-// motoVariable is the environment variable that, set to 1, has this package tested against moto (the Python package moto[server],
-// 5.2 or newer), which somebody else has written to answer as AWS does. Of the tool's questions it knows those to RDS, Systems
-// Manager and STS. It does not know ARC Region switch, the two lists of AWS Backup, nor CloudWatch in the encoding that the SDK
-// speaks with it (CBOR).
-const motoVariable = "TEST_MOTO"
-
-// startMoto makes the configuration of a moto server that has just begun.
+// startMoto makes the configuration of a moto server that has just begun. Of the questions of a status moto knows those to RDS,
+// Systems Manager and STS. It does not know ARC Region switch, the two lists of AWS Backup, nor CloudWatch in the encoding that the
+// SDK speaks with it (CBOR).
 func startMoto(t *testing.T) aws.Config {
 	t.Helper()
-	if os.Getenv(motoVariable) != "1" {
-		t.Skipf("%s is not 1", motoVariable)
-	}
-	port, err := loopback.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), "moto_server", "-H", loopback.Host, "-p", strconv.Itoa(port))
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	endpoint := "http://" + loopback.Host + ":" + strconv.Itoa(port)
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		if response, err := http.Get(endpoint + "/moto-api/"); err == nil {
-			_ = response.Body.Close()
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("moto does not answer")
-		}
-	}
-	config := aws.Config{Region: east, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("simulated", "simulated", "")}
+	config := localmoto.Start(t)
 	config.APIOptions = append(config.APIOptions, RefuseForeignAnswers)
 	return config
 }
