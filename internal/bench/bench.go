@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -94,6 +95,10 @@ type Config struct {
 	Tests time.Duration
 	// Progress is told what is being measured.
 	Progress io.Writer
+
+	// functions are the template's, and floor a function that returns its event: Run builds them, once for all measurements.
+	functions []function
+	floor     string
 }
 
 // Run measures everything. It takes about a minute.
@@ -105,6 +110,14 @@ func Run(ctx context.Context, config Config) (Report, error) {
 	}
 	if config.MariaDB != nil {
 		report.Database = "MariaDB"
+	}
+	dir, err := os.MkdirTemp("", "bench-functions-")
+	if err != nil {
+		return Report{}, fmt.Errorf("make temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := config.build(dir); err != nil {
+		return Report{}, err
 	}
 	for _, part := range []struct {
 		says    string

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/lambdaruntime"
 )
 
@@ -23,35 +22,18 @@ const (
 
 // functions measures each function's binary: its size, its start up to the first poll for work, and the memory it has then.
 func functions(ctx context.Context, config Config) ([]Measurement, error) {
-	dir, err := os.MkdirTemp("", "bench-functions-")
-	if err != nil {
-		return nil, fmt.Errorf("make temporary folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	floor := filepath.Join(dir, "floor")
-	if err := lambdaruntime.BuildPackage(config.ModuleDir, "./internal/bench/floor/function", floor); err != nil {
-		return nil, fmt.Errorf("build floor: %w", err)
-	}
-	names, err := functionNames(config.Assembly)
-	if err != nil {
-		return nil, err
-	}
 	const floorIs = "a function that returns its event"
 	var measured []Measurement
-	for _, name := range names {
-		binary, err := lambdaruntime.Build(config.ModuleDir, name.short, dir)
-		if err != nil {
-			return nil, err
-		}
+	for _, f := range config.functions {
 		var starts, memories, floorStarts, floorMemories []float64
 		for range startRuns {
 			for _, one := range []struct {
 				binary           string
 				environment      map[string]string
 				starts, memories *[]float64
-			}{{floor, nil, &floorStarts, &floorMemories}, {binary, name.environment, &starts, &memories}} {
+			}{{config.floor, nil, &floorStarts, &floorMemories}, {f.binary, f.environment, &starts, &memories}} {
 				start, memory, err := startOf(ctx, lambdaruntime.Config{
-					Binary: one.binary, Name: name.short, Region: config.Assembly.Settings.Regions.Primary.Name, MemoryMB: 1024, Environment: one.environment, Log: io.Discard,
+					Binary: one.binary, Name: f.name, Region: config.Assembly.Settings.Regions.Primary.Name, MemoryMB: 1024, Environment: one.environment, Log: io.Discard,
 				})
 				if err != nil {
 					return nil, fmt.Errorf("start %s: %w", one.binary, err)
@@ -59,18 +41,18 @@ func functions(ctx context.Context, config Config) ([]Measurement, error) {
 				*one.starts, *one.memories = append(*one.starts, start), append(*one.memories, memory)
 			}
 		}
-		size, err := megabytes(binary)
+		size, err := megabytes(f.binary)
 		if err != nil {
 			return nil, err
 		}
-		floorSize, err := megabytes(floor)
+		floorSize, err := megabytes(config.floor)
 		if err != nil {
 			return nil, err
 		}
 		measured = append(measured,
-			Measurement{name.short + ": size", UnitMegabytes, size, floorSize, floorIs, sizeLimit},
-			Measurement{name.short + ": start", UnitMilliseconds, median(starts), median(floorStarts), floorIs, startLimit},
-			Measurement{name.short + ": memory when started", UnitMegabytes, median(memories), median(floorMemories), floorIs, memoryLimit})
+			Measurement{f.name + ": size", UnitMegabytes, size, floorSize, floorIs, sizeLimit},
+			Measurement{f.name + ": start", UnitMilliseconds, median(starts), median(floorStarts), floorIs, startLimit},
+			Measurement{f.name + ": memory when started", UnitMegabytes, median(memories), median(floorMemories), floorIs, memoryLimit})
 	}
 	return measured, nil
 }
@@ -98,27 +80,31 @@ func megabytes(file string) (float64, error) {
 	return float64(info.Size()) / (1 << 20), nil
 }
 
-type functionName struct {
-	short       string
-	environment map[string]string
+// function is a function of the template, built for this machine.
+type function struct {
+	name, binary string
+	environment  map[string]string
 }
 
-// functionNames are the functions of the primary's template with their variables. A start connects to nothing, so that what only a
-// deployment knows may be any text.
-func functionNames(a *assembly.Assembly) ([]functionName, error) {
-	stack, err := a.Stack("primary")
-	if err != nil {
-		return nil, err
+// build builds the functions of the primary's template, and the floor, into a folder. A start connects to nothing, so that a
+// variable which only a deployment knows may have any text.
+func (c *Config) build(dir string) error {
+	c.floor = filepath.Join(dir, "floor")
+	if err := lambdaruntime.BuildPackage(c.ModuleDir, "./internal/bench/floor/function", c.floor); err != nil {
+		return fmt.Errorf("build floor: %w", err)
 	}
-	var names []functionName
+	stack, err := c.Assembly.Stack("primary")
+	if err != nil {
+		return err
+	}
 	for _, id := range slices.Sorted(maps.Keys(stack.Template.Resources)) {
 		resource := stack.Template.Resources[id]
 		physical, _ := resource.Properties["FunctionName"].(string)
-		short, ours := strings.CutPrefix(physical, "payment-"+a.Settings.Environment+"-")
+		name, ours := strings.CutPrefix(physical, "payment-"+c.Assembly.Settings.Environment+"-")
 		if resource.Type != "AWS::Lambda::Function" || !ours {
 			continue // the library's own functions have no names
 		}
-		f := functionName{short, map[string]string{}}
+		f := function{name: name, environment: map[string]string{}}
 		environment, _ := resource.Properties["Environment"].(map[string]any)
 		variables, _ := environment["Variables"].(map[string]any)
 		for variable, value := range variables {
@@ -127,7 +113,10 @@ func functionNames(a *assembly.Assembly) ([]functionName, error) {
 				f.environment[variable] = text
 			}
 		}
-		names = append(names, f)
+		if f.binary, err = lambdaruntime.Build(c.ModuleDir, name, dir); err != nil {
+			return err
+		}
+		c.functions = append(c.functions, f)
 	}
-	return names, nil
+	return nil
 }

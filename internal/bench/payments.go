@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,20 +26,9 @@ const (
 // payments measures what one payment costs each function in processor time, from the request to the ledger's row, in the platform
 // as a rehearsal runs it. The processes' starts are in it.
 func payments(ctx context.Context, config Config) ([]Measurement, error) {
-	dir, err := os.MkdirTemp("", "bench-payments-")
-	if err != nil {
-		return nil, fmt.Errorf("make temporary folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
 	binaries := map[string]string{}
-	for _, name := range []string{"processor", "relay", "ledger", "reconcile"} {
-		if binaries[name], err = lambdaruntime.Build(config.ModuleDir, name, dir); err != nil {
-			return nil, err
-		}
-	}
-	floorBinary := filepath.Join(dir, "floor")
-	if err := lambdaruntime.BuildPackage(config.ModuleDir, "./internal/bench/floor/function", floorBinary); err != nil {
-		return nil, fmt.Errorf("build floor: %w", err)
+	for _, f := range config.functions {
+		binaries[f.name] = f.binary
 	}
 	table, err := localdynamodb.Start(config.ModuleDir)
 	if err != nil {
@@ -92,7 +79,7 @@ func payments(ctx context.Context, config Config) ([]Measurement, error) {
 	closed() // what processes have used is known when they have ended
 
 	floor := simulation.NewFunction(simulation.FunctionConfig{
-		Runtime: lambdaruntime.Config{Binary: floorBinary, Name: "floor", Region: here.Name, MemoryMB: 1024, Log: io.Discard}, Concurrency: clients, Timeout: time.Minute,
+		Runtime: lambdaruntime.Config{Binary: config.floor, Name: "floor", Region: here.Name, MemoryMB: 1024, Log: io.Discard}, Concurrency: clients, Timeout: time.Minute,
 	})
 	err = invokeAll(ctx, floor, requests, func([]byte) error { return nil })
 	floor.Close()
