@@ -3,6 +3,7 @@ package localmysql_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"payments-dr/internal/localmysql"
@@ -45,12 +46,18 @@ func TestServersKeepData(t *testing.T) {
 	}
 }
 
+// A server leaves nothing behind, and everybody else's files alone.
 func TestMariaDBLeavesNothing(t *testing.T) {
 	if os.Getenv(localmysql.MariaDBVariable) != "1" {
 		t.Skip("set " + localmysql.MariaDBVariable + "=1")
 	}
 	directory := t.TempDir()
 	t.Setenv("TMPDIR", directory)
+	// What a server takes for a temporary table of its own that an earlier one has left, and what a server next to it would miss.
+	others := filepath.Join(directory, "#sql-temptable-1-1-1.MAI")
+	if err := os.WriteFile(others, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	installation, err := localmysql.InstallMariaDB()
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +71,9 @@ func TestMariaDBLeavesNothing(t *testing.T) {
 		t.Errorf("without its installation: %v", err)
 	}
 	server.Close()
+	if err := os.Remove(others); err != nil {
+		t.Errorf("another server's temporary table: %v", err)
+	}
 	if left, err := os.ReadDir(directory); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}

@@ -126,9 +126,10 @@ func lookPath(program string) (string, error) {
 	return exec.LookPath(filepath.Join("/usr/sbin", program))
 }
 
-// options keep a server from this machine's configuration, and its redo log small enough to be copied often.
+// options keep a server from this machine's configuration and from other servers' temporary tables, all of which a server deletes
+// from the directory that it is to use when it starts. Its redo log is small enough to be copied often.
 func options(directory string) []string {
-	options := []string{"--no-defaults", "--datadir=" + filepath.Join(directory, "data"), "--innodb-log-file-size=16M"}
+	options := []string{"--no-defaults", "--datadir=" + filepath.Join(directory, "data"), "--tmpdir=" + directory, "--innodb-log-file-size=16M"}
 	if os.Geteuid() == 0 {
 		options = append(options, "--user=root")
 	}
