@@ -102,15 +102,15 @@ func querySeries(expression string) (series, error) {
 
 // seriesOf is the metric of an alarm.
 func seriesOf(alarm assembly.Resource) (series, error) {
-	if metrics := list(alarm.Properties["Metrics"]); metrics != nil {
+	if metrics := assembly.List(alarm.Properties["Metrics"]); metrics != nil {
 		if len(metrics) != 1 {
 			return series{}, fmt.Errorf("%d metrics", len(metrics))
 		}
-		return querySeries(object(metrics[0])["Expression"].(string))
+		return querySeries(assembly.At(metrics[0], "Expression").(string))
 	}
 	s := series{alarm.Properties["Namespace"].(string), alarm.Properties["MetricName"].(string), map[string]any{}, false}
-	for _, dimension := range list(alarm.Properties["Dimensions"]) {
-		s.dimensions[object(dimension)["Name"].(string)] = object(dimension)["Value"]
+	for _, dimension := range assembly.List(alarm.Properties["Dimensions"]) {
+		s.dimensions[assembly.At(dimension, "Name").(string)] = assembly.At(dimension, "Value")
 	}
 	return s, nil
 }
@@ -122,8 +122,8 @@ func checkSeries(a *assembly.Assembly, region string, s series) error {
 	if s.namespace == own && len(names) == 0 {
 		for _, v := range viewsIn(a, region) {
 			for _, filter := range v.of("AWS::Logs::MetricFilter") {
-				for _, transformation := range list(filter.Properties["MetricTransformations"]) {
-					if object(transformation)["MetricName"] == s.name && object(transformation)["MetricNamespace"] == own {
+				for _, transformation := range assembly.List(filter.Properties["MetricTransformations"]) {
+					if assembly.At(transformation, "MetricName") == s.name && assembly.At(transformation, "MetricNamespace") == own {
 						return nil
 					}
 				}
@@ -203,8 +203,8 @@ func checkDimension(a *assembly.Assembly, region string, s series, name string, 
 		}
 		for _, stack := range a.Stacks {
 			for _, table := range (view{assembly: a, stack: stack}).of("AWS::DynamoDB::GlobalTable") {
-				for _, replica := range list(table.Properties["Replicas"]) {
-					if object(replica)["Region"] == at && (name == "ReceivingRegion" || table.Properties["TableName"] == value) {
+				for _, replica := range assembly.List(table.Properties["Replicas"]) {
+					if assembly.At(replica, "Region") == at && (name == "ReceivingRegion" || table.Properties["TableName"] == value) {
 						return nil
 					}
 				}
@@ -367,7 +367,7 @@ func TestCompositeAlarmsStandOnAlarmsThatExistBefore(t *testing.T) {
 				continue
 			}
 			var before []string
-			for _, id := range list(alarm.DependsOn) {
+			for _, id := range assembly.List(alarm.DependsOn) {
 				before = append(before, byID[id.(string)])
 			}
 			if len(operands(alarm)) < 2 {
@@ -431,8 +431,8 @@ func TestEveryAlarmLeadsToItsSection(t *testing.T) {
 			texts[name], _ = alarm.Properties["AlarmDescription"].(string)
 		}
 		for id, rule := range v.of("AWS::Events::Rule") {
-			for _, target := range list(rule.Properties["Targets"]) {
-				if template, ok := object(object(target)["InputTransformer"])["InputTemplate"].(string); ok {
+			for _, target := range assembly.List(rule.Properties["Targets"]) {
+				if template, ok := assembly.At(target, "InputTransformer", "InputTemplate").(string); ok {
 					texts[id] = template
 				}
 			}
@@ -535,7 +535,7 @@ func TestEverythingHasItsAlarms(t *testing.T) {
 			dimensions := map[string]any{"QueueName": queue.Properties["QueueName"]}
 			if queue.Properties["QueueName"] == prefix+"-restore-validation" {
 				// Messages come and go there as they should; none grows older than all looks at it take.
-				redrive := object(queue.Properties["RedrivePolicy"])
+				redrive := assembly.Object(queue.Properties["RedrivePolicy"])
 				age := on("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions)
 				all := redrive["maxReceiveCount"].(float64) * queue.Properties["VisibilityTimeout"].(float64)
 				if threshold, _ := age.Properties["Threshold"].(float64); threshold <= all || threshold >= 8*3600 {
@@ -612,8 +612,8 @@ func TestAlertTopic(t *testing.T) {
 		publishers, tlsOnly := map[string]any{}, false
 		_, policy := v.one(t, "AWS::SNS::TopicPolicy")
 		same(t, "policy of", policy.Properties["Topics"], []any{ref(topicID)})
-		for _, one := range list(object(policy.Properties["PolicyDocument"])["Statement"]) {
-			statement := object(one)
+		for _, one := range assembly.List(assembly.At(policy.Properties["PolicyDocument"], "Statement")) {
+			statement := assembly.Object(one)
 			same(t, "resource", statement["Resource"], ref(topicID))
 			if statement["Effect"] == "Deny" {
 				tlsOnly = text(statement["Condition"]) == `{"Bool":{"aws:SecureTransport":"false"}}` && statement["Principal"] == "*"
@@ -630,8 +630,8 @@ func TestAlertTopic(t *testing.T) {
 		same(t, "who publishes, and when", publishers, map[string]any{"cloudwatch.amazonaws.com": account, "backup.amazonaws.com": account, "events.amazonaws.com": nil})
 
 		users := map[string]any{}
-		for _, one := range list(object(key.Properties["KeyPolicy"])["Statement"]) {
-			statement := object(one)
+		for _, one := range assembly.List(assembly.At(key.Properties["KeyPolicy"], "Statement")) {
+			statement := assembly.Object(one)
 			if text(statement["Action"]) == `["kms:Decrypt","kms:GenerateDataKey*"]` {
 				for _, service := range services(statement) {
 					users[service] = statement["Condition"]
@@ -662,7 +662,7 @@ func TestAlertTopic(t *testing.T) {
 // services are the services in a statement's principal, one or several.
 func services(statement map[string]any) []string {
 	var all []string
-	walk(object(statement["Principal"])["Service"], func(_, service string) { all = append(all, service) })
+	walk(assembly.At(statement["Principal"], "Service"), func(_, service string) { all = append(all, service) })
 	return all
 }
 
@@ -680,10 +680,10 @@ func TestBudgetIsForThoseWhoSetOne(t *testing.T) {
 			"BudgetName": "payment-europe", "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": map[string]any{"Amount": 4000, "Unit": "USD"},
 		})
 		var told []string
-		for _, one := range list(budget.Properties["NotificationsWithSubscribers"]) {
-			n := object(object(one)["Notification"])
+		for _, one := range assembly.List(budget.Properties["NotificationsWithSubscribers"]) {
+			n := assembly.Object(assembly.At(one, "Notification"))
 			told = append(told, fmt.Sprintf("%v %v %v", n["NotificationType"], n["ComparisonOperator"], n["Threshold"]))
-			same(t, "subscribers", object(one)["Subscribers"], []any{
+			same(t, "subscribers", assembly.At(one, "Subscribers"), []any{
 				map[string]any{"Address": "oncall@acme-bank.eu", "SubscriptionType": "EMAIL"}, map[string]any{"Address": "payments@acme-bank.eu", "SubscriptionType": "EMAIL"},
 			})
 		}
@@ -698,15 +698,15 @@ func TestNoticesAreOfWhatFailed(t *testing.T) {
 		notices := map[string][]*eventbus.Pattern{}
 		for _, name := range []string{"backup-notices", "recovery-plan-notices"} {
 			rule := v.named(t, "AWS::Events::Rule", "Name", "payment-"+env+"-"+name).Properties
-			target := object(list(rule["Targets"])[0])
+			target := assembly.Object(assembly.List(rule["Targets"])[0])
 			same(t, name+" tell", target["Arn"], "arn:aws:sns:"+region+":"+account+":payment-"+env+"-alerts")
-			paths := object(object(target["InputTransformer"])["InputPathsMap"])
-			for _, variable := range regexp.MustCompile(`<(\w+)>`).FindAllStringSubmatch(object(target["InputTransformer"])["InputTemplate"].(string), -1) {
+			paths := assembly.Object(assembly.At(target["InputTransformer"], "InputPathsMap"))
+			for _, variable := range regexp.MustCompile(`<(\w+)>`).FindAllStringSubmatch(assembly.At(target["InputTransformer"], "InputTemplate").(string), -1) {
 				if _, ok := paths[variable[1]]; !ok {
 					t.Errorf("the message of %s has %s, which no path fills", name, variable[0])
 				}
 			}
-			for _, pattern := range alternatives(object(rule["EventPattern"])) {
+			for _, pattern := range alternatives(assembly.Object(rule["EventPattern"])) {
 				compiled, err := eventbus.ParsePattern([]byte(text(pattern)))
 				if err != nil {
 					t.Fatal(err)
@@ -762,7 +762,7 @@ func TestNoticesAreOfWhatFailed(t *testing.T) {
 // alternatives are the patterns that one with $or in its detail stands for. The simulated matcher does not know $or.
 func alternatives(pattern map[string]any) []map[string]any {
 	var all []map[string]any
-	for _, one := range list(object(pattern["detail"])["$or"]) {
+	for _, one := range assembly.List(assembly.At(pattern["detail"], "$or")) {
 		alternative := maps.Clone(pattern)
 		alternative["detail"] = one
 		all = append(all, alternative)
@@ -783,8 +783,8 @@ func TestHealthCheckAlarms(t *testing.T) {
 				continue
 			}
 			m, err := seriesOf(alarm)
-			id, _ := list(object(m.dimensions["HealthCheckId"])["Fn::GetAtt"])[0].(string)
-			config := object(v.stack.Template.Resources[id].Properties["HealthCheckConfig"])
+			id, _ := assembly.List(assembly.At(m.dimensions["HealthCheckId"], "Fn::GetAtt"))[0].(string)
+			config := assembly.Object(v.stack.Template.Resources[id].Properties["HealthCheckConfig"])
 			if err != nil || m.name != "HealthCheckStatus" || config["Type"] != "CALCULATED" || !strings.Contains(id, "Serving"+strings.ReplaceAll(region.Name, "-", "")) {
 				t.Errorf("%s: it is on %s, %v", env, m, err)
 			}

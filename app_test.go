@@ -192,7 +192,7 @@ func (v view) one(t *testing.T, kind string) (string, assembly.Resource) {
 func (v view) keyOf(t *testing.T, suffix string) (string, assembly.Resource) {
 	t.Helper()
 	alias := v.named(t, "AWS::KMS::Alias", "AliasName", "alias/payment-"+v.assembly.Settings.Environment+suffix)
-	target := list(object(alias.Properties["TargetKeyId"])["Fn::GetAtt"])
+	target := assembly.List(assembly.At(alias.Properties["TargetKeyId"], "Fn::GetAtt"))
 	if len(target) != 2 {
 		t.Fatalf("the alias is of %s", text(alias.Properties["TargetKeyId"]))
 	}
@@ -229,11 +229,9 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-// ref and getAtt are the intrinsic functions; list and object are a part's own type, empty if it is another.
-func ref(id string) any              { return map[string]any{"Ref": id} }
-func getAtt(id, name string) any     { return map[string]any{"Fn::GetAtt": []any{id, name}} }
-func list(part any) []any            { l, _ := part.([]any); return l }
-func object(part any) map[string]any { o, _ := part.(map[string]any); return o }
+// ref and getAtt are the intrinsic functions.
+func ref(id string) any          { return map[string]any{"Ref": id} }
+func getAtt(id, name string) any { return map[string]any{"Fn::GetAtt": []any{id, name}} }
 
 // walk goes through a part of a template and visits every string in it with its path.
 func walk(part any, visit func(path, value string)) { walkFrom("", part, visit) }
@@ -332,7 +330,7 @@ func TestNetworkInThreeNamedZones(t *testing.T) {
 			name := text(endpoint.Properties["ServiceName"])
 			for _, service := range []string{".s3", ".dynamodb"} {
 				if strings.Contains(name, service) && endpoint.Properties["VpcEndpointType"] == "Gateway" {
-					services[service] = len(list(endpoint.Properties["RouteTableIds"]))
+					services[service] = len(assembly.List(endpoint.Properties["RouteTableIds"]))
 				}
 			}
 		}
@@ -379,7 +377,7 @@ func TestDatabaseAdmitsTheFunctionsAlone(t *testing.T) {
 		if ids := text(subnets.Properties["SubnetIds"]); strings.Count(ids, "databaseSubnet") != 3 {
 			t.Errorf("the cluster's subnets are %s", ids)
 		}
-		same(t, "the processor's groups", object(v.function(t, "processor").Properties["VpcConfig"])["SecurityGroupIds"], []any{getAtt(groups["Functions"], "GroupId")})
+		same(t, "the processor's groups", assembly.At(v.function(t, "processor").Properties["VpcConfig"], "SecurityGroupIds"), []any{getAtt(groups["Functions"], "GroupId")})
 	})
 }
 
@@ -454,7 +452,7 @@ func TestDatabaseMembersDifferInTheirRoleAlone(t *testing.T) {
 			}
 		}
 		_, parameters := v.one(t, "AWS::RDS::DBClusterParameterGroup")
-		values := object(parameters.Properties["Parameters"])
+		values := assembly.Object(parameters.Properties["Parameters"])
 		for name, want := range map[string]any{"require_secure_transport": "ON", "server_audit_logging": "1", "slow_query_log": "1"} {
 			same(t, name, values[name], want)
 		}
@@ -474,7 +472,7 @@ func TestMasterPasswordIsGeneratedAndReplicated(t *testing.T) {
 		v := viewOf(t, env, stacks.RolePrimary)
 		_, secret := v.one(t, "AWS::SecretsManager::Secret")
 		same(t, "replicas of the secret", secret.Properties["ReplicaRegions"], []any{map[string]any{"Region": a.Settings.Regions.Secondary.Name}})
-		if generated := object(secret.Properties["GenerateSecretString"]); generated["GenerateStringKey"] != "password" {
+		if generated := assembly.Object(secret.Properties["GenerateSecretString"]); generated["GenerateStringKey"] != "password" {
 			t.Errorf("%s: the secret is generated as %v", env, generated)
 		}
 	}
@@ -509,8 +507,8 @@ func TestSessionTable(t *testing.T) {
 			}
 		}
 		var regions []string
-		for _, replica := range list(p["Replicas"]) {
-			r := object(replica)
+		for _, replica := range assembly.List(p["Replicas"]) {
+			r := assembly.Object(replica)
 			regions = append(regions, r["Region"].(string))
 			same(t, "point-in-time recovery", r["PointInTimeRecoverySpecification"], map[string]any{"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7})
 			same(t, "deletion protection", r["DeletionProtectionEnabled"], s.Production)
@@ -529,18 +527,18 @@ func TestSessionTable(t *testing.T) {
 func (v view) statements() map[string][]map[string]any {
 	all := map[string][]map[string]any{}
 	add := func(role string, document any) {
-		for _, statement := range list(object(document)["Statement"]) {
-			all[role] = append(all[role], object(statement))
+		for _, statement := range assembly.List(assembly.At(document, "Statement")) {
+			all[role] = append(all[role], assembly.Object(statement))
 		}
 	}
 	for id, role := range v.of("AWS::IAM::Role") {
-		for _, policy := range list(role.Properties["Policies"]) {
-			add(id, object(policy)["PolicyDocument"])
+		for _, policy := range assembly.List(role.Properties["Policies"]) {
+			add(id, assembly.At(policy, "PolicyDocument"))
 		}
 	}
 	for _, policy := range v.of("AWS::IAM::Policy") {
-		for _, role := range list(policy.Properties["Roles"]) {
-			add(object(role)["Ref"].(string), policy.Properties["PolicyDocument"])
+		for _, role := range assembly.List(policy.Properties["Roles"]) {
+			add(assembly.At(role, "Ref").(string), policy.Properties["PolicyDocument"])
 		}
 	}
 	return all
@@ -548,7 +546,7 @@ func (v view) statements() map[string][]map[string]any {
 
 // roleOf is the logical id of a function's role.
 func roleOf(function assembly.Resource) string {
-	arn := list(object(function.Properties["Role"])["Fn::GetAtt"])
+	arn := assembly.List(assembly.At(function.Properties["Role"], "Fn::GetAtt"))
 	return arn[0].(string)
 }
 
@@ -603,7 +601,7 @@ func TestProcessor(t *testing.T) {
 		} {
 			same(t, name, function.Properties[name], want)
 		}
-		if subnets := text(object(function.Properties["VpcConfig"])["SubnetIds"]); strings.Count(subnets, "privateSubnet") != 3 {
+		if subnets := text(assembly.At(function.Properties["VpcConfig"], "SubnetIds")); strings.Count(subnets, "privateSubnet") != 3 {
 			t.Errorf("the processor's subnets are %s", subnets)
 		}
 		// The interfaces are for Lambda to make, not for the function's own code.
@@ -649,7 +647,7 @@ func (v view) routes(t *testing.T) map[string]string {
 	resources := v.of("AWS::ApiGateway::Resource")
 	var path func(part any) string
 	path = func(part any) string {
-		id, ok := object(part)["Ref"].(string)
+		id, ok := assembly.At(part, "Ref").(string)
 		if !ok {
 			return "" // the root: an attribute of the API
 		}
@@ -662,7 +660,7 @@ func (v view) routes(t *testing.T) map[string]string {
 			at = "/"
 		}
 		routes[method.Properties["HttpMethod"].(string)+" "+at] = method.Properties["AuthorizationType"].(string)
-		if kind := object(method.Properties["Integration"])["Type"]; kind != "AWS_PROXY" {
+		if kind := assembly.At(method.Properties["Integration"], "Type"); kind != "AWS_PROXY" {
 			t.Errorf("%s is integrated by %v", at, kind)
 		}
 	}
@@ -687,7 +685,7 @@ func TestPaymentAPI(t *testing.T) {
 			}},
 		})
 		stageID, stage := v.one(t, "AWS::ApiGateway::Stage")
-		if format := text(object(stage.Properties["AccessLogSetting"])["Format"]); !strings.Contains(format, "$context.requestId") || strings.Contains(format, "$context.path") {
+		if format := text(assembly.At(stage.Properties["AccessLogSetting"], "Format")); !strings.Contains(format, "$context.requestId") || strings.Contains(format, "$context.path") {
 			t.Errorf("access log format %s", format)
 		}
 		// Without the account's role, API Gateway refuses a stage that logs.
@@ -718,9 +716,9 @@ func TestAPIGatewaysOwnAnswersKeepTheContract(t *testing.T) {
 		for id, response := range v.of("AWS::ApiGateway::GatewayResponse") {
 			p := response.Properties
 			kinds[p["ResponseType"].(string)] = true
-			headers := object(p["ResponseParameters"])
+			headers := assembly.Object(p["ResponseParameters"])
 			same(t, id+": region", headers["gatewayresponse.header.X-Region"], "'"+v.stack.Region+"'")
-			template := object(p["ResponseTemplates"])["application/json"].(string)
+			template := assembly.At(p["ResponseTemplates"], "application/json").(string)
 			filled := strings.ReplaceAll(template, "$context.error.messageString", `"x"`)
 			var body map[string]string
 			if err := json.Unmarshal([]byte(filled), &body); err != nil || len(body) != 2 || body["error"] == "" || body["region"] != v.stack.Region {
@@ -742,23 +740,23 @@ func TestWebACL(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		_, acl := v.one(t, "AWS::WAFv2::WebACL")
 		same(t, "scope", acl.Properties["Scope"], "REGIONAL")
-		bodies := object(acl.Properties["CustomResponseBodies"])
+		bodies := assembly.Object(acl.Properties["CustomResponseBodies"])
 		var names []string
-		for _, r := range list(acl.Properties["Rules"]) {
-			rule := object(r)
+		for _, r := range assembly.List(acl.Properties["Rules"]) {
+			rule := assembly.Object(r)
 			names = append(names, rule["Name"].(string))
-			if limited, ok := object(rule["Statement"])["RateBasedStatement"]; ok {
-				same(t, "limit", object(limited)["Limit"], v.assembly.Settings.API.RequestsPerAddress)
-				response := object(object(object(rule["Action"])["Block"])["CustomResponse"])
+			if limited := assembly.At(rule["Statement"], "RateBasedStatement"); limited != nil {
+				same(t, "limit", assembly.At(limited, "Limit"), v.assembly.Settings.API.RequestsPerAddress)
+				response := assembly.Object(assembly.At(rule["Action"], "Block", "CustomResponse"))
 				same(t, "status", response["ResponseCode"], 429)
-				body := object(bodies[response["CustomResponseBodyKey"].(string)])
+				body := assembly.Object(bodies[response["CustomResponseBodyKey"].(string)])
 				if content, _ := body["Content"].(string); body["ContentType"] != "APPLICATION_JSON" || !strings.Contains(content, `"region":"`+v.stack.Region+`"`) {
 					t.Errorf("the body of a 429 is %s", text(body))
 				}
 			}
-			if managed, ok := object(rule["Statement"])["ManagedRuleGroupStatement"]; ok && rule["Name"] == "AWSManagedRulesCommonRuleSet" {
+			if managed := assembly.At(rule["Statement"], "ManagedRuleGroupStatement"); managed != nil && rule["Name"] == "AWSManagedRulesCommonRuleSet" {
 				// It would refuse bodies over 8 KB, and the contract takes 16.
-				same(t, "overrides", object(managed)["RuleActionOverrides"], []any{map[string]any{"Name": "SizeRestrictions_BODY", "ActionToUse": map[string]any{"Count": map[string]any{}}}})
+				same(t, "overrides", assembly.At(managed, "RuleActionOverrides"), []any{map[string]any{"Name": "SizeRestrictions_BODY", "ActionToUse": map[string]any{"Count": map[string]any{}}}})
 			}
 		}
 		same(t, "rules", names, []string{"RequestsPerAddress", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"})
@@ -768,7 +766,7 @@ func TestWebACL(t *testing.T) {
 			map[string]any{"SingleHeader": map[string]any{"Name": "x-amz-security-token"}},
 			map[string]any{"UriPath": map[string]any{}},
 		})
-		if filter := object(logging.Properties["LoggingFilter"]); filter["DefaultBehavior"] != "DROP" || !strings.Contains(text(filter["Filters"]), `"Action":"BLOCK"`) {
+		if filter := assembly.Object(logging.Properties["LoggingFilter"]); filter["DefaultBehavior"] != "DROP" || !strings.Contains(text(filter["Filters"]), `"Action":"BLOCK"`) {
 			t.Errorf("logged is %s", text(filter))
 		}
 		v.template(t).HasResourceProperties(jsii.String("AWS::Logs::LogGroup"), map[string]any{"LogGroupName": "aws-waf-logs-payment-" + v.assembly.Settings.Environment})
@@ -835,12 +833,12 @@ func flatten(part any) string {
 	if s, ok := part.(string); ok {
 		return s
 	}
-	parts := list(object(part)["Fn::Join"])
+	parts := assembly.List(assembly.At(part, "Fn::Join"))
 	if len(parts) != 2 {
 		return "reference"
 	}
 	var joined strings.Builder
-	for _, piece := range list(parts[1]) {
+	for _, piece := range assembly.List(parts[1]) {
 		joined.WriteString(flatten(piece))
 	}
 	return joined.String()
@@ -853,7 +851,7 @@ func TestSecondaryReadsItsOwnRegionAlone(t *testing.T) {
 		for _, stack := range a.Stacks {
 			v := view{assembly: a, stack: stack}
 			for id, writer := range v.of("Custom::CrossRegionExportWriter") {
-				if object(writer.Properties["WriterProps"])["region"] == stack.Region {
+				if assembly.At(writer.Properties["WriterProps"], "region") == stack.Region {
 					t.Errorf("%s %s writes to its own Region", env, id)
 				}
 			}

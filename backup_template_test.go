@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/restorecheck"
@@ -44,7 +45,7 @@ func TestVaultsAreLockedAndOutliveTheirStack(t *testing.T) {
 			"BackupVaultName": "payment-" + s.Environment, "EncryptionKeyArn": getAtt(keyID, "Arn"), "LockConfiguration": lock,
 		})
 		// The account's policies say who uses the key, and so do the roles that AWS Backup works with.
-		same(t, "the key's policy", object(key.Properties["KeyPolicy"])["Statement"], []any{map[string]any{
+		same(t, "the key's policy", assembly.At(key.Properties["KeyPolicy"], "Statement"), []any{map[string]any{
 			"Action": "kms:*", "Effect": "Allow", "Resource": "*", "Principal": map[string]any{"AWS": "arn:aws:iam::" + s.Account + ":root"},
 		}})
 		for what, policies := range map[string][2]string{
@@ -83,7 +84,7 @@ func TestDailyPlanCopiesIntoTheOtherRegion(t *testing.T) {
 		_, selection := v.one(t, "AWS::Backup::BackupSelection")
 		same(t, "plan of the selection", selection.Properties["BackupPlanId"], ref(planID))
 		_, cluster := v.one(t, "AWS::RDS::DBCluster")
-		chosen := object(selection.Properties["BackupSelection"])
+		chosen := assembly.Object(selection.Properties["BackupSelection"])
 		same(t, "resources", chosen["Resources"], []string{
 			arnIn(s, region, "rds", "cluster:"+cluster.Properties["DBClusterIdentifier"].(string)),
 			arnIn(s, region, "dynamodb", "table/payment-"+s.Environment+"-sessions"),
@@ -110,12 +111,12 @@ func TestPointInTimeRecoveryCoversTheRewind(t *testing.T) {
 	})
 	for _, env := range environments {
 		_, table := viewOf(t, env, stacks.RolePrimary).one(t, "AWS::DynamoDB::GlobalTable")
-		replicas := list(table.Properties["Replicas"])
+		replicas := assembly.List(table.Properties["Replicas"])
 		if len(replicas) != 2 {
 			t.Errorf("%s: %d replicas", env, len(replicas))
 		}
 		for _, replica := range replicas {
-			window := object(object(replica)["PointInTimeRecoverySpecification"])
+			window := assembly.Object(assembly.At(replica, "PointInTimeRecoverySpecification"))
 			same(t, env+": switched on", window["PointInTimeRecoveryEnabled"], true)
 			covers(t, env+": the table", window["RecoveryPeriodInDays"])
 		}
@@ -167,9 +168,9 @@ func sameStatements(t *testing.T, got, want map[string]map[string]any) {
 // servedByBackup is the role that a property names, which is AWS Backup's alone.
 func servedByBackup(t *testing.T, v view, arn any) string {
 	t.Helper()
-	id := list(object(arn)["Fn::GetAtt"])[0].(string)
+	id := assembly.List(assembly.At(arn, "Fn::GetAtt"))[0].(string)
 	trust := v.stack.Template.Resources[id].Properties["AssumeRolePolicyDocument"]
-	same(t, "may be assumed by", object(trust)["Statement"], []any{map[string]any{
+	same(t, "may be assumed by", assembly.At(trust, "Statement"), []any{map[string]any{
 		"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": map[string]any{"Service": "backup.amazonaws.com"},
 	}})
 	return id
@@ -179,7 +180,7 @@ func TestTheBackupRoleMayDoThatAlone(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		s, here, there := v.assembly.Settings, v.stack.Region, v.otherRegion()
 		_, selection := v.one(t, "AWS::Backup::BackupSelection")
-		role := servedByBackup(t, v, object(selection.Properties["BackupSelection"])["IamRoleArn"])
+		role := servedByBackup(t, v, assembly.At(selection.Properties["BackupSelection"], "IamRoleArn"))
 		vaultKey, _ := v.keyOf(t, "-backup")
 		platformKey, _ := v.keyOf(t, "")
 		keys := []any{getAtt(vaultKey, "Arn"), getAtt(platformKey, "Arn")}
@@ -231,14 +232,14 @@ func TestRestoresAreTestedWeekly(t *testing.T) {
 			switch p["ProtectedResourceType"] {
 			case "Aurora":
 				same(t, "cluster", p["ProtectedResourceArns"], []string{arnIn(s, region, "rds", "cluster:"+identifier)})
-				overrides := object(p["RestoreMetadataOverrides"])
+				overrides := assembly.Object(p["RestoreMetadataOverrides"])
 				// What the live one has: its subnets, its parameters, and the security group that lets the functions in.
 				_, subnets := v.one(t, "AWS::RDS::DBSubnetGroup")
 				_, parameters := v.one(t, "AWS::RDS::DBClusterParameterGroup")
 				same(t, "subnets", overrides["dbSubnetGroupName"], subnets.Properties["DBSubnetGroupName"])
 				same(t, "parameters", overrides["dbClusterParameterGroupName"], parameters.Properties["DBClusterParameterGroupName"])
 				same(t, "sign-in", overrides["enableIamDatabaseAuthentication"], "true")
-				group := list(cluster.Properties["VpcSecurityGroupIds"])[0]
+				group := assembly.List(cluster.Properties["VpcSecurityGroupIds"])[0]
 				same(t, "group", overrides["vpcSecurityGroupIds"], map[string]any{"Fn::Join": []any{"", []any{`["`, group, `"]`}}})
 				if len(overrides) != 4 {
 					t.Errorf("overridden is %s", text(overrides))
@@ -293,20 +294,20 @@ func TestWhatIsRestoredIsValidated(t *testing.T) {
 			return ""
 		}
 		queueID, deadID := queueOf(name), queueOf(name+"-failures")
-		targets := list(rule["Targets"])
+		targets := assembly.List(rule["Targets"])
 		if len(targets) != 1 {
 			t.Fatalf("%d targets", len(targets))
 		}
-		target := object(targets[0])
+		target := assembly.Object(targets[0])
 		same(t, "target", target["Arn"], getAtt(queueID, "Arn"))
 		same(t, "dead letters of the rule", target["DeadLetterConfig"], map[string]any{"Arn": getAtt(deadID, "Arn")})
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185})
 		// Without a policy and a key that let EventBridge in, every event would end nowhere.
 		sent := false
 		for _, policy := range v.of("AWS::SQS::QueuePolicy") {
-			for _, statement := range list(object(policy.Properties["PolicyDocument"])["Statement"]) {
-				st := object(statement)
-				sent = sent || slices.Contains(actionsOf(st), "sqs:SendMessage") && text(st["Resource"]) == text(getAtt(queueID, "Arn")) && object(st["Principal"])["Service"] == "events.amazonaws.com"
+			for _, statement := range assembly.List(assembly.At(policy.Properties["PolicyDocument"], "Statement")) {
+				st := assembly.Object(statement)
+				sent = sent || slices.Contains(actionsOf(st), "sqs:SendMessage") && text(st["Resource"]) == text(getAtt(queueID, "Arn")) && assembly.At(st["Principal"], "Service") == "events.amazonaws.com"
 			}
 		}
 		_, key := v.keyOf(t, "")
@@ -332,7 +333,7 @@ func TestWhatIsRestoredIsValidated(t *testing.T) {
 		if whole := receives * visibility; whole > window {
 			t.Errorf("looked at for %v s, and kept for %v", whole, window)
 		}
-		variables := object(object(function.Properties["Environment"])["Variables"])
+		variables := assembly.Object(assembly.At(function.Properties["Environment"], "Variables"))
 		for variable, want := range map[string]any{
 			"MAX_RECEIVES": "4", "INSTANCE_CLASS": s.Database.InstanceClass, "TABLE_NAME": "payment-" + s.Environment + "-sessions",
 			"DATABASE_NAME": "payments", "DATABASE_USER": ledger.UserName, "DATABASE_PORT": "3306",
@@ -341,7 +342,7 @@ func TestWhatIsRestoredIsValidated(t *testing.T) {
 			same(t, variable, variables[variable], want)
 		}
 		// In the network, from where the restored cluster can be reached, with a way to the services.
-		if groups := text(object(function.Properties["VpcConfig"])["SecurityGroupIds"]); !strings.Contains(groups, "NetworkFunctions") {
+		if groups := text(assembly.At(function.Properties["VpcConfig"], "SecurityGroupIds")); !strings.Contains(groups, "NetworkFunctions") {
 			t.Errorf("the function is in %s", groups)
 		}
 		endpoints := 0
@@ -417,7 +418,7 @@ func TestBothRegionsBackUpAlike(t *testing.T) {
 func TestStatusKnowsHowOldABackupMayBe(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		_, plan := v.one(t, "AWS::Backup::BackupPlan")
-		rule := object(list(object(plan.Properties["BackupPlan"])["BackupPlanRule"])[0])
+		rule := assembly.Object(assembly.List(assembly.At(plan.Properties["BackupPlan"], "BackupPlanRule"))[0])
 		minutes := rule["StartWindowMinutes"].(float64) + rule["CompletionWindowMinutes"].(float64)
 		if daily := 24*time.Hour + time.Duration(minutes)*time.Minute; operate.BackupAge != daily {
 			t.Errorf("a backup may be %s old, and dr status says %s", daily, operate.BackupAge)

@@ -52,8 +52,8 @@ func anyOf(map[string]any) bool { return true }
 func planSteps(t *testing.T, a *assembly.Assembly) (steps []any, workflow, plan map[string]any) {
 	t.Helper()
 	_, plan = resourceOf(t, a, stacks.RoleGlobal, "AWS::ARCRegionSwitch::Plan", anyOf)
-	workflow = object(list(plan["Workflows"])[0])
-	return list(workflow["Steps"]), workflow, plan
+	workflow = assembly.Object(assembly.List(plan["Workflows"])[0])
+	return assembly.List(workflow["Steps"]), workflow, plan
 }
 
 // automatic is the environment as if recovery.automatic were set: no approval, and an alarm in each Region that activates it.
@@ -68,7 +68,7 @@ func automatic(t *testing.T, env string) *assembly.Assembly {
 	var triggers []any
 	for _, region := range a.Settings.Both() {
 		other := a.Settings.Other(region).Name
-		object(plan["AssociatedAlarms"])[other+"-impaired"] = map[string]any{
+		assembly.Object(plan["AssociatedAlarms"])[other+"-impaired"] = map[string]any{
 			"ResourceIdentifier": fmt.Sprintf("arn:aws:cloudwatch:%s:%s:alarm:payment-%s-%s-impaired", region.Name, a.Settings.Account, env, other),
 		}
 		triggers = append(triggers, map[string]any{
@@ -153,7 +153,7 @@ func templateNumbers() []templateNumber {
 		id, properties := resourceOf(t, a, stacks.RoleGlobal, "AWS::Route53::HealthCheck", func(p map[string]any) bool {
 			return strings.Contains(text(p["HealthCheckTags"]), a.Settings.Regions.Primary.Name+"-endpoint")
 		})
-		return id, object(properties["HealthCheckConfig"])
+		return id, assembly.Object(properties["HealthCheckConfig"])
 	}
 	serverErrors := func(t *testing.T, a *assembly.Assembly) (string, map[string]any) {
 		return resourceOf(t, a, stacks.RolePrimary, "AWS::CloudWatch::Alarm", func(p map[string]any) bool {
@@ -165,8 +165,8 @@ func templateNumbers() []templateNumber {
 			id, _ := resourceOf(t, a, stacks.RoleGlobal, "AWS::ARCRegionSwitch::Plan", anyOf)
 			steps, _, _ := planSteps(t, a)
 			for _, s := range steps {
-				if object(s)["ExecutionBlockType"] == kind {
-					return id, object(object(object(s)["ExecutionBlockConfiguration"])[block])
+				if assembly.At(s, "ExecutionBlockType") == kind {
+					return id, assembly.Object(assembly.At(s, "ExecutionBlockConfiguration", block))
 				}
 			}
 			t.Fatalf("the plan has no step of the kind %s", kind)
@@ -231,7 +231,7 @@ func TestTheApprovalCountsWhereThereIsOne(t *testing.T) {
 		lost := a.Settings.Regions.Primary
 		before := ledgerPath(budgetOf(t, a), lost)
 		steps, _, _ := planSteps(t, a)
-		approval := object(object(object(steps[0])["ExecutionBlockConfiguration"])["ExecutionApprovalConfig"])
+		approval := assembly.Object(assembly.At(steps[0], "ExecutionBlockConfiguration", "ExecutionApprovalConfig"))
 		limit := approval["TimeoutMinutes"].(float64)
 		approval["TimeoutMinutes"] = 10.0
 		b := budgetOf(t, a)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/canary"
 )
 
@@ -15,11 +16,11 @@ func TestCanaryRunsEveryMinuteAndItsFailuresAreKept(t *testing.T) {
 		rule := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-canary").Properties
 		same(t, "schedule", rule["ScheduleExpression"], "rate(1 minute)")
 		same(t, "state", rule["State"], "ENABLED") // in both Regions: each is watched by the other
-		targets := list(rule["Targets"])
+		targets := assembly.List(rule["Targets"])
 		if len(targets) != 1 {
 			t.Fatalf("%d targets", len(targets))
 		}
-		target := object(targets[0])
+		target := assembly.Object(targets[0])
 		if input, ok := target["Input"]; ok {
 			t.Errorf("the rule says %v, to a function that listens to nothing", input)
 		}
@@ -90,7 +91,7 @@ func TestCanaryMayPayAndReadAndNothingElse(t *testing.T) {
 					case "execute-api":
 						same(t, "action", statement["Action"], "execute-api:Invoke")
 						same(t, "effect", statement["Effect"], "Allow")
-						invoke = append(invoke, list(statement["Resource"])...)
+						invoke = append(invoke, assembly.List(statement["Resource"])...)
 					case "sqs": // its own failed runs
 						queue = text(statement["Resource"])
 						if strings.Contains(action, "Receive") || strings.Contains(action, "Delete") || strings.Contains(action, "Purge") {

@@ -93,7 +93,7 @@ func TestAppSynthesizesCleanlyWithRealFunctionCode(t *testing.T) {
 				continue
 			}
 			functions++
-			key := object(resource.Properties["Code"])["S3Key"].(string)
+			key := assembly.At(resource.Properties["Code"], "S3Key").(string)
 			executable, err := elf.Open(filepath.Join(dir, "asset."+strings.TrimSuffix(key, ".zip"), "bootstrap"))
 			if err != nil {
 				t.Errorf("%s %s: %v", role, id, err)

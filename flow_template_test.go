@@ -82,7 +82,7 @@ func TestTheGuardIsWhatKeepsEventsFromGoingInCircles(t *testing.T) {
 			if resource.Properties["Name"] != "payment-dev-forward" {
 				continue
 			}
-			pattern := maps.Clone(object(resource.Properties["EventPattern"]))
+			pattern := maps.Clone(assembly.Object(resource.Properties["EventPattern"]))
 			delete(pattern, "region")
 			delete(pattern, "detail")
 			resource.Properties = maps.Clone(resource.Properties)
@@ -108,7 +108,7 @@ func TestForwardingRule(t *testing.T) {
 			"source": []string{"payment.processor"}, "detail-type": []string{"Payment Transaction"},
 			"region": []string{own.Name}, "detail": map[string]any{"region": []string{own.Name}},
 		})
-		target := object(list(rule.Properties["Targets"])[0])
+		target := assembly.Object(assembly.List(rule.Properties["Targets"])[0])
 		same(t, "target", target["Arn"], other)
 		if target["DeadLetterConfig"] == nil {
 			t.Error("the forwarding rule has no dead-letter queue")
@@ -118,8 +118,8 @@ func TestForwardingRule(t *testing.T) {
 			t.Errorf("the forwarding rule tries again as %s says", text(policy))
 		}
 		ledger := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-ledger")
-		same(t, "the ledger target's retries", object(list(ledger.Properties["Targets"])[0])["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185})
-		role := list(object(target["RoleArn"])["Fn::GetAtt"])[0].(string)
+		same(t, "the ledger target's retries", assembly.At(assembly.List(ledger.Properties["Targets"])[0], "RetryPolicy"), map[string]any{"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185})
+		role := assembly.List(assembly.At(target["RoleArn"], "Fn::GetAtt"))[0].(string)
 		same(t, "the forwarding role's permissions", v.statements()[role], []any{map[string]any{"Action": "events:PutEvents", "Effect": "Allow", "Resource": other}})
 
 		_, archive := v.one(t, "AWS::Events::Archive")
@@ -135,9 +135,9 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 			t.Errorf("%d rules, want at least forward, ledger, three of reconcile, canary, two of notices, and restore-validation", len(rules))
 		}
 		for id, rule := range rules {
-			for _, target := range list(rule.Properties["Targets"]) {
-				config := object(object(target)["DeadLetterConfig"])
-				queue, ok := list(object(config["Arn"])["Fn::GetAtt"]), config["Arn"] != nil
+			for _, target := range assembly.List(rule.Properties["Targets"]) {
+				config := assembly.Object(assembly.At(target, "DeadLetterConfig"))
+				queue, ok := assembly.List(assembly.At(config["Arn"], "Fn::GetAtt")), config["Arn"] != nil
 				if !ok {
 					t.Errorf("rule %s has a target without a dead-letter queue", id)
 					continue
@@ -161,11 +161,11 @@ func TestEveryRuleTargetHasADeadLetterQueueThatTakesItsEvents(t *testing.T) {
 // mayBeSentBy reports whether a queue's policy lets a rule send to it, by the rule's ARN.
 func (v view) mayBeSentBy(queue, rule string) bool {
 	for _, policy := range v.of("AWS::SQS::QueuePolicy") {
-		for _, statement := range list(object(policy.Properties["PolicyDocument"])["Statement"]) {
-			s := object(statement)
+		for _, statement := range assembly.List(assembly.At(policy.Properties["PolicyDocument"], "Statement")) {
+			s := assembly.Object(statement)
 			if slices.Contains(actionsOf(s), "sqs:SendMessage") && text(s["Resource"]) == text(getAtt(queue, "Arn")) &&
-				text(object(object(s["Condition"])["ArnEquals"])["aws:SourceArn"]) == text(getAtt(rule, "Arn")) &&
-				object(s["Principal"])["Service"] == "events.amazonaws.com" {
+				text(assembly.At(s["Condition"], "ArnEquals", "aws:SourceArn")) == text(getAtt(rule, "Arn")) &&
+				assembly.At(s["Principal"], "Service") == "events.amazonaws.com" {
 				return true
 			}
 		}
@@ -231,12 +231,12 @@ func TestRelayMapping(t *testing.T) {
 		if attempts, ok := p["MaximumRetryAttempts"]; ok {
 			t.Errorf("a record is given up after %v attempts, and not by its age alone", attempts)
 		}
-		failures := list(object(object(object(p["DestinationConfig"])["OnFailure"])["Destination"])["Fn::GetAtt"])
+		failures := assembly.List(assembly.At(p["DestinationConfig"], "OnFailure", "Destination", "Fn::GetAtt"))
 		if len(failures) == 0 || !strings.HasPrefix(failures[0].(string), "RelayFailures") {
 			t.Errorf("failures go to %v", failures)
 		}
 		// The stream of this Region's own replica, found out in this Region.
-		source := list(object(p["EventSourceArn"])["Fn::GetAtt"])
+		source := assembly.List(assembly.At(p["EventSourceArn"], "Fn::GetAtt"))
 		if v.role == stacks.RolePrimary {
 			id, _ := v.one(t, "AWS::DynamoDB::GlobalTable")
 			same(t, "source", source, []any{id, "StreamArn"})
@@ -263,11 +263,11 @@ func TestRelayMappingLetsOwnPaymentsThroughAlone(t *testing.T) {
 	each(t, func(t *testing.T, v view) {
 		own := v.stack.Region
 		other := v.assembly.Settings.Other(v.assembly.Settings.Both()[slices.Index(regionalRoles, v.role)]).Name
-		filters := list(object(v.mappingOf(t, "relay").Properties["FilterCriteria"])["Filters"])
+		filters := assembly.List(assembly.At(v.mappingOf(t, "relay").Properties["FilterCriteria"], "Filters"))
 		if len(filters) != 1 {
 			t.Fatalf("%d filters, which would be alternatives", len(filters))
 		}
-		pattern, err := eventbus.ParsePattern([]byte(object(filters[0])["Pattern"].(string)))
+		pattern, err := eventbus.ParsePattern([]byte(assembly.At(filters[0], "Pattern").(string)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +320,7 @@ func TestQueues(t *testing.T) {
 		if visibility, least := ledger["VisibilityTimeout"].(float64), 6*function["Timeout"].(float64)+mapping["MaximumBatchingWindowInSeconds"].(float64); visibility < least {
 			t.Errorf("visibility of %v s, want at least %v", visibility, least)
 		}
-		redrive := object(ledger["RedrivePolicy"])
+		redrive := assembly.Object(ledger["RedrivePolicy"])
 		// As many tries as fill half of the retention, and SQS takes no more than 1,000: what cannot be recorded is a dead letter
 		// before it expires.
 		retention, visibility := ledger["MessageRetentionPeriod"].(float64), ledger["VisibilityTimeout"].(float64)
@@ -361,7 +361,7 @@ func TestDatabaseFunctionsConnectToTheirOwnRegionsCluster(t *testing.T) {
 		clusterID, _ := v.one(t, "AWS::RDS::DBCluster")
 		for _, name := range []string{"ledger", "reconcile", "migrate"} {
 			function := v.function(t, name)
-			variables := object(object(function.Properties["Environment"])["Variables"])
+			variables := assembly.Object(assembly.At(function.Properties["Environment"], "Variables"))
 			same(t, name+": host", variables["DATABASE_HOST"], getAtt(clusterID, "Endpoint.Address"))
 			same(t, name+": reader", variables["DATABASE_READER_HOST"], getAtt(clusterID, "ReadEndpoint.Address"))
 			same(t, name+": database", variables["DATABASE_NAME"], "payments")
@@ -427,7 +427,7 @@ func TestMigrationRunsWhenItsFilesChange(t *testing.T) {
 				t.Errorf("the migration comes after %s, want after %s", text(run.DependsOn), want)
 			}
 		}
-		variables := object(object(v.function(t, "migrate").Properties["Environment"])["Variables"])
+		variables := assembly.Object(assembly.At(v.function(t, "migrate").Properties["Environment"], "Variables"))
 		same(t, "secret", variables["SECRET_NAME"], "payment/"+v.assembly.Settings.Environment+"/db/master")
 		// It reads the secret from inside the network: through NAT, or through an endpoint of its own.
 		endpoint := false
@@ -446,13 +446,13 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		rule := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile").Properties
 		same(t, "schedule", rule["ScheduleExpression"], "rate(1 hour)")
 		same(t, "state", rule["State"], "ENABLED") // in both Regions: the function knows which of them is the standby
-		target := object(list(rule["Targets"])[0])
+		target := assembly.Object(assembly.List(rule["Targets"])[0])
 		same(t, "input", target["Input"], `{"scheduled":true}`)
 		same(t, "retries", target["RetryPolicy"], map[string]any{"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2})
 		role := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-role").Properties
 		same(t, "schedule of the question for the role", role["ScheduleExpression"], "rate(1 minute)") // the period of the alarms on its answer
 		same(t, "its state", role["State"], "ENABLED")
-		same(t, "its input", object(list(role["Targets"])[0])["Input"], `{"role":true}`)
+		same(t, "its input", assembly.At(assembly.List(role["Targets"])[0], "Input"), `{"role":true}`)
 		// And whenever this Region's cluster has been promoted: however that was started, and whatever the plan skips.
 		promotion := v.named(t, "AWS::Events::Rule", "Name", "payment-"+s.Environment+"-reconcile-promotion").Properties
 		same(t, "promotion", promotion["EventPattern"], map[string]any{
@@ -463,13 +463,13 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 			},
 		})
 		same(t, "promotion's state", promotion["State"], "ENABLED")
-		same(t, "promotion's function", object(list(promotion["Targets"])[0])["Arn"], target["Arn"])
-		same(t, "promotion's input", object(list(promotion["Targets"])[0])["Input"], `{"promotion":true}`)
+		same(t, "promotion's function", assembly.At(assembly.List(promotion["Targets"])[0], "Arn"), target["Arn"])
+		same(t, "promotion's input", assembly.At(assembly.List(promotion["Targets"])[0], "Input"), `{"promotion":true}`)
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
 		async := v.invokeConfigOf(t, "reconcile")
 		same(t, "retries of a failed run", async.Properties["MaximumRetryAttempts"], 0) // the next run looks back over it
-		if destination := text(object(async.Properties["DestinationConfig"])["OnFailure"]); !strings.Contains(destination, "ReconciliationFailures") {
+		if destination := text(assembly.At(async.Properties["DestinationConfig"], "OnFailure")); !strings.Contains(destination, "ReconciliationFailures") {
 			t.Errorf("failed runs go to %s", destination)
 		}
 		granted := map[string]string{}
@@ -491,7 +491,7 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 			KeySchema  []struct{ AttributeName, KeyType string }
 			Projection struct{ ProjectionType string }
 		}
-		if err := json.Unmarshal([]byte(text(list(table.Properties["GlobalSecondaryIndexes"])[0])), &index); err != nil {
+		if err := json.Unmarshal([]byte(text(assembly.List(table.Properties["GlobalSecondaryIndexes"])[0])), &index); err != nil {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprint(index); got != "{by-acceptance [{accepted_bucket HASH} {timestamp RANGE}] {ALL}}" {

@@ -69,12 +69,12 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 	}
 	statementsOf := func(t *testing.T, a *assembly.Assembly) []any {
 		_, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:PutItem") })
-		return list(object(p["PolicyDocument"])["Statement"])
+		return assembly.List(assembly.At(p["PolicyDocument"], "Statement"))
 	}
 	// environment are the variables of a function, with which it is changed.
 	environment := func(t *testing.T, a *assembly.Assembly, name string) (id string, variables map[string]any) {
 		id, p := resourceOf(t, a, primary, "AWS::Lambda::Function", named("FunctionName", name))
-		return id, object(object(p["Environment"])["Variables"])
+		return id, assembly.Object(assembly.At(p["Environment"], "Variables"))
 	}
 	broken := map[string]bool{}
 	for _, test := range []struct {
@@ -129,7 +129,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "none, and nothing has it"},
 		{"rule-dead-letter-queue", "a target without a dead-letter queue", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::Events::Rule", named("Name", "forward"))
-			delete(object(list(p["Targets"])[0]), "DeadLetterConfig")
+			delete(assembly.Object(assembly.List(p["Targets"])[0]), "DeadLetterConfig")
 			return id
 		}, "event-bus/payment-prod"},
 		{"own-region", "a processor that is told of the other Region", func(t *testing.T, a *assembly.Assembly) string {
@@ -139,7 +139,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "us-west-2"},
 		{"own-region", "a relay with a permission in the other Region", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:GetShardIterator") })
-			object(list(object(p["PolicyDocument"])["Statement"])[0])["Resource"] = "arn:aws:events:us-west-2:000000000000:event-bus/payment-prod"
+			assembly.Object(assembly.List(assembly.At(p["PolicyDocument"], "Statement"))[0])["Resource"] = "arn:aws:events:us-west-2:000000000000:event-bus/payment-prod"
 			return id
 		}, "of us-west-2"},
 		{"own-region", "a ledger that is given the other Region's endpoint, by a strong reference", func(t *testing.T, a *assembly.Assembly) string {
@@ -149,10 +149,10 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 				if r.Type != "Custom::CrossRegionExportReader" {
 					continue
 				}
-				for export := range object(object(r.Properties["ReaderProps"])["imports"]) {
+				for export := range assembly.Object(assembly.At(r.Properties["ReaderProps"], "imports")) {
 					if strings.Contains(export, "EndpointAddress") {
 						id, p := resourceOf(t, a, stacks.RoleSecondary, "AWS::Lambda::Function", named("FunctionName", "ledger"))
-						object(object(p["Environment"])["Variables"])["DATABASE_HOST"] = getAtt(reader, export)
+						assembly.Object(assembly.At(p["Environment"], "Variables"))["DATABASE_HOST"] = getAtt(reader, export)
 						return id
 					}
 				}
@@ -167,7 +167,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "Fn::GetStackOutput"},
 		{"strong-reference", "values that are read from another Region", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, stacks.RoleSecondary, "Custom::CrossRegionExportReader", anyOf)
-			object(p["ReaderProps"])["region"] = "us-east-1"
+			assembly.Object(p["ReaderProps"])["region"] = "us-east-1"
 			return id
 		}, "us-east-1"},
 		{"managed-policy", "a policy for every table of the account", func(t *testing.T, a *assembly.Assembly) string {
@@ -177,13 +177,13 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "AmazonDynamoDBFullAccess"},
 		{"named-resources", "an action on every resource", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:PutItem") })
-			for _, statement := range list(object(p["PolicyDocument"])["Statement"]) {
-				object(statement)["Resource"] = "*"
+			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
+				assembly.Object(statement)["Resource"] = "*"
 			}
 			return id
 		}, "dynamodb:PutItem on every resource"},
 		{"named-resources", "every action of a service", func(t *testing.T, a *assembly.Assembly) string {
-			object(statementsOf(t, a)[0])["Action"] = "dynamodb:*"
+			assembly.Object(statementsOf(t, a)[0])["Action"] = "dynamodb:*"
 			id, _ := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), `"dynamodb:*"`) })
 			return id
 		}, "dynamodb:*"},
@@ -206,7 +206,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "is"},
 		{"one-role-per-function", "a role that others may assume", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(text(p["Description"]), "processor") })
-			object(list(object(p["AssumeRolePolicyDocument"])["Statement"])[0])["Principal"] = map[string]any{"AWS": "*"}
+			assembly.Object(assembly.List(assembly.At(p["AssumeRolePolicyDocument"], "Statement"))[0])["Principal"] = map[string]any{"AWS": "*"}
 			return id
 		}, "*"},
 		{"no-backtrack", "Backtrack", func(t *testing.T, a *assembly.Assembly) string {
@@ -241,7 +241,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		}, "2"},
 		{"rewind-window", "a replica without point-in-time recovery", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::DynamoDB::GlobalTable", anyOf)
-			delete(object(list(p["Replicas"])[1]), "PointInTimeRecoverySpecification")
+			delete(assembly.Object(assembly.List(p["Replicas"])[1]), "PointInTimeRecoverySpecification")
 			return id
 		}, "nothing"},
 	} {
@@ -424,9 +424,9 @@ func TestASuppressionThatMatchesNothingIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata := object(stack.Template.Resources[id].Metadata["cdk_nag"])
+	metadata := assembly.Object(stack.Template.Resources[id].Metadata["cdk_nag"])
 	const reason = "A cluster whose storage is not encrypted would be excused by this, if there were one; but the storage of this one is encrypted."
-	metadata["rules_to_suppress"] = append(list(metadata["rules_to_suppress"]), map[string]any{"id": "AwsSolutions-RDS2", "reason": reason})
+	metadata["rules_to_suppress"] = append(assembly.List(metadata["rules_to_suppress"]), map[string]any{"id": "AwsSolutions-RDS2", "reason": reason})
 	report, err := policy.ReadReport(folders[envProd], a)
 	if err != nil {
 		t.Fatal(err)

@@ -131,7 +131,7 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 	inGlobal(t, func(t *testing.T, v view, s settings.Settings) {
 		asked := map[string]bool{}
 		for id, check := range v.of("AWS::Route53::HealthCheck") {
-			config := object(check.Properties["HealthCheckConfig"])
+			config := assembly.Object(check.Properties["HealthCheckConfig"])
 			if config["Type"] != "HTTPS" {
 				continue
 			}
@@ -140,7 +140,7 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 			same(t, id+": port", config["Port"], 443)
 			same(t, id+": latency", config["MeasureLatency"], true)
 			same(t, id+": SNI", config["EnableSNI"], true)
-			checkers := list(config["Regions"])
+			checkers := assembly.List(config["Regions"])
 			if len(checkers) < 3 {
 				t.Errorf("%s: checked from %v, and Route 53 wants three Regions", id, checkers)
 			}
@@ -153,15 +153,15 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 				}
 			}
 
-			host := list(object(config["FullyQualifiedDomainName"])["Fn::Join"])
-			if len(host) != 2 || len(list(host[1])) != 2 {
+			host := assembly.List(assembly.At(config["FullyQualifiedDomainName"], "Fn::Join"))
+			if len(host) != 2 || len(assembly.List(host[1])) != 2 {
 				t.Fatalf("%s: host %s", id, text(config["FullyQualifiedDomainName"]))
 			}
-			api, err := v.assembly.Origin(v.stack, list(host[1])[0])
+			api, err := v.assembly.Origin(v.stack, assembly.List(host[1])[0])
 			if err != nil || api.Resource().Type != "AWS::ApiGateway::RestApi" {
 				t.Fatalf("%s: host of %s, %v", id, api.LogicalID, err)
 			}
-			same(t, id+": host", list(host[1])[1], ".execute-api."+api.Stack.Region+".amazonaws.com")
+			same(t, id+": host", assembly.List(host[1])[1], ".execute-api."+api.Stack.Region+".amazonaws.com")
 			asked[api.Stack.Region] = true
 
 			region := view{assembly: v.assembly, stack: api.Stack}
@@ -198,22 +198,22 @@ func TestServerErrorsMakeARegionSick(t *testing.T) {
 	inGlobal(t, func(t *testing.T, v view, s settings.Settings) {
 		watched := map[string]bool{}
 		for id, check := range v.of("AWS::Route53::HealthCheck") {
-			config := object(check.Properties["HealthCheckConfig"])
+			config := assembly.Object(check.Properties["HealthCheckConfig"])
 			switch config["Type"] {
 			case "CALCULATED":
 				children := map[string]bool{}
-				for _, child := range list(config["ChildHealthChecks"]) {
+				for _, child := range assembly.List(config["ChildHealthChecks"]) {
 					origin, err := v.assembly.Origin(v.stack, child)
 					if err != nil {
 						t.Fatal(err)
 					}
-					children[fmt.Sprint(object(origin.Resource().Properties["HealthCheckConfig"])["Type"])] = true
+					children[fmt.Sprint(assembly.At(origin.Resource().Properties["HealthCheckConfig"], "Type"))] = true
 				}
 				same(t, id+": children", children, map[string]bool{"HTTPS": true, "CLOUDWATCH_METRIC": true})
 				same(t, id+": threshold", config["HealthThreshold"], 2) // both
 			case "CLOUDWATCH_METRIC":
 				same(t, id+": without data", config["InsufficientDataHealthStatus"], "Healthy")
-				identifier := object(config["AlarmIdentifier"])
+				identifier := assembly.Object(config["AlarmIdentifier"])
 				watched[fmt.Sprint(identifier["Region"])] = true
 				for _, role := range regionalRoles {
 					region := viewOf(t, s.Environment, role)
@@ -253,7 +253,7 @@ func TestPublicNameHasACertificateInEachRegion(t *testing.T) {
 		same(t, "certificate", p["RegionalCertificateArn"], ref(certificateID))
 		same(t, "certificate's name", certificate.Properties["DomainName"], s.APIName())
 		same(t, "validation", certificate.Properties["ValidationMethod"], "DNS")
-		options := object(list(certificate.Properties["DomainValidationOptions"])[0])
+		options := assembly.Object(assembly.List(certificate.Properties["DomainValidationOptions"])[0])
 		if s.DNS.HostedZoneID != "" {
 			same(t, "validated in", options["HostedZoneId"], s.DNS.HostedZoneID)
 		} else if origin, err := v.assembly.Origin(v.stack, options["HostedZoneId"]); err != nil || origin.Resource().Type != "AWS::Route53::HostedZone" {
@@ -295,10 +295,10 @@ func TestPublicZoneIsMadeWhenThereIsNone(t *testing.T) {
 func flat(steps []any) []string {
 	var all []string
 	for _, s := range steps {
-		step := object(s)
+		step := assembly.Object(s)
 		line := fmt.Sprintf("%v: %v", step["ExecutionBlockType"], step["Name"])
 		if step["ExecutionBlockType"] == "Parallel" {
-			line = "[" + strings.Join(flat(list(object(object(step["ExecutionBlockConfiguration"])["ParallelConfig"])["Steps"])), "; ") + "]"
+			line = "[" + strings.Join(flat(assembly.List(assembly.At(step["ExecutionBlockConfiguration"], "ParallelConfig", "Steps"))), "; ") + "]"
 		}
 		all = append(all, line)
 	}
@@ -309,14 +309,14 @@ func flat(steps []any) []string {
 func blocks(steps []any) map[string]map[string]any {
 	all := map[string]map[string]any{}
 	for _, s := range steps {
-		step := object(s)
-		configuration := object(step["ExecutionBlockConfiguration"])
+		step := assembly.Object(s)
+		configuration := assembly.Object(step["ExecutionBlockConfiguration"])
 		if step["ExecutionBlockType"] == "Parallel" {
-			maps.Copy(all, blocks(list(object(configuration["ParallelConfig"])["Steps"])))
+			maps.Copy(all, blocks(assembly.List(assembly.At(configuration["ParallelConfig"], "Steps"))))
 			continue
 		}
 		for _, block := range configuration {
-			all[fmt.Sprint(step["Name"])] = object(block)
+			all[fmt.Sprint(step["Name"])] = assembly.Object(block)
 		}
 	}
 	return all
@@ -332,10 +332,10 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 		same(t, "primary", plan["PrimaryRegion"], p)
 		same(t, "objective", plan["RecoveryTimeObjectiveMinutes"], s.Objectives.RTOMinutes)
 
-		workflow := object(list(plan["Workflows"])[0])
+		workflow := assembly.Object(assembly.List(plan["Workflows"])[0])
 		same(t, "action", workflow["WorkflowTargetAction"], "activate")
 		same(t, "target", workflow["WorkflowTargetRegion"], nil) // one workflow, for either Region
-		if n := len(list(plan["Workflows"])); n != 1 {
+		if n := len(assembly.List(plan["Workflows"])); n != 1 {
 			t.Errorf("%d workflows", n)
 		}
 		want := []string{
@@ -348,7 +348,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 		if s.Recovery.Automatic {
 			want, behavior = want[1:], "failover"
 		}
-		steps := list(workflow["Steps"])
+		steps := assembly.List(workflow["Steps"])
 		if got := flat(steps); !slices.Equal(got, want) {
 			t.Errorf("steps\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
@@ -377,12 +377,12 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 			constructs.StepStartLedger: func(activated string) string { return activated },
 			constructs.StepStopLedger:  func(activated string) string { return map[string]string{p: q, q: p}[activated] },
 		} {
-			mappings := object(block[step]["RegionEventSourceMappings"])
+			mappings := assembly.Object(block[step]["RegionEventSourceMappings"])
 			if len(mappings) != 2 {
 				t.Errorf("%s: mappings %s", step, text(mappings))
 			}
 			for activated, mapping := range mappings {
-				region := mappingRegion(t, v, object(mapping)["Arn"])
+				region := mappingRegion(t, v, assembly.At(mapping, "Arn"))
 				if want := actsOn(activated); region != want {
 					t.Errorf("%s, activating %s: acts on %s, want %s", step, activated, region, want)
 				}
@@ -400,7 +400,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 			region := viewOf(t, s.Environment, role)
 			name := region.function(t, "reconcile").Properties["FunctionName"]
 			functions = append(functions, map[string]any{"Arn": fmt.Sprintf("arn:aws:lambda:%s:%s:function:%v", region.stack.Region, s.Account, name)})
-			same(t, "window", object(object(region.function(t, "reconcile").Properties["Environment"])["Variables"])["RECONCILE_LOOKBACK_MINUTES"], fmt.Sprint(s.Recovery.ReconcileMinutes))
+			same(t, "window", assembly.At(region.function(t, "reconcile").Properties["Environment"], "Variables", "RECONCILE_LOOKBACK_MINUTES"), fmt.Sprint(s.Recovery.ReconcileMinutes))
 		}
 		same(t, "reconcile by", reconcile["Lambdas"], functions)
 
@@ -437,7 +437,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 // mappingRegion is the Region of the ledger mapping that an ARN of the global template means.
 func mappingRegion(t *testing.T, v view, arn any) string {
 	t.Helper()
-	parts := list(list(object(arn)["Fn::Join"])[1])
+	parts := assembly.List(assembly.List(assembly.At(arn, "Fn::Join"))[1])
 	origin, err := v.assembly.Origin(v.stack, parts[1])
 	if err != nil {
 		t.Fatal(err)
@@ -453,21 +453,21 @@ func TestRecoveryStartsByAlarmWhenAutomaticAlone(t *testing.T) {
 	automatic := 0
 	inGlobal(t, func(t *testing.T, v view, s settings.Settings) {
 		_, resource := v.one(t, "AWS::ARCRegionSwitch::Plan")
-		alarms := object(resource.Properties["AssociatedAlarms"])
-		triggers := list(resource.Properties["Triggers"])
+		alarms := assembly.Object(resource.Properties["AssociatedAlarms"])
+		triggers := assembly.List(resource.Properties["Triggers"])
 		if !s.Recovery.Automatic {
 			if len(triggers) != 0 {
 				t.Errorf("triggers %s", text(triggers))
 			}
 			for name, alarm := range alarms {
-				same(t, name, object(alarm)["AlarmType"], "applicationHealth") // an alarm of the other type starts the plan as well
+				same(t, name, assembly.At(alarm, "AlarmType"), "applicationHealth") // an alarm of the other type starts the plan as well
 			}
 			return
 		}
 		automatic++
 		targets := map[string]bool{}
 		for _, tr := range triggers {
-			trigger := object(tr)
+			trigger := assembly.Object(tr)
 			target := fmt.Sprint(trigger["TargetRegion"])
 			targets[target] = true
 			other := s.Regions.Primary.Name
@@ -498,7 +498,7 @@ func TestRecoveryRoleMayDoWhatThePlanDoesAndNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "trusted", object(list(object(origin.Resource().Properties["AssumeRolePolicyDocument"])["Statement"])[0])["Principal"], map[string]any{"Service": "arc-region-switch.amazonaws.com"})
+		same(t, "trusted", assembly.At(assembly.List(assembly.At(origin.Resource().Properties["AssumeRolePolicyDocument"], "Statement"))[0], "Principal"), map[string]any{"Service": "arc-region-switch.amazonaws.com"})
 		p, q := s.Regions.Primary.Name, s.Regions.Secondary.Name
 		both := func(form string) string {
 			return fmt.Sprintf(form, p, s.Account, s.Environment) + " " + fmt.Sprintf(form, q, s.Account, s.Environment)
@@ -579,7 +579,7 @@ func inOrder(words string) string {
 }
 
 func oneOrMore(part any) []any {
-	if l := list(part); l != nil {
+	if l := assembly.List(part); l != nil {
 		return l
 	}
 	return []any{part}
@@ -596,8 +596,8 @@ func TestRecoveryReportsAreKeptAYear(t *testing.T) {
 		same(t, "public access", p["PublicAccessBlockConfiguration"], map[string]any{
 			"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true,
 		})
-		rule := object(list(object(p["LifecycleConfiguration"])["Rules"])[0])
-		same(t, "kept", []any{rule["Status"], rule["ExpirationInDays"], object(rule["NoncurrentVersionExpiration"])["NoncurrentDays"]}, []any{"Enabled", 365, 365})
+		rule := assembly.Object(assembly.List(assembly.At(p["LifecycleConfiguration"], "Rules"))[0])
+		same(t, "kept", []any{rule["Status"], rule["ExpirationInDays"], assembly.At(rule["NoncurrentVersionExpiration"], "NoncurrentDays")}, []any{"Enabled", 365, 365})
 		same(t, "when the stack goes", bucket.DeletionPolicy, "Retain")
 		_, plan := v.one(t, "AWS::ARCRegionSwitch::Plan")
 		same(t, "the plan reports to", plan.Properties["ReportConfiguration"], map[string]any{"ReportOutput": []any{
@@ -702,7 +702,7 @@ func TestOperatorRoles(t *testing.T) {
 
 // resourcesOf are what a statement is about, one or many.
 func resourcesOf(statement map[string]any) []any {
-	if many := list(statement["Resource"]); many != nil {
+	if many := assembly.List(statement["Resource"]); many != nil {
 		return many
 	}
 	return []any{statement["Resource"]}
@@ -801,16 +801,16 @@ func assumableByTheRightPeople(t *testing.T, role assembly.Resource, s settings.
 		want = []string{s.Account}
 	}
 	var trusted []string
-	for _, st := range list(object(role.Properties["AssumeRolePolicyDocument"])["Statement"]) {
-		statement := object(st)
-		for _, principal := range oneOrMore(object(statement["Principal"])["AWS"]) {
+	for _, st := range assembly.List(assembly.At(role.Properties["AssumeRolePolicyDocument"], "Statement")) {
+		statement := assembly.Object(st)
+		for _, principal := range oneOrMore(assembly.At(statement["Principal"], "AWS")) {
 			name := flatten(principal)
 			if account, ok := strings.CutSuffix(name, ":root"); ok {
 				name = strings.TrimPrefix(account, "arn:aws:iam::")
 			}
 			trusted = append(trusted, name)
 		}
-		mfa := text(object(object(statement["Condition"])["Bool"])["aws:MultiFactorAuthPresent"]) == `"true"`
+		mfa := text(assembly.At(statement["Condition"], "Bool", "aws:MultiFactorAuthPresent")) == `"true"`
 		if s.Production && !mfa {
 			t.Errorf("%v may be assumed without multi-factor authentication: %s", role.Properties["RoleName"], text(statement))
 		}
@@ -853,8 +853,8 @@ func TestEveryReadAcrossRegionsIsFromTheOwnRegion(t *testing.T) {
 		for _, stack := range a.Stacks {
 			v := view{assembly: a, stack: stack}
 			for id, reader := range v.of("Custom::CrossRegionExportReader") {
-				properties := object(reader.Properties["ReaderProps"])
-				for name, value := range object(properties["imports"]) {
+				properties := assembly.Object(reader.Properties["ReaderProps"])
+				for name, value := range assembly.Object(properties["imports"]) {
 					same(t, name, value, "{{resolve:ssm:"+name+"}}") // CloudFormation resolves it in the stack's own Region
 					origin, err := a.Origin(stack, getAtt(id, name))
 					if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
 )
@@ -22,7 +23,7 @@ func TestEveryDeadLetterQueueHasItsWay(t *testing.T) {
 		// their destination.
 		senders := map[string][]string{}
 		referred := func(value any) (string, bool) {
-			attribute := list(object(value)["Fn::GetAtt"])
+			attribute := assembly.List(assembly.At(value, "Fn::GetAtt"))
 			if len(attribute) != 2 {
 				return "", false
 			}
@@ -35,22 +36,22 @@ func TestEveryDeadLetterQueueHasItsWay(t *testing.T) {
 			}
 		}
 		for _, queue := range v.of("AWS::SQS::Queue") {
-			note(object(queue.Properties["RedrivePolicy"])["deadLetterTargetArn"], "queue")
+			note(assembly.At(queue.Properties["RedrivePolicy"], "deadLetterTargetArn"), "queue")
 		}
 		for _, rule := range v.of("AWS::Events::Rule") {
 			kind := "rule"
 			if text(rule.Properties["EventBusName"]) != "null" {
 				kind = "bus"
 			}
-			for _, target := range list(rule.Properties["Targets"]) {
-				note(object(object(target)["DeadLetterConfig"])["Arn"], kind)
+			for _, target := range assembly.List(rule.Properties["Targets"]) {
+				note(assembly.At(target, "DeadLetterConfig", "Arn"), kind)
 			}
 		}
 		for _, config := range v.of("AWS::Lambda::EventInvokeConfig") {
-			note(object(object(config.Properties["DestinationConfig"])["OnFailure"])["Destination"], "function")
+			note(assembly.At(config.Properties["DestinationConfig"], "OnFailure", "Destination"), "function")
 		}
 		for _, mapping := range v.of("AWS::Lambda::EventSourceMapping") {
-			note(object(object(mapping.Properties["DestinationConfig"])["OnFailure"])["Destination"], "stream")
+			note(assembly.At(mapping.Properties["DestinationConfig"], "OnFailure", "Destination"), "stream")
 		}
 		var known []string
 		for _, q := range operate.DeadLetterQueues {
@@ -154,13 +155,13 @@ func TestOperatorMayBringBackWhatWasNotDelivered(t *testing.T) {
 					t.Errorf("%s is allowed", action)
 				}
 				if action == "events:PutEvents" {
-					only := object(object(statement["Condition"])["ForAllValues:StringEquals"])
+					only := assembly.Object(assembly.At(statement["Condition"], "ForAllValues:StringEquals"))
 					if only["events:source"] != payment.EventSource || only["events:detail-type"] != payment.EventDetailType {
 						t.Errorf("events of %v may be put", only)
 					}
 				}
 				if slices.Contains([]string{"kms:Decrypt", "kms:GenerateDataKey"}, action) {
-					if via := object(object(statement["Condition"])["StringEquals"])["kms:ViaService"]; via != "sqs."+region+".amazonaws.com" {
+					if via := assembly.At(statement["Condition"], "StringEquals", "kms:ViaService"); via != "sqs."+region+".amazonaws.com" {
 						t.Errorf("%s by way of %v", action, via)
 					}
 					known[action] = true

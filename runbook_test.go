@@ -761,8 +761,8 @@ func TestRunbookNamesWhatThereIs(t *testing.T) {
 
 	zone := map[string]bool{}
 	for _, group := range viewOf(t, envDev, stacks.RoleGlobal).of("AWS::Route53::RecordSetGroup") {
-		for _, record := range list(group.Properties["RecordSets"]) {
-			zone[fmt.Sprint(object(record)["Name"])] = true
+		for _, record := range assembly.List(group.Properties["RecordSets"]) {
+			zone[fmt.Sprint(assembly.At(record, "Name"))] = true
 		}
 	}
 	for _, c := range runbookCalls(t) {
@@ -882,7 +882,7 @@ func TestRunbookKnowsThePlan(t *testing.T) {
 		}
 	}
 	_, plan := viewOf(t, envDev, stacks.RoleGlobal).one(t, "AWS::ARCRegionSwitch::Plan")
-	steps := list(object(list(plan.Properties["Workflows"])[0])["Steps"])
+	steps := assembly.List(assembly.At(assembly.List(plan.Properties["Workflows"])[0], "Steps"))
 	configurations := blocks(steps)
 	limit := func(name string) string { return text(configurations[name]["TimeoutMinutes"]) }
 	want := [][2]string{}
@@ -898,7 +898,7 @@ func TestRunbookKnowsThePlan(t *testing.T) {
 	}
 	var named []string
 	for _, s := range steps {
-		named = append(named, fmt.Sprint(object(s)["Name"]))
+		named = append(named, fmt.Sprint(assembly.At(s, "Name")))
 	}
 	same(t, "the plan's own steps", named, []string{constructs.StepApprove, constructs.StepPromote, constructs.StepStartLedger, constructs.StepFinish})
 }
@@ -913,7 +913,7 @@ func TestRunbookKnowsTheSettings(t *testing.T) {
 	for _, m := range regexp.MustCompile("`([a-z]+(?:\\.[a-zA-Z]+)+)`(?: \\(([0-9]+)\\))?").FindAllStringSubmatch(runbook, -1) {
 		var value any = known
 		for _, key := range strings.Split(m[1], ".") {
-			value = object(value)[key]
+			value = assembly.At(value, key)
 		}
 		switch {
 		case strings.HasSuffix(m[1], ".amazonaws.com"):
@@ -947,7 +947,7 @@ func TestRunbookKnowsHowLongTheLedgerTries(t *testing.T) {
 			queue = q
 		}
 	}
-	attempts, _ := object(queue.Properties["RedrivePolicy"])["maxReceiveCount"].(float64)
+	attempts, _ := assembly.At(queue.Properties["RedrivePolicy"], "maxReceiveCount").(float64)
 	visibility, _ := queue.Properties["VisibilityTimeout"].(float64)
 	if hours := time.Duration(attempts*visibility) * time.Second; hours.Round(time.Hour) != 2*time.Hour {
 		t.Errorf("it tries for %v; the runbook says two hours", hours)

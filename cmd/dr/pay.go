@@ -76,7 +76,7 @@ func newPayCommand() *cobra.Command {
 			}
 			accepted, err := client.Pay(command.Context(), request)
 			if unavailable, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
-				why := operate.ProblemOf(err, paymentclient.DefaultAttemptTimeout).Text
+				why := operate.ExplainWithin(err, paymentclient.DefaultAttemptTimeout).Text
 				if unavailable.Message != "" {
 					why += ": " + unavailable.Message
 				}

@@ -2,11 +2,9 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -109,12 +107,12 @@ type platform struct {
 	table  *dynamodb.Client
 	binary string
 	trust  string
-	log    *logBuffer
+	log    *lambdaruntime.Log
 }
 
 func deploy(t testing.TB) *platform {
 	t.Helper()
-	p := &platform{names: startNames(t), apis: map[string]*simulation.TLSServer{}, log: &logBuffer{}}
+	p := &platform{names: startNames(t), apis: map[string]*simulation.TLSServer{}, log: &lambdaruntime.Log{}}
 	server, err := localdynamodb.Start(moduleDir)
 	if err != nil {
 		t.Fatal(err)
@@ -216,28 +214,6 @@ func (p *platform) items(t testing.TB) map[string]map[string]types.AttributeValu
 	return items
 }
 
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// lines are the whole lines so far.
-func (l *logBuffer) lines() [][]byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var lines [][]byte
-	for line := range bytes.Lines(l.b.Bytes()) {
-		lines = append(lines, bytes.Clone(line))
-	}
-	return lines
-}
-
 func TestRealBinaryPaysAndProbes(t *testing.T) {
 	t.Parallel() // a run is mostly waiting
 	p := deploy(t)
@@ -291,11 +267,11 @@ func TestRealBinaryPaysAndProbes(t *testing.T) {
 			t.Errorf("%s: %d payments in the table, want %d", tt.name, len(items), before)
 		}
 
-		lines := p.log.lines()
+		lines := slices.Collect(strings.Lines(p.log.String()))
 		if len(lines) != i+1 {
 			t.Fatalf("%s: %d lines in the log", tt.name, len(lines))
 		}
-		got := read(t, lines[i]).metrics
+		got := read(t, []byte(lines[i])).metrics
 		flag := map[bool]float64{true: 1}
 		for name, want := range map[string]float64{
 			"CanaryPaymentSucceeded": flag[tt.answeredBy != ""], "CanaryPaymentFailed": flag[tt.answeredBy == ""],
@@ -328,8 +304,8 @@ func TestRealBinaryWithoutCredentialsFails(t *testing.T) {
 	if !ok || !strings.Contains(string(failed.Payload), "request cannot be signed") {
 		t.Errorf("error %v", err)
 	}
-	for _, line := range p.log.lines() {
-		if strings.Contains(string(line), "CanaryPayment") {
+	for line := range strings.Lines(p.log.String()) {
+		if strings.Contains(line, "CanaryPayment") {
 			t.Errorf("a run that could not do its work has metrics: %s", line)
 		}
 	}
@@ -347,7 +323,7 @@ func TestRealBinaryNeedsItsEnvironment(t *testing.T) {
 		{nil, []string{"API_NAME is not set", "OTHER_REGION is not set", "OTHER_REGION_API_NAME is not set"}},
 		{map[string]string{"API_NAME": "a/b?", "OTHER_REGION": there, "OTHER_REGION_API_NAME": otherName}, []string{`URL is "https://a/b?"`}},
 	} {
-		log := &logBuffer{}
+		log := &lambdaruntime.Log{}
 		e, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "n", Region: here, Log: log, Environment: tt.environment})
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +335,7 @@ func TestRealBinaryNeedsItsEnvironment(t *testing.T) {
 		cancel()
 		e.Close()
 		for _, want := range tt.want {
-			if said := fmt.Sprintf("%s", log.lines()); !strings.Contains(said, want) {
+			if said := log.String(); !strings.Contains(said, want) {
 				t.Errorf("log %s, want in it %s", said, want)
 			}
 		}

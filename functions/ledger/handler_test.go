@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -294,24 +293,6 @@ func newDatabase(t testing.TB, server *localmysql.Server, name string) (ledger.C
 	}
 }
 
-// safeBuffer is a log that two goroutines use.
-type safeBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
 // The binary that is deployed, in front of a database.
 func TestBinary(t *testing.T) {
 	servers, closeAll, err := localmysql.StartAll()
@@ -329,7 +310,7 @@ func TestBinary(t *testing.T) {
 	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			config, environment := newDatabase(t, server, "function_binary")
-			var log safeBuffer
+			var log lambdaruntime.Log
 			function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Environment: environment, Log: &log})
 			if err != nil {
 				t.Fatal(err)
@@ -393,7 +374,7 @@ func TestBinary(t *testing.T) {
 		}
 		port := listener.Addr().(*net.TCPAddr).Port
 		_ = listener.Close()
-		var log safeBuffer
+		var log lambdaruntime.Log
 		function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Log: &log, Environment: map[string]string{
 			"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u",
 		}})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +51,7 @@ func TestMain(m *testing.M) {
 type deployment struct {
 	client       *dynamodb.Client
 	environments []*lambdaruntime.Environment
-	log          *syncBuffer
+	log          *lambdaruntime.Log
 }
 
 func deploy(t testing.TB, environments int) *deployment {
@@ -62,7 +61,7 @@ func deploy(t testing.TB, environments int) *deployment {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	d := &deployment{log: &syncBuffer{}}
+	d := &deployment{log: &lambdaruntime.Log{}}
 	if d.client, err = server.CreateTable(t.Context(), testRegion, tableName, payment.AttributeSessionID, payment.AttributeTransactionID); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +71,7 @@ func deploy(t testing.TB, environments int) *deployment {
 	return d
 }
 
-func startEnvironment(t testing.TB, endpoint string, log *syncBuffer) *lambdaruntime.Environment {
+func startEnvironment(t testing.TB, endpoint string, log *lambdaruntime.Log) *lambdaruntime.Environment {
 	t.Helper()
 	e, err := lambdaruntime.Start(lambdaruntime.Config{
 		Binary: binary, Name: "payment-test-processor", Region: testRegion, MemoryMB: 1024, Log: log,
@@ -85,23 +84,6 @@ func startEnvironment(t testing.TB, endpoint string, log *syncBuffer) *lambdarun
 	}
 	t.Cleanup(e.Close)
 	return e
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func invoke(t testing.TB, e *lambdaruntime.Environment, request events.APIGatewayProxyRequest) events.APIGatewayProxyResponse {
@@ -266,7 +248,7 @@ func TestRealBinaryAgainstADeadTable(t *testing.T) {
 	refusing.Close()
 	for name, address := range map[string]string{"silent": silent.Addr().String(), "refusing": refusing.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
-			e := startEnvironment(t, "http://"+address, &syncBuffer{})
+			e := startEnvironment(t, "http://"+address, &lambdaruntime.Log{})
 			for _, tt := range []struct {
 				request events.APIGatewayProxyRequest
 				within  time.Duration
@@ -285,7 +267,7 @@ func TestRealBinaryAgainstADeadTable(t *testing.T) {
 }
 
 func TestRealBinaryNeedsItsTable(t *testing.T) {
-	log := &syncBuffer{}
+	log := &lambdaruntime.Log{}
 	e, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "n", Region: testRegion, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -307,7 +289,7 @@ func BenchmarkProcessor(b *testing.B) {
 	d := deploy(b, 0)
 	endpoint := *d.client.Options().BaseEndpoint
 	used := func(payments int) (cpu, start time.Duration, memory float64) {
-		e := startEnvironment(b, endpoint, &syncBuffer{})
+		e := startEnvironment(b, endpoint, &lambdaruntime.Log{})
 		start, err := e.InitDuration(b.Context())
 		if err != nil {
 			b.Fatal(err)

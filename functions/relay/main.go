@@ -15,6 +15,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"payments-dr/internal/start"
 	"payments-dr/internal/telemetry"
@@ -47,7 +48,7 @@ func newHandler(ctx context.Context) (*handler, error) {
 		namespace: os.Getenv(telemetry.NamespaceVariable),
 		logger:    lambdacontext.NewLogger(),
 		now:       time.Now,
-		wait:      wait,
+		wait:      smithytime.SleepWithContext,
 		random:    rand.Float64,
 	}, nil
 }
@@ -62,16 +63,4 @@ func newClient(config aws.Config) *eventbridge.Client {
 			s.MaxBackoff = maxCallBackoff
 		})
 	})
-}
-
-// wait waits for a duration, or returns the context's error if that is done first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http/httptest"
@@ -28,24 +27,6 @@ func (q *inbox) Send(_ context.Context, body string, _ map[string]string) error 
 	defer q.mu.Unlock()
 	q.bodies = append(q.bodies, body)
 	return nil
-}
-
-// logBuffer is what the function writes.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // TestBinary runs the function that is deployed, against a simulated bus on the wire.
@@ -93,7 +74,7 @@ func TestBinary(t *testing.T) {
 		},
 	}))
 	defer server.Close()
-	var log logBuffer
+	var log lambdaruntime.Log
 	environment, err := lambdaruntime.Start(lambdaruntime.Config{
 		Binary: binary, Name: "relay", Region: region, MemoryMB: 256, Log: &log,
 		Environment: map[string]string{"EVENT_BUS_NAME": "payments", "METRICS_NAMESPACE": "Payments", "AWS_ENDPOINT_URL_EVENTBRIDGE": server.URL},

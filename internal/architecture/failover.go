@@ -26,18 +26,18 @@ func (p *platform) records() ([]record, error) {
 	}
 	var records []record
 	for _, id := range sorted(stack, "AWS::Route53::RecordSetGroup") {
-		for _, set := range list(stack.Template.Resources[id].Properties["RecordSets"]) {
-			if get(set, "Type") != "A" {
+		for _, set := range assembly.OneOrMore(stack.Template.Resources[id].Properties["RecordSets"]) {
+			if assembly.At(set, "Type") != "A" {
 				continue
 			}
 			var r record
-			r.name, _ = get(set, "Name").(string)
-			r.id, _ = get(set, "SetIdentifier").(string)
-			r.failover, _ = get(set, "Failover").(string)
-			r.alias, _ = get(set, "AliasTarget", "DNSName").(string)
-			r.follows, _ = get(set, "AliasTarget", "EvaluateTargetHealth").(bool)
-			r.targets = p.at(stack, get(set, "AliasTarget", "DNSName"))
-			r.check = p.at(stack, get(set, "HealthCheckId"))
+			r.name, _ = assembly.At(set, "Name").(string)
+			r.id, _ = assembly.At(set, "SetIdentifier").(string)
+			r.failover, _ = assembly.At(set, "Failover").(string)
+			r.alias, _ = assembly.At(set, "AliasTarget", "DNSName").(string)
+			r.follows, _ = assembly.At(set, "AliasTarget", "EvaluateTargetHealth").(bool)
+			r.targets = p.at(stack, assembly.At(set, "AliasTarget", "DNSName"))
+			r.check = p.at(stack, assembly.At(set, "HealthCheckId"))
 			records = append(records, r)
 		}
 	}
@@ -95,17 +95,17 @@ func Failover(a *assembly.Assembly) (*Picture, error) {
 
 // check adds a health check with those that it is calculated from, or the plan with its own.
 func (p *platform) check(picture *Picture, stack assembly.Stack, at place) string {
-	config := get(at.resource.Properties, "HealthCheckConfig")
+	config := assembly.At(at.resource.Properties, "HealthCheckConfig")
 	n := Node{ID: at.key(), Shape: ShapeCheck}
-	switch get(config, "Type") {
+	switch assembly.At(config, "Type") {
 	case "HTTPS":
-		n.Label = fmt.Sprintf("GET %v\nevery %v s, from %d Regions\n%v failures in a row", get(config, "ResourcePath"), get(config, "RequestInterval"),
-			len(list(get(config, "Regions"))), get(config, "FailureThreshold"))
+		n.Label = fmt.Sprintf("GET %v\nevery %v s, from %d Regions\n%v failures in a row", assembly.At(config, "ResourcePath"), assembly.At(config, "RequestInterval"),
+			len(assembly.OneOrMore(assembly.At(config, "Regions"))), assembly.At(config, "FailureThreshold"))
 	case "CLOUDWATCH_METRIC":
-		n.Label = fmt.Sprintf("alarm %v\nin %v", p.short(fmt.Sprint(get(config, "AlarmIdentifier", "Name"))), get(config, "AlarmIdentifier", "Region"))
+		n.Label = fmt.Sprintf("alarm %v\nin %v", p.short(fmt.Sprint(assembly.At(config, "AlarmIdentifier", "Name"))), assembly.At(config, "AlarmIdentifier", "Region"))
 	case "CALCULATED":
-		children := list(get(config, "ChildHealthChecks"))
-		n.Label = fmt.Sprintf("%v of %d healthy", get(config, "HealthThreshold"), len(children))
+		children := assembly.OneOrMore(assembly.At(config, "ChildHealthChecks"))
+		n.Label = fmt.Sprintf("%v of %d healthy", assembly.At(config, "HealthThreshold"), len(children))
 		picture.add(n)
 		for _, child := range children {
 			for _, of := range p.at(stack, child) {
@@ -141,32 +141,32 @@ func Steps(a *assembly.Assembly) ([]Step, error) {
 	if len(ids) != 1 {
 		return nil, fmt.Errorf("draw plan: %s has %d plans", stack.Name, len(ids))
 	}
-	workflows := list(stack.Template.Resources[ids[0]].Properties["Workflows"])
+	workflows := assembly.OneOrMore(stack.Template.Resources[ids[0]].Properties["Workflows"])
 	if len(workflows) != 1 {
 		return nil, fmt.Errorf("draw plan: it has %d workflows", len(workflows))
 	}
-	return steps(get(workflows[0], "Steps")), nil
+	return steps(assembly.At(workflows[0], "Steps")), nil
 }
 
 func steps(value any) (all []Step) {
-	for _, given := range list(value) {
+	for _, given := range assembly.OneOrMore(value) {
 		s := Step{}
-		s.Name, _ = get(given, "Name").(string)
-		s.Kind, _ = get(given, "ExecutionBlockType").(string)
-		s.Description, _ = get(given, "Description").(string)
-		blocks, _ := get(given, "ExecutionBlockConfiguration").(map[string]any)
+		s.Name, _ = assembly.At(given, "Name").(string)
+		s.Kind, _ = assembly.At(given, "ExecutionBlockType").(string)
+		s.Description, _ = assembly.At(given, "Description").(string)
+		blocks, _ := assembly.At(given, "ExecutionBlockConfiguration").(map[string]any)
 		for _, block := range blocks {
-			if minutes, ok := get(block, "TimeoutMinutes").(float64); ok {
+			if minutes, ok := assembly.At(block, "TimeoutMinutes").(float64); ok {
 				s.Minutes = int(minutes)
 			}
-			if get(block, "Behavior") == "switchoverOnly" {
+			if assembly.At(block, "Behavior") == "switchoverOnly" {
 				s.Planned = "switchover"
 			}
-			s.Unplanned, _ = get(block, "Ungraceful", "Ungraceful").(string)
-			if skipped, ok := get(block, "Ungraceful", "Behavior").(string); ok {
+			s.Unplanned, _ = assembly.At(block, "Ungraceful", "Ungraceful").(string)
+			if skipped, ok := assembly.At(block, "Ungraceful", "Behavior").(string); ok {
 				s.Unplanned = skipped
 			}
-			s.Beside = steps(get(block, "Steps"))
+			s.Beside = steps(assembly.At(block, "Steps"))
 		}
 		all = append(all, s)
 	}

@@ -160,7 +160,7 @@ func (p *platform) apis(picture *Picture, stack assembly.Stack) {
 			continue // GET /health, which is no payment
 		}
 		for _, api := range p.at(stack, method["RestApiId"]) {
-			for _, function := range p.at(stack, get(method, "Integration", "Uri")) {
+			for _, function := range p.at(stack, assembly.At(method, "Integration", "Uri")) {
 				picture.connect(Edge{From: p.show(picture, api), To: p.show(picture, function), Label: "signed (AWS_IAM)"})
 			}
 		}
@@ -177,7 +177,7 @@ func (p *platform) permitted(picture *Picture, stack assembly.Stack) {
 		for _, role := range p.at(stack, function.resource.Properties["Role"]) {
 			for _, s := range p.statements(role) {
 				for _, at := range p.at(stack, s["Resource"]) {
-					p.use(picture, function, at, texts(s["Action"]))
+					p.use(picture, function, at, assembly.Texts(s["Action"]))
 				}
 			}
 		}
@@ -229,7 +229,7 @@ func (p *platform) mappings(picture, failures *Picture, stack assembly.Stack) {
 			for _, source := range p.at(stack, mapping["EventSourceArn"]) {
 				picture.connect(Edge{From: p.show(picture, source), To: p.show(picture, function), Label: label, Dotted: off})
 			}
-			for _, queue := range p.at(stack, get(mapping, "DestinationConfig", "OnFailure", "Destination")) {
+			for _, queue := range p.at(stack, assembly.At(mapping, "DestinationConfig", "OnFailure", "Destination")) {
 				failures.connect(Edge{From: function.key(), To: p.show(failures, queue), Label: "given up", Dotted: true, Failure: true})
 			}
 		}
@@ -237,15 +237,15 @@ func (p *platform) mappings(picture, failures *Picture, stack assembly.Stack) {
 	for _, id := range sorted(stack, "AWS::Lambda::EventInvokeConfig") {
 		config := stack.Template.Resources[id].Properties
 		for _, function := range p.at(stack, config["FunctionName"]) {
-			for _, queue := range p.at(stack, get(config, "DestinationConfig", "OnFailure", "Destination")) {
+			for _, queue := range p.at(stack, assembly.At(config, "DestinationConfig", "OnFailure", "Destination")) {
 				failures.connect(Edge{From: function.key(), To: p.show(failures, queue), Label: "failed", Dotted: true, Failure: true})
 			}
 		}
 	}
 	for _, id := range sorted(stack, "AWS::SQS::Queue") {
-		redrive := get(stack.Template.Resources[id].Properties, "RedrivePolicy")
-		for _, queue := range p.at(stack, get(redrive, "deadLetterTargetArn")) {
-			label := fmt.Sprintf("after %v tries", get(redrive, "maxReceiveCount"))
+		redrive := assembly.At(stack.Template.Resources[id].Properties, "RedrivePolicy")
+		for _, queue := range p.at(stack, assembly.At(redrive, "deadLetterTargetArn")) {
+			label := fmt.Sprintf("after %v tries", assembly.At(redrive, "maxReceiveCount"))
 			failures.connect(Edge{From: p.places(stack, id)[0].key(), To: p.show(failures, queue), Label: label, Dotted: true, Failure: true})
 		}
 	}
@@ -253,7 +253,7 @@ func (p *platform) mappings(picture, failures *Picture, stack assembly.Stack) {
 
 // streamFilter says which records of a stream a mapping lets through.
 func streamFilter(mapping map[string]any) string {
-	pattern, _ := get(mapping, "FilterCriteria", "Filters", 0, "Pattern").(string)
+	pattern, _ := assembly.At(mapping, "FilterCriteria", "Filters", 0, "Pattern").(string)
 	var filter struct {
 		EventName []string `json:"eventName"`
 		DynamoDB  struct {
@@ -277,17 +277,17 @@ func (p *platform) rules(picture, failures *Picture, stack assembly.Stack) {
 				continue
 			}
 			label := "every payment"
-			if regions := texts(get(rule, "EventPattern", "detail", "region")); len(regions) > 0 {
+			if regions := assembly.Texts(assembly.At(rule, "EventPattern", "detail", "region")); len(regions) > 0 {
 				label = "payments of " + strings.Join(regions, ", ")
 				if slices.Equal(regions, []string{stack.Region}) {
 					label = "its own payments"
 				}
 			}
-			for _, target := range list(rule["Targets"]) {
-				for _, at := range p.at(stack, get(target, "Arn")) {
+			for _, target := range assembly.OneOrMore(rule["Targets"]) {
+				for _, at := range p.at(stack, assembly.At(target, "Arn")) {
 					picture.connect(Edge{From: p.show(picture, bus), To: p.show(picture, at), Label: label})
 				}
-				for _, queue := range p.at(stack, get(target, "DeadLetterConfig", "Arn")) {
+				for _, queue := range p.at(stack, assembly.At(target, "DeadLetterConfig", "Arn")) {
 					failures.connect(Edge{From: bus.key(), To: p.show(failures, queue), Label: "not delivered", Dotted: true, Failure: true})
 				}
 			}
@@ -311,8 +311,8 @@ func (p *platform) replication(picture *Picture) {
 						picture.connect(Edge{From: replica.key(), To: other.key(), Label: label, Both: true})
 					}
 				}
-				for _, witness := range list(replica.resource.Properties["GlobalTableWitnesses"]) {
-					region, _ := get(witness, "Region").(string)
+				for _, witness := range assembly.OneOrMore(replica.resource.Properties["GlobalTableWitnesses"]) {
+					region, _ := assembly.At(witness, "Region").(string)
 					picture.add(Node{ID: "witness", Label: "witness\n" + region, Shape: ShapeData})
 					if node(picture, replica.key()) != nil {
 						picture.connect(Edge{From: replica.key(), To: "witness", Dotted: true})

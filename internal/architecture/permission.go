@@ -27,18 +27,18 @@ func (p *platform) statements(role place) (all []map[string]any) {
 		return nil
 	}
 	add := func(document any) {
-		for _, s := range list(get(document, "Statement")) {
+		for _, s := range assembly.OneOrMore(assembly.At(document, "Statement")) {
 			if statement, ok := s.(map[string]any); ok && statement["Effect"] == "Allow" {
 				all = append(all, statement)
 			}
 		}
 	}
-	for _, policy := range list(role.resource.Properties["Policies"]) {
-		add(get(policy, "PolicyDocument"))
+	for _, policy := range assembly.OneOrMore(role.resource.Properties["Policies"]) {
+		add(assembly.At(policy, "PolicyDocument"))
 	}
 	for _, id := range sorted(stack, "AWS::IAM::Policy") {
 		properties := stack.Template.Resources[id].Properties
-		for _, holder := range list(properties["Roles"]) {
+		for _, holder := range assembly.OneOrMore(properties["Roles"]) {
 			for _, at := range p.at(stack, holder) {
 				if at.key() == role.key() {
 					add(properties["PolicyDocument"])
@@ -66,7 +66,7 @@ func Permissions(a *assembly.Assembly, of string) ([]Permission, error) {
 		if name, ok := role.resource.Properties["RoleName"].(string); ok {
 			one.Role = name
 		}
-		for _, managed := range list(role.resource.Properties["ManagedPolicyArns"]) {
+		for _, managed := range assembly.OneOrMore(role.resource.Properties["ManagedPolicyArns"]) {
 			text := p.text(stack, managed)
 			held := one
 			held.Actions = []string{"the managed policy " + text[strings.LastIndex(text, "/")+1:]}
@@ -74,8 +74,8 @@ func Permissions(a *assembly.Assembly, of string) ([]Permission, error) {
 		}
 		for _, s := range p.statements(role) {
 			held := one
-			held.Actions = texts(s["Action"])
-			for _, on := range list(s["Resource"]) {
+			held.Actions = assembly.Texts(s["Action"])
+			for _, on := range assembly.OneOrMore(s["Resource"]) {
 				held.Resources = append(held.Resources, p.text(stack, on))
 			}
 			held.Condition = p.condition(stack, s["Condition"])
@@ -87,14 +87,14 @@ func Permissions(a *assembly.Assembly, of string) ([]Permission, error) {
 
 func (p *platform) trusted(stack assembly.Stack, role place) string {
 	var who []string
-	for _, s := range list(get(role.resource.Properties, "AssumeRolePolicyDocument", "Statement")) {
+	for _, s := range assembly.OneOrMore(assembly.At(role.resource.Properties, "AssumeRolePolicyDocument", "Statement")) {
 		for _, kind := range []string{"Service", "AWS"} {
-			for _, principal := range list(get(s, "Principal", kind)) {
+			for _, principal := range assembly.OneOrMore(assembly.At(s, "Principal", kind)) {
 				text := p.text(stack, principal)
 				if strings.HasSuffix(text, "root") {
 					text = "principals of the account"
 				}
-				if condition := p.condition(stack, get(s, "Condition")); condition != "" {
+				if condition := p.condition(stack, assembly.At(s, "Condition")); condition != "" {
 					text += " if " + condition
 				}
 				if !slices.Contains(who, text) {
@@ -123,7 +123,7 @@ func (p *platform) text(stack assembly.Stack, value any) string {
 	case map[string]any:
 		if parts, ok := value["Fn::Join"].([]any); ok && len(parts) == 2 {
 			var b strings.Builder
-			for _, part := range list(parts[1]) {
+			for _, part := range assembly.OneOrMore(parts[1]) {
 				if s, ok := part.(string); ok {
 					b.WriteString(s)
 				} else {
@@ -144,7 +144,7 @@ func (p *platform) text(stack assembly.Stack, value any) string {
 			if kind.form != "" && found[0].resource.Properties[kind.property] != nil {
 				name = kind.service + " " + fmt.Sprintf(kind.form, name)
 			}
-			attribute, _ := get(value, "Fn::GetAtt", 1).(string)
+			attribute, _ := assembly.At(value, "Fn::GetAtt", 1).(string)
 			if strings.HasSuffix(attribute, "StreamArn") {
 				name += "/stream/*"
 			}
@@ -161,7 +161,7 @@ func (p *platform) condition(stack assembly.Stack, value any) string {
 		keys, _ := operators[operator].(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			var values []string
-			for _, v := range list(keys[key]) {
+			for _, v := range assembly.OneOrMore(keys[key]) {
 				if s, ok := v.(string); ok {
 					values = append(values, s)
 				} else {

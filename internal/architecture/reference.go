@@ -178,44 +178,6 @@ func sorted(stack assembly.Stack, kind string) (ids []string) {
 	return ids
 }
 
-// list is a value that IAM and others take alone or as a list.
-func list(value any) []any {
-	if many, ok := value.([]any); ok {
-		return many
-	}
-	if value == nil {
-		return nil
-	}
-	return []any{value}
-}
-
-func texts(value any) (all []string) {
-	for _, one := range list(value) {
-		if s, ok := one.(string); ok {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// get looks into nested objects and lists.
-func get(value any, path ...any) any {
-	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			fields, _ := value.(map[string]any)
-			value = fields[step]
-		case int:
-			many, _ := value.([]any)
-			if step >= len(many) {
-				return nil
-			}
-			value = many[step]
-		}
-	}
-	return value
-}
-
 // asJSON is for values that are compared or shown whole.
 func asJSON(value any) string {
 	data, err := json.Marshal(value)

@@ -56,10 +56,8 @@ func (a *Assembly) exported(stack Stack, name string) (Origin, error) {
 			continue
 		}
 		for _, output := range producer.Template.Outputs {
-			fields, _ := output.(map[string]any)
-			export, _ := fields["Export"].(map[string]any)
-			if export["Name"] == name {
-				return a.Origin(producer, fields["Value"])
+			if At(output, "Export", "Name") == name {
+				return a.Origin(producer, At(output, "Value"))
 			}
 		}
 	}
@@ -73,9 +71,8 @@ func (a *Assembly) written(stack Stack, parameter string) (Origin, error) {
 			if resource.Type != "Custom::CrossRegionExportWriter" {
 				continue
 			}
-			writer, _ := resource.Properties["WriterProps"].(map[string]any)
-			exports, _ := writer["exports"].(map[string]any)
-			if value, ok := exports[parameter]; ok && writer["region"] == stack.Region {
+			writer := Object(resource.Properties["WriterProps"])
+			if value, ok := Object(writer["exports"])[parameter]; ok && writer["region"] == stack.Region {
 				return a.Origin(producer, value)
 			}
 		}

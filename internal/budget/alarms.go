@@ -22,7 +22,7 @@ func (t *templates) alarm(stack assembly.Stack, name string, above ...string) (i
 		t.fault("alarm %s is missing in %s", name, stack.Name)
 		return nil, false
 	}
-	rule := text(composite.Properties["AlarmRule"])
+	rule := assembly.Text(composite.Properties["AlarmRule"])
 	parts := alarmInRule.FindAllStringSubmatch(rule, -1)
 	if rest := alarmInRule.ReplaceAllString(rule, ""); len(parts) == 0 || !onlyOperators.MatchString(rest) {
 		t.fault("%s.AlarmRule is %q, and has to be made of ALARM(…), AND and OR", id, rule)
@@ -83,7 +83,7 @@ func (t *templates) metricAlarm(id, name string, properties map[string]any) []It
 
 // period is an alarm's own, or that of the metrics or the query that it asks.
 func (t *templates) period(id string, properties map[string]any) (time.Duration, string) {
-	metrics := list(properties["Metrics"])
+	metrics := assembly.List(properties["Metrics"])
 	if len(metrics) == 0 {
 		n, source := t.number(id, properties, "Period", 1)
 		return seconds(n), source
@@ -92,10 +92,10 @@ func (t *templates) period(id string, properties map[string]any) (time.Duration,
 	var longestSource string
 	asked := false
 	for i, part := range metrics {
-		metric, name := object(part), fmt.Sprintf("%s.Metrics[%d]", id, i)
-		if stat := object(metric["MetricStat"]); stat != nil {
+		metric, name := assembly.Object(part), fmt.Sprintf("%s.Metrics[%d]", id, i)
+		if stat := assembly.Object(metric["MetricStat"]); stat != nil {
 			metric, name = stat, name+".MetricStat"
-		} else if expression := text(metric["Expression"]); !strings.HasPrefix(strings.TrimSpace(expression), "SELECT") {
+		} else if expression := assembly.Text(metric["Expression"]); !strings.HasPrefix(strings.TrimSpace(expression), "SELECT") {
 			continue // arithmetic over the others
 		}
 		asked = true
@@ -112,9 +112,9 @@ func (t *templates) period(id string, properties map[string]any) (time.Duration,
 
 // asks reports whether an alarm is on a metric, by itself or in a query.
 func asks(alarm map[string]any, metric string) bool {
-	return alarm["MetricName"] == metric || slices.ContainsFunc(list(alarm["Metrics"]), func(part any) bool {
-		own := text(object(object(object(part)["MetricStat"])["Metric"])["MetricName"])
-		return own == metric || strings.Contains(text(object(part)["Expression"]), metric)
+	return alarm["MetricName"] == metric || slices.ContainsFunc(assembly.List(alarm["Metrics"]), func(part any) bool {
+		own := assembly.Text(assembly.At(part, "MetricStat", "Metric", "MetricName"))
+		return own == metric || strings.Contains(assembly.Text(assembly.At(part, "Expression")), metric)
 	})
 }
 

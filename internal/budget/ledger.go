@@ -56,13 +56,13 @@ func (t *templates) plan() (string, map[string]any) {
 // is lost calls nobody.
 func (t *templates) ledgerDetection(planID string, plan map[string]any, lost, other settings.Region) (items []Item, manual bool) {
 	stack := t.regional(other)
-	if triggers := list(plan["Triggers"]); len(triggers) > 0 {
+	if triggers := assembly.List(plan["Triggers"]); len(triggers) > 0 {
 		return t.triggered(planID, plan, stack, lost, other), false
 	}
 	// The canary's alarm is the first to tell a person. The composite one, which a trigger waits for, wants the replication too.
 	name := fmt.Sprintf("payment-%s-other-region-unreachable", t.assembly.Settings.Environment)
 	items, ok := t.alarm(stack, name)
-	if id, alarm := find(stack, "AWS::CloudWatch::Alarm", "AlarmName", name); ok && len(list(alarm.Properties["AlarmActions"])) == 0 {
+	if id, alarm := find(stack, "AWS::CloudWatch::Alarm", "AlarmName", name); ok && len(assembly.List(alarm.Properties["AlarmActions"])) == 0 {
 		t.fault("%s.AlarmActions is empty: the alarm %s tells nobody that %s is lost", id, name, lost.Name)
 	}
 	return items, true
@@ -70,17 +70,17 @@ func (t *templates) ledgerDetection(planID string, plan map[string]any, lost, ot
 
 // triggered is the alarm that starts the plan by itself, the slowest if a trigger waits for several.
 func (t *templates) triggered(planID string, plan map[string]any, stack assembly.Stack, lost, other settings.Region) (items []Item) {
-	associated := object(plan["AssociatedAlarms"])
+	associated := assembly.Object(plan["AssociatedAlarms"])
 	waits := false
-	for _, part := range list(plan["Triggers"]) {
-		trigger := object(part)
+	for _, part := range assembly.List(plan["Triggers"]) {
+		trigger := assembly.Object(part)
 		if trigger["TargetRegion"] != other.Name || trigger["Action"] != "activate" {
 			continue
 		}
-		for _, condition := range list(trigger["Conditions"]) {
+		for _, condition := range assembly.List(trigger["Conditions"]) {
 			waits = true
-			key := text(object(condition)["AssociatedAlarmName"])
-			arn := text(object(associated[key])["ResourceIdentifier"])
+			key := assembly.Text(assembly.At(condition, "AssociatedAlarmName"))
+			arn := assembly.Text(assembly.At(associated[key], "ResourceIdentifier"))
 			before, name, ok := strings.Cut(arn, ":alarm:")
 			if !ok || !strings.Contains(before, ":cloudwatch:"+other.Name+":") {
 				t.fault("%s.AssociatedAlarms.%s is %q, and has to be an alarm in %s, the Region that it activates", planID, key, arn, other.Name)
@@ -99,13 +99,13 @@ func (t *templates) triggered(planID string, plan map[string]any, stack assembly
 // steps are the plan's steps up to the one that switches the ledger of a Region on, and those after it.
 func (t *templates) steps(planID string, plan map[string]any, other settings.Region) (way, after []Item) {
 	var promoted, started bool
-	for _, part := range list(plan["Workflows"]) {
-		workflow := object(part)
-		if target := text(workflow["WorkflowTargetRegion"]); workflow["WorkflowTargetAction"] != "activate" || (target != "" && target != other.Name) {
+	for _, part := range assembly.List(plan["Workflows"]) {
+		workflow := assembly.Object(part)
+		if target := assembly.Text(workflow["WorkflowTargetRegion"]); workflow["WorkflowTargetAction"] != "activate" || (target != "" && target != other.Name) {
 			continue
 		}
-		for _, part := range list(workflow["Steps"]) {
-			step := object(part)
+		for _, part := range assembly.List(workflow["Steps"]) {
+			step := assembly.Object(part)
 			item := t.step(planID, step)
 			if started {
 				item.What = "beside or after: " + item.What
@@ -115,8 +115,8 @@ func (t *templates) steps(planID string, plan map[string]any, other settings.Reg
 			way = append(way, item)
 			promoted = promoted || has(step, func(s map[string]any) bool { return s["ExecutionBlockType"] == "AuroraGlobalDatabase" })
 			started = has(step, func(s map[string]any) bool {
-				config := object(object(s["ExecutionBlockConfiguration"])["LambdaEventSourceMappingConfig"])
-				return config["Action"] == "enable" && object(config["RegionEventSourceMappings"])[other.Name] != nil
+				config := assembly.Object(assembly.At(s["ExecutionBlockConfiguration"], "LambdaEventSourceMappingConfig"))
+				return config["Action"] == "enable" && assembly.At(config["RegionEventSourceMappings"], other.Name) != nil
 			})
 		}
 	}
@@ -131,19 +131,19 @@ func (t *templates) steps(planID string, plan map[string]any, other settings.Reg
 
 // has reports whether a step, or one that runs within it, is such.
 func has(step map[string]any, such func(map[string]any) bool) bool {
-	inner := list(object(object(step["ExecutionBlockConfiguration"])["ParallelConfig"])["Steps"])
-	return such(step) || slices.ContainsFunc(inner, func(part any) bool { return has(object(part), such) })
+	inner := assembly.List(assembly.At(step["ExecutionBlockConfiguration"], "ParallelConfig", "Steps"))
+	return such(step) || slices.ContainsFunc(inner, func(part any) bool { return has(assembly.Object(part), such) })
 }
 
 // step is what a step takes: at the most its limit, and the steps of a parallel one as long as the longest of them.
 func (t *templates) step(planID string, step map[string]any) Item {
-	name, kind := text(step["Name"]), text(step["ExecutionBlockType"])
-	blocks := object(step["ExecutionBlockConfiguration"])
+	name, kind := assembly.Text(step["Name"]), assembly.Text(step["ExecutionBlockType"])
+	blocks := assembly.Object(step["ExecutionBlockConfiguration"])
 	what := fmt.Sprintf("step %q", name)
 	if kind == "Parallel" {
 		longest := Item{What: what, Sources: []string{}}
-		for _, part := range list(object(blocks["ParallelConfig"])["Steps"]) {
-			inner := t.step(planID, object(part))
+		for _, part := range assembly.List(assembly.At(blocks["ParallelConfig"], "Steps")) {
+			inner := t.step(planID, assembly.Object(part))
 			longest.Takes = Time{max(longest.Takes.Expected, inner.Takes.Expected), max(longest.Takes.Worst, inner.Takes.Worst)}
 			longest.Sources = append(longest.Sources, inner.Sources[0])
 		}
@@ -165,7 +165,7 @@ func (t *templates) step(planID string, step map[string]any) Item {
 		t.fault("%s has the step %q of the kind %q, of which nothing is known here", planID, name, kind)
 		return Item{What: what, Sources: []string{""}}
 	}
-	limit, source := t.number(planID+" "+what, object(blocks[block.block]), "TimeoutMinutes", 1)
+	limit, source := t.number(planID+" "+what, assembly.Object(blocks[block.block]), "TimeoutMinutes", 1)
 	takes := Time{block.expected, minutes(limit)}
 	if kind == "ManualApproval" {
 		takes.Expected = takes.Worst / 2
@@ -180,7 +180,7 @@ func (t *templates) step(planID string, step map[string]any) Item {
 // backlog is how long the ledger works on what the queue of a standby has kept, almost all of it recorded already. A queue has no
 // strict order, so that until then a new payment may wait behind old ones; what was missing before, the reconciliation records.
 func (t *templates) backlog(other settings.Region, mappingID string, mapping map[string]any) Item {
-	queueID := referred(mapping["EventSourceArn"])
+	queueID := assembly.Referred(mapping["EventSourceArn"])
 	queue := t.regional(other).Template.Resources[queueID]
 	if queue.Type != "AWS::SQS::Queue" {
 		t.fault("%s.EventSourceArn is no queue of %s", mappingID, t.regional(other).Name)
@@ -188,7 +188,7 @@ func (t *templates) backlog(other settings.Region, mappingID string, mapping map
 	}
 	retention, retentionSource := t.number(queueID, queue.Properties, "MessageRetentionPeriod", 60)
 	batch, batchSource := t.number(mappingID, mapping, "BatchSize", 1)
-	lanes, lanesSource := t.number(mappingID+".ScalingConfig", object(mapping["ScalingConfig"]), "MaximumConcurrency", 2)
+	lanes, lanesSource := t.number(mappingID+".ScalingConfig", assembly.Object(mapping["ScalingConfig"]), "MaximumConcurrency", 2)
 	limit := float64(t.assembly.Settings.API.ThrottlingRateLimit)
 	perSecond := batch * lanes / batchExpected.Seconds()
 	if perSecond == 0 {

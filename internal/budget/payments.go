@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/publicname"
 	"payments-dr/internal/settings"
 )
@@ -26,7 +27,7 @@ func (t *templates) paymentsLost(region settings.Region) []Item {
 func (t *templates) paymentsFailing(region settings.Region) []Item {
 	var detection []Item
 	for _, check := range t.leavesBy(region, publicname.KindMetric) {
-		name := text(object(check.Config["AlarmIdentifier"])["Name"])
+		name := assembly.Text(assembly.At(check.Config["AlarmIdentifier"], "Name"))
 		if items, ok := t.alarm(t.regional(region), name); ok {
 			detection = quicker(detection, items)
 		}

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"payments-dr/internal/assembly"
@@ -91,7 +90,7 @@ func (t *templates) mapping(stack assembly.Stack, short string) (id string, mapp
 	}
 	for _, candidate := range slices.Sorted(maps.Keys(stack.Template.Resources)) {
 		r := stack.Template.Resources[candidate]
-		if r.Type == "AWS::Lambda::EventSourceMapping" && referred(r.Properties["FunctionName"]) == functionID {
+		if r.Type == "AWS::Lambda::EventSourceMapping" && assembly.Referred(r.Properties["FunctionName"]) == functionID {
 			return candidate, r.Properties, functionID, resource.Properties
 		}
 	}
@@ -101,24 +100,3 @@ func (t *templates) mapping(stack assembly.Stack, short string) (id string, mapp
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 func minutes(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
-
-func list(part any) []any            { l, _ := part.([]any); return l }
-func object(part any) map[string]any { o, _ := part.(map[string]any); return o }
-func text(part any) string           { s, _ := part.(string); return s }
-
-// referred is the logical id that a reference within the template is to.
-func referred(part any) string {
-	if id := text(object(part)["Ref"]); id != "" {
-		return id
-	}
-	switch attribute := object(part)["Fn::GetAtt"].(type) {
-	case []any:
-		if len(attribute) > 0 {
-			return text(attribute[0])
-		}
-	case string:
-		id, _, _ := strings.Cut(attribute, ".")
-		return id
-	}
-	return ""
-}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/bojanz/currency"
 	"github.com/google/uuid"
 
@@ -77,7 +78,7 @@ func New(config Config) (*Canary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make canary: %w", err)
 	}
-	return &Canary{region: config.Region, otherRegion: config.OtherRegion, public: public, other: other, wait: wait}, nil
+	return &Canary{region: config.Region, otherRegion: config.OtherRegion, public: public, other: other, wait: smithytime.SleepWithContext}, nil
 }
 
 // Report is what a run has found.
@@ -201,16 +202,4 @@ func (c *Canary) probe(ctx context.Context) Reach {
 	}
 	reach.Unreachable = len(reach.Faults) >= FailedProbes
 	return reach
-}
-
-// wait waits for a duration, or returns the context's error if that is done first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -248,7 +248,7 @@ func count(stack assembly.Stack, kind string) int64 {
 func (e *estimator) integer(stack assembly.Stack, id string, in map[string]any, least int64, names ...string) int64 {
 	var at any = in
 	for _, name := range names {
-		at = object(at)[name]
+		at = assembly.At(at, name)
 	}
 	number, ok := at.(float64)
 	if !ok || number != float64(int64(number)) || int64(number) < least {
@@ -257,7 +257,3 @@ func (e *estimator) integer(stack assembly.Stack, id string, in map[string]any, 
 	}
 	return int64(number)
 }
-
-func object(value any) map[string]any { o, _ := value.(map[string]any); return o }
-func list(value any) []any            { l, _ := value.([]any); return l }
-func text(value any) string           { t, _ := value.(string); return t }

@@ -102,7 +102,7 @@ func (e *estimator) idle() {
 func (e *estimator) standing(stack assembly.Stack) {
 	region := stack.Region
 	each(stack, "AWS::RDS::DBInstance", func(id string, p map[string]any) {
-		class := text(p["DBInstanceClass"])
+		class := assembly.Text(p["DBInstanceClass"])
 		e.add(aurora, "instances "+class, region, "aurora.instance."+class, month)
 		if p["MonitoringInterval"] != nil {
 			e.add(cloudWatch, "logs of Enhanced Monitoring", region, "cloudwatch.logs", ratio(13, 100), assumeMonitoring)
@@ -113,10 +113,10 @@ func (e *estimator) standing(stack assembly.Stack) {
 	e.add(network, "data through NAT gateways", region, "vpc.nat-gateway-data", Whole(count(stack, "AWS::EC2::NatGateway")), assumeNAT)
 	e.add(network, "public addresses", region, "vpc.public-ipv4", month.Times(Whole(count(stack, "AWS::EC2::EIP"))))
 	each(stack, "AWS::EC2::VPCEndpoint", func(id string, p map[string]any) {
-		switch kind := text(p["VpcEndpointType"]); kind {
+		switch kind := assembly.Text(p["VpcEndpointType"]); kind {
 		case "Gateway": // free
 		case "Interface":
-			e.add(network, "interface endpoints", region, "vpc.interface-endpoint", month.Times(Whole(int64(len(list(p["SubnetIds"]))))))
+			e.add(network, "interface endpoints", region, "vpc.interface-endpoint", month.Times(Whole(int64(len(assembly.List(p["SubnetIds"]))))))
 		default:
 			e.estimate.NotPriced = append(e.estimate.NotPriced, Unpriced{"AWS::EC2::VPCEndpoint", 1, fmt.Sprintf("%s is of the type %q", id, kind)})
 		}
@@ -126,24 +126,24 @@ func (e *estimator) standing(stack assembly.Stack) {
 	e.add(kms, "requests", region, "kms.request", Whole(50_000*count(stack, "AWS::KMS::Key")).Times(perMillion), assumeKMS)
 	each(stack, "AWS::SecretsManager::Secret", func(_ string, p map[string]any) {
 		e.add(secretsManager, "secrets and replicas", region, "secrets-manager.secret", Whole(1))
-		for _, replica := range list(p["ReplicaRegions"]) {
-			e.add(secretsManager, "secrets and replicas", text(object(replica)["Region"]), "secrets-manager.secret", Whole(1))
+		for _, replica := range assembly.List(p["ReplicaRegions"]) {
+			e.add(secretsManager, "secrets and replicas", assembly.Text(assembly.At(replica, "Region")), "secrets-manager.secret", Whole(1))
 		}
 	})
 
 	own := map[string]bool{}
 	each(stack, "AWS::CloudWatch::Alarm", func(_ string, p map[string]any) {
 		metrics, queries := int64(0), int64(0)
-		switch all := list(p["Metrics"]); {
+		switch all := assembly.List(p["Metrics"]); {
 		case all == nil:
 			metrics = 1
 			ownMetric(own, p)
 		default:
 			for _, metric := range all {
-				if stat := object(metric)["MetricStat"]; stat != nil {
+				if stat := assembly.At(metric, "MetricStat"); stat != nil {
 					metrics++
-					ownMetric(own, object(object(stat)["Metric"]))
-				} else if strings.HasPrefix(text(object(metric)["Expression"]), "SELECT ") {
+					ownMetric(own, assembly.Object(assembly.At(stat, "Metric")))
+				} else if strings.HasPrefix(assembly.Text(assembly.At(metric, "Expression")), "SELECT ") {
 					queries++
 				}
 			}
@@ -155,8 +155,8 @@ func (e *estimator) standing(stack assembly.Stack) {
 	e.add(cloudWatch, "dashboards", region, "cloudwatch.dashboard", Whole(count(stack, "AWS::CloudWatch::Dashboard")))
 	e.add(cloudWatch, "the platform's own metrics that alarms watch", region, "cloudwatch.metric", Whole(int64(len(own))))
 	each(stack, "AWS::ApiGateway::Stage", func(_ string, p map[string]any) {
-		for _, setting := range list(p["MethodSettings"]) {
-			if object(setting)["MetricsEnabled"] == true {
+		for _, setting := range assembly.List(p["MethodSettings"]) {
+			if assembly.At(setting, "MetricsEnabled") == true {
 				e.add(cloudWatch, "detailed metrics of the API's methods", region, "cloudwatch.metric", Whole(detailedMetrics*methodsInUse), assumeMethods)
 			}
 		}
@@ -167,16 +167,16 @@ func (e *estimator) standing(stack assembly.Stack) {
 
 	e.add(route53, "hosted zones", Global, "route53.hosted-zone", Whole(count(stack, "AWS::Route53::HostedZone")))
 	each(stack, "AWS::Route53::HealthCheck", func(id string, p map[string]any) {
-		config := object(p["HealthCheckConfig"])
+		config := assembly.Object(p["HealthCheckConfig"])
 		var options int64
-		switch kind := text(config["Type"]); kind {
+		switch kind := assembly.Text(config["Type"]); kind {
 		case "CALCULATED", "CLOUDWATCH_METRIC", "RECOVERY_CONTROL":
 			e.add(route53, "calculated and metric checks", Global, "route53.health-check", Whole(1))
 			return
 		case "HTTPS", "HTTPS_STR_MATCH":
 			options++
 		}
-		if strings.HasSuffix(text(config["Type"]), "_STR_MATCH") {
+		if strings.HasSuffix(assembly.Text(config["Type"]), "_STR_MATCH") {
 			options++
 		}
 		if e.integer(stack, id, p, 10, "HealthCheckConfig", "RequestInterval") == 10 {
@@ -191,7 +191,7 @@ func (e *estimator) standing(stack assembly.Stack) {
 	e.add(regionSwitch, "plans", Global, "region-switch.plan", Whole(count(stack, "AWS::ARCRegionSwitch::Plan")))
 	each(stack, "AWS::WAFv2::WebACL", func(_ string, p map[string]any) {
 		e.add(waf, "web ACLs", region, "waf.web-acl", Whole(1))
-		e.add(waf, "rules and managed groups", region, "waf.rule", Whole(int64(len(list(p["Rules"])))))
+		e.add(waf, "rules and managed groups", region, "waf.rule", Whole(int64(len(assembly.List(p["Rules"])))))
 	})
 	e.add(s3, "recovery reports", region, "s3.storage", Whole(count(stack, "AWS::S3::Bucket")), assumeReports)
 	e.add(sns, "e-mails", region, "sns.email", Whole(50*count(stack, "AWS::SNS::Subscription")).Times(ratio(1, 100_000)), assumeEmails)
@@ -210,7 +210,7 @@ func (e *estimator) ofQueue(stack assembly.Stack, mapping map[string]any) bool {
 
 // ownMetric collects the metrics of the platform's own namespace, which are paid for, by name and dimensions.
 func ownMetric(own map[string]bool, metric map[string]any) {
-	if strings.HasPrefix(text(metric["Namespace"]), "Payment/") {
+	if strings.HasPrefix(assembly.Text(metric["Namespace"]), "Payment/") {
 		own[fmt.Sprint(metric["MetricName"], metric["Dimensions"])] = true
 	}
 }
@@ -231,20 +231,20 @@ func (e *estimator) sessionTable() replicas {
 	for _, stack := range e.assembly.Stacks {
 		each(stack, "AWS::DynamoDB::GlobalTable", func(id string, p map[string]any) {
 			tables++
-			if text(p["BillingMode"]) != "PAY_PER_REQUEST" {
+			if assembly.Text(p["BillingMode"]) != "PAY_PER_REQUEST" {
 				e.fault("%s of %s: BillingMode is %v: only PAY_PER_REQUEST is priced", id, stack.Name, p["BillingMode"])
 			}
-			for _, replica := range list(p["Replicas"]) {
-				region := text(object(replica)["Region"])
+			for _, replica := range assembly.List(p["Replicas"]) {
+				region := assembly.Text(assembly.At(replica, "Region"))
 				r.regions = append(r.regions, region)
-				if object(object(replica)["PointInTimeRecoverySpecification"])["PointInTimeRecoveryEnabled"] == true {
+				if assembly.At(replica, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") == true {
 					r.continuous = append(r.continuous, region)
 				}
 			}
-			for _, witness := range list(p["GlobalTableWitnesses"]) {
-				r.witness = append(r.witness, text(object(witness)["Region"]))
+			for _, witness := range assembly.List(p["GlobalTableWitnesses"]) {
+				r.witness = append(r.witness, assembly.Text(assembly.At(witness, "Region")))
 			}
-			r.indexes = int64(len(list(p["GlobalSecondaryIndexes"])))
+			r.indexes = int64(len(assembly.List(p["GlobalSecondaryIndexes"])))
 		})
 	}
 	if tables != 1 || len(r.regions) == 0 {
@@ -300,15 +300,15 @@ type backupCopy struct {
 func (e *estimator) backupRules(stack assembly.Stack) []backupRule {
 	var rules []backupRule
 	each(stack, "AWS::Backup::BackupPlan", func(id string, p map[string]any) {
-		for _, part := range list(object(p["BackupPlan"])["BackupPlanRule"]) {
-			rule := object(part)
-			if !daily.MatchString(text(rule["ScheduleExpression"])) {
+		for _, part := range assembly.List(assembly.At(p["BackupPlan"], "BackupPlanRule")) {
+			rule := assembly.Object(part)
+			if !daily.MatchString(assembly.Text(rule["ScheduleExpression"])) {
 				e.fault("%s of %s: the schedule %v is not daily", id, stack.Name, rule["ScheduleExpression"])
 			}
 			r := backupRule{keptDays: e.integer(stack, id, rule, 1, "Lifecycle", "DeleteAfterDays")}
-			for _, action := range list(rule["CopyActions"]) {
-				copied := object(action)
-				arn := strings.Split(text(copied["DestinationBackupVaultArn"]), ":")
+			for _, action := range assembly.List(rule["CopyActions"]) {
+				copied := assembly.Object(action)
+				arn := strings.Split(assembly.Text(copied["DestinationBackupVaultArn"]), ":")
 				if len(arn) < 4 {
 					e.fault("%s of %s: the vault of a copy is %v: want an ARN", id, stack.Name, copied["DestinationBackupVaultArn"])
 					continue
@@ -332,16 +332,16 @@ func (e *estimator) restoreTests(region settings.Region) {
 	stack := e.regional(region)
 	class := ""
 	if function := e.function(stack, "validate"); function != nil {
-		class = text(object(object(function["Environment"])["Variables"])["INSTANCE_CLASS"])
+		class = assembly.Text(assembly.At(function["Environment"], "Variables", "INSTANCE_CLASS"))
 	}
 	each(stack, "AWS::Backup::RestoreTestingPlan", func(id string, p map[string]any) {
-		if !weekly.MatchString(text(p["ScheduleExpression"])) {
+		if !weekly.MatchString(assembly.Text(p["ScheduleExpression"])) {
 			e.fault("%s of %s: the schedule %v is not weekly", id, stack.Name, p["ScheduleExpression"])
 		}
 	})
 	each(stack, "AWS::Backup::RestoreTestingSelection", func(id string, p map[string]any) {
 		e.add(backup, "restore tests", region.Name, "backup.restore-test", weeksPerMonth)
-		switch kind := text(p["ProtectedResourceType"]); kind {
+		switch kind := assembly.Text(p["ProtectedResourceType"]); kind {
 		case "Aurora":
 			e.add(backup, "instances of restored clusters", region.Name, "aurora.instance."+class, weeksPerMonth.Times(Whole(2)), assumeRestored)
 		case "DynamoDB":

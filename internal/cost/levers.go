@@ -135,13 +135,13 @@ func replaceClass(to func(string) string) change {
 	return func(stack assembly.Stack) bool {
 		changed := false
 		each(stack, "AWS::RDS::DBInstance", func(_ string, p map[string]any) {
-			if class := to(text(p["DBInstanceClass"])); class != p["DBInstanceClass"] {
+			if class := to(assembly.Text(p["DBInstanceClass"])); class != p["DBInstanceClass"] {
 				p["DBInstanceClass"], changed = class, true
 			}
 		})
 		each(stack, "AWS::Lambda::Function", func(_ string, p map[string]any) {
-			if variables := object(object(p["Environment"])["Variables"]); variables["INSTANCE_CLASS"] != nil {
-				variables["INSTANCE_CLASS"] = to(text(variables["INSTANCE_CLASS"]))
+			if variables := assembly.Object(assembly.At(p["Environment"], "Variables")); variables["INSTANCE_CLASS"] != nil {
+				variables["INSTANCE_CLASS"] = to(assembly.Text(variables["INSTANCE_CLASS"]))
 			}
 		})
 		return changed
@@ -152,7 +152,7 @@ func replaceClass(to func(string) string) change {
 func endpointChecks(stack assembly.Stack, do func(config map[string]any) bool) bool {
 	changed := false
 	each(stack, "AWS::Route53::HealthCheck", func(_ string, p map[string]any) {
-		if config := object(p["HealthCheckConfig"]); strings.HasPrefix(text(config["Type"]), "HTTP") {
+		if config := assembly.Object(p["HealthCheckConfig"]); strings.HasPrefix(assembly.Text(config["Type"]), "HTTP") {
 			changed = do(config) || changed
 		}
 	})
@@ -162,7 +162,7 @@ func endpointChecks(stack assembly.Stack, do func(config map[string]any) bool) b
 func checkerRegions(n int) change {
 	return func(stack assembly.Stack) bool {
 		return endpointChecks(stack, func(config map[string]any) bool {
-			regions := list(config["Regions"])
+			regions := assembly.List(config["Regions"])
 			if len(regions) <= n {
 				return false
 			}
@@ -200,9 +200,9 @@ func withoutTraces(stack assembly.Stack) bool {
 func withoutMethodMetrics(stack assembly.Stack) bool {
 	changed := false
 	each(stack, "AWS::ApiGateway::Stage", func(_ string, p map[string]any) {
-		for _, setting := range list(p["MethodSettings"]) {
-			changed = changed || object(setting)["MetricsEnabled"] == true
-			object(setting)["MetricsEnabled"] = false
+		for _, setting := range assembly.List(p["MethodSettings"]) {
+			changed = changed || assembly.Object(setting)["MetricsEnabled"] == true
+			assembly.Object(setting)["MetricsEnabled"] = false
 		}
 	})
 	return changed
@@ -211,7 +211,7 @@ func withoutMethodMetrics(stack assembly.Stack) bool {
 func canaryRate(stack assembly.Stack) bool {
 	changed := false
 	each(stack, "AWS::Events::Rule", func(_ string, p map[string]any) {
-		if strings.HasSuffix(text(p["Name"]), "-canary") && p["ScheduleExpression"] == "rate(1 minute)" {
+		if strings.HasSuffix(assembly.Text(p["Name"]), "-canary") && p["ScheduleExpression"] == "rate(1 minute)" {
 			p["ScheduleExpression"], changed = "rate(5 minutes)", true
 		}
 	})
@@ -231,16 +231,16 @@ func logRetention(stack assembly.Stack) bool {
 func pointRetention(stack assembly.Stack) bool {
 	changed := false
 	shorten := func(in map[string]any) {
-		lifecycle := object(in["Lifecycle"])
+		lifecycle := assembly.Object(in["Lifecycle"])
 		if days, ok := lifecycle["DeleteAfterDays"].(float64); ok && days > 3 {
 			lifecycle["DeleteAfterDays"], changed = 3.0, true
 		}
 	}
 	each(stack, "AWS::Backup::BackupPlan", func(_ string, p map[string]any) {
-		for _, rule := range list(object(p["BackupPlan"])["BackupPlanRule"]) {
-			shorten(object(rule))
-			for _, copied := range list(object(rule)["CopyActions"]) {
-				shorten(object(copied))
+		for _, rule := range assembly.List(assembly.At(p["BackupPlan"], "BackupPlanRule")) {
+			shorten(assembly.Object(rule))
+			for _, copied := range assembly.List(assembly.At(rule, "CopyActions")) {
+				shorten(assembly.Object(copied))
 			}
 		}
 	})

@@ -39,13 +39,13 @@ func (e *estimator) healthRequests(region settings.Region) Decimal {
 	found := false
 	for _, stack := range e.assembly.Stacks {
 		each(stack, "AWS::Route53::HealthCheck", func(id string, p map[string]any) {
-			config := object(p["HealthCheckConfig"])
-			if !strings.HasPrefix(text(config["Type"]), "HTTP") || !strings.Contains(fmt.Sprint(config["FullyQualifiedDomainName"]), ".execute-api."+region.Name+".") {
+			config := assembly.Object(p["HealthCheckConfig"])
+			if !strings.HasPrefix(assembly.Text(config["Type"]), "HTTP") || !strings.Contains(fmt.Sprint(config["FullyQualifiedDomainName"]), ".execute-api."+region.Name+".") {
 				return
 			}
 			found = true
 			interval := e.integer(stack, id, p, 10, "HealthCheckConfig", "RequestInterval")
-			regions := int64(len(list(config["Regions"])))
+			regions := int64(len(assembly.List(config["Regions"])))
 			if regions == 0 {
 				e.fault("%s of %s: HealthCheckConfig.Regions is missing", id, stack.Name)
 			}
@@ -70,19 +70,19 @@ func (e *estimator) ownTraffic(region settings.Region) {
 	traced := health
 
 	each(stack, "AWS::Events::Rule", func(id string, p map[string]any) {
-		expression := text(p["ScheduleExpression"])
+		expression := assembly.Text(p["ScheduleExpression"])
 		if expression == "" {
 			return
 		}
 		n := e.due(stack, id, expression)
-		for _, target := range list(p["Targets"]) {
-			origin, err := e.assembly.Origin(stack, object(target)["Arn"])
+		for _, target := range assembly.List(p["Targets"]) {
+			origin, err := e.assembly.Origin(stack, assembly.At(target, "Arn"))
 			if err != nil {
 				e.fault("%s of %s: %v", id, stack.Name, err)
 				continue
 			}
 			traced = traced.Plus(n)
-			switch function := text(origin.Resource().Properties["FunctionName"]); {
+			switch function := assembly.Text(origin.Resource().Properties["FunctionName"]); {
 			case strings.HasSuffix(function, "-canary"):
 				e.invocations("canary", stack, "canary", n, 1500, assumeCanary)
 				e.payments("the canary's payments", region, n, 1)
@@ -94,7 +94,7 @@ func (e *estimator) ownTraffic(region settings.Region) {
 				traced = traced.Plus(n.Times(Whole(5)))
 			case strings.HasSuffix(function, "-reconcile"):
 				milliseconds := int64(100)
-				if object(target)["Input"] == `{"scheduled":true}` {
+				if assembly.At(target, "Input") == `{"scheduled":true}` {
 					milliseconds = 5000
 				}
 				e.invocations("reconcile", stack, "reconcile", n, milliseconds, assumeRole)
@@ -123,7 +123,7 @@ func traces(stack assembly.Stack) bool {
 func (e *estimator) function(stack assembly.Stack, name string) map[string]any {
 	var found map[string]any
 	each(stack, "AWS::Lambda::Function", func(_ string, p map[string]any) {
-		if text(p["FunctionName"]) == "payment-"+e.settings.Environment+"-"+name {
+		if assembly.Text(p["FunctionName"]) == "payment-"+e.settings.Environment+"-"+name {
 			found = p
 		}
 	})
@@ -139,7 +139,7 @@ func (e *estimator) invocations(what string, stack assembly.Stack, name string, 
 	if function == nil {
 		return
 	}
-	if list(function["Architectures"]) == nil || list(function["Architectures"])[0] != "arm64" {
+	if assembly.List(function["Architectures"]) == nil || assembly.List(function["Architectures"])[0] != "arm64" {
 		e.fault("function %s of %s is not of the architecture arm64: no other is priced", name, stack.Name)
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"golang.org/x/sync/errgroup"
 
 	"payments-dr/internal/drill"
@@ -185,7 +186,7 @@ func (e *experiment) reconcile(ctx context.Context, writer string) (reports []re
 	client := lambda.NewFromConfig(region.Config)
 	from, to := e.machineBegan.Add(-skew), e.machineEnded.Add(skew)
 	fmt.Fprintf(e.Out, "The reconciliation looks at nothing younger than a minute: waiting %s.\n", settle.Round(time.Second))
-	if !pause(ctx, time.Until(to.Add(settle-skew))) {
+	if smithytime.SleepWithContext(ctx, time.Until(to.Add(settle-skew))) != nil {
 		return nil, "the drill was interrupted before it"
 	}
 	for until := time.Now().Add(e.ReconciledWithin); ; {
@@ -196,7 +197,7 @@ func (e *experiment) reconcile(ctx context.Context, writer string) (reports []re
 				return reports, ""
 			}
 		}
-		if left := time.Until(until); left > 0 && pause(ctx, min(left, reconcileEvery)) {
+		if left := time.Until(until); left > 0 && smithytime.SleepWithContext(ctx, min(left, reconcileEvery)) == nil {
 			continue
 		}
 		if err != nil {
@@ -233,14 +234,4 @@ func (e *experiment) reconcileOnce(ctx context.Context, client *lambda.Client, f
 		*list = slices.DeleteFunc(*list, func(x reconcile.Example) bool { return !strings.HasPrefix(x.SessionID, e.ID+"-") })
 	}
 	return report, nil
-}
-
-// pause waits by the machine's time. It tells whether the time is over and nobody has interrupted.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }

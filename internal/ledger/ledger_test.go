@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -25,17 +24,7 @@ const userPassword = "simulated-too"
 
 var servers map[string]*localmysql.Server
 
-func TestMain(m *testing.M) {
-	var closeAll func()
-	var err error
-	if servers, closeAll, err = localmysql.StartAll(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	closeAll()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localmysql.Main(m, &servers) }
 
 // everywhere runs a test against each server, with a new, empty ledger. The ledger's user is the one that the migrations
 // make, so that every test shows that its privileges are enough.

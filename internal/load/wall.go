@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 	"time"
+
+	smithytime "github.com/aws/smithy-go/time"
 )
 
 // Wall is the machine's own clock.
@@ -19,12 +21,5 @@ func (Wall) Real(d time.Duration) time.Duration { return d }
 
 // Sleep waits, or returns the context's error if that is done first.
 func (Wall) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return smithytime.SleepWithContext(ctx, d)
 }

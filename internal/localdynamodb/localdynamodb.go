@@ -142,3 +142,16 @@ func keySchema(partitionKey, sortKey string) []types.KeySchemaElement {
 		{AttributeName: &sortKey, KeyType: types.KeyTypeRange},
 	}
 }
+
+// Main is the body of a TestMain whose tests want a server: it runs them, and ends the process. moduleDir is Start's.
+func Main(tests interface{ Run() int }, moduleDir string, server **Server) {
+	started, err := Start(moduleDir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	*server = started
+	code := tests.Run()
+	started.Close()
+	os.Exit(code)
+}

@@ -31,3 +31,16 @@ func StartAll() (servers map[string]*Server, closeAll func(), err error) {
 	servers["mariadb"] = mariadb
 	return servers, closeAll, nil
 }
+
+// Main is the body of a TestMain whose tests want the servers of StartAll: it runs them, and ends the process.
+func Main(tests interface{ Run() int }, servers *map[string]*Server) {
+	started, closeAll, err := StartAll()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	*servers = started
+	code := tests.Run()
+	closeAll()
+	os.Exit(code)
+}

@@ -43,14 +43,14 @@ func (r *Replayer) Archive(ctx context.Context) (Archive, error) {
 		return Archive{}, &Problem{KindNotDeployed, "there is no archive " + name + " in " + r.Region}
 	}
 	if err != nil {
-		return Archive{}, problemOf(err)
+		return Archive{}, Explain(err)
 	}
 	a := Archive{
 		Name: name, ARN: aws.ToString(out.ArchiveArn), BusARN: aws.ToString(out.EventSourceArn), State: string(out.State),
 		Retention: time.Duration(aws.ToInt32(out.RetentionDays)) * 24 * time.Hour, Events: out.EventCount,
 	}
 	if !strings.Contains(a.ARN, ":archive/") || !strings.Contains(a.BusARN, ":event-bus/") {
-		return Archive{}, problemOf(fmt.Errorf("%w: the archive is %q of %q", errMalformed, a.ARN, a.BusARN))
+		return Archive{}, Explain(fmt.Errorf("%w: the archive is %q of %q", errMalformed, a.ARN, a.BusARN))
 	}
 	return a, nil
 }
@@ -86,7 +86,7 @@ func (r *Replayer) FindReplay(ctx context.Context, w reconcile.Window) (last Rep
 			return last, turn, nil
 		}
 		if err != nil {
-			return last, turn, problemOf(err)
+			return last, turn, Explain(err)
 		}
 		last = found
 		turn++
@@ -121,7 +121,7 @@ func (r *Replayer) StartReplay(ctx context.Context, a Archive, w reconcile.Windo
 		return "", &Problem{KindRefused, "no more replays may run at once in this account and Region: " + cmp.Or(aws.ToString(limit.Message), "the limit is ten")}
 	}
 	if err != nil {
-		return "", problemOf(err)
+		return "", Explain(err)
 	}
 	return name, nil
 }
@@ -137,7 +137,7 @@ func (r *Replayer) FollowReplay(ctx context.Context, name string, w reconcile.Wi
 		case ctx.Err() != nil:
 			return told, ErrGoesOn
 		case err != nil && !tolerance.failed("", err):
-			return told, fmt.Errorf("%w: %w", ErrGoesOn, problemOf(err))
+			return told, fmt.Errorf("%w: %w", ErrGoesOn, Explain(err))
 		case err == nil:
 			tolerance.answered("")
 			if found != told {
@@ -151,7 +151,7 @@ func (r *Replayer) FollowReplay(ctx context.Context, name string, w reconcile.Wi
 				return found, fmt.Errorf("the replay is %s: %s", strings.ToLower(found.State), printable(cmp.Or(found.Reason, "AWS gives no reason")))
 			}
 		}
-		if !r.pause(ctx, r.Every) {
+		if r.wait(ctx, r.Every) != nil {
 			return told, ErrGoesOn
 		}
 	}

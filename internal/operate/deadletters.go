@@ -17,6 +17,7 @@ import (
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	smithytime "github.com/aws/smithy-go/time"
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/reconcile"
@@ -109,8 +110,8 @@ type Replayer struct {
 
 	Settings *settings.Settings
 	Now      func() time.Time
-	// pause waits, and says whether nobody has interrupted.
-	pause func(context.Context, time.Duration) bool
+	// wait waits for a duration, or returns the context's error if that is done first.
+	wait func(context.Context, time.Duration) error
 }
 
 // Replayer makes one for a Region. writer is the Region to reconcile in.
@@ -118,7 +119,7 @@ func (d *Deployment) Replayer(region, writer Region, every, patience time.Durati
 	config := region.within(workTimeout)
 	r := &Replayer{
 		Region: region.Name, Queues: sqs.NewFromConfig(config), Bus: eventbridge.NewFromConfig(config),
-		Every: every, Patience: patience, Out: out, Settings: d.Settings, Now: d.Now, pause: pause,
+		Every: every, Patience: patience, Out: out, Settings: d.Settings, Now: d.Now, wait: smithytime.SleepWithContext,
 	}
 	reconciler := d.Reconciler(writer)
 	r.Reconcile = func(ctx context.Context, w reconcile.Window) (ReconciledWindow, error) {
@@ -162,7 +163,7 @@ func (r *Replayer) find(ctx context.Context, name string) (queue, error) {
 		return queue{}, &Problem{KindNotDeployed, "there is no queue " + name + " in " + r.Region}
 	}
 	if err != nil {
-		return queue{}, problemOf(err)
+		return queue{}, Explain(err)
 	}
 	q := queue{url: aws.ToString(at.QueueUrl)}
 	out, err := limited(ctx, func(ctx context.Context) (*sqs.GetQueueAttributesOutput, error) {
@@ -172,7 +173,7 @@ func (r *Replayer) find(ctx context.Context, name string) (queue, error) {
 		}})
 	})
 	if err != nil {
-		return queue{}, problemOf(err)
+		return queue{}, Explain(err)
 	}
 	var faults []error
 	number := func(name sqstypes.QueueAttributeName) int {
@@ -186,7 +187,7 @@ func (r *Replayer) find(ctx context.Context, name string) (queue, error) {
 		InFlight: number(sqstypes.QueueAttributeNameApproximateNumberOfMessagesNotVisible),
 	}
 	if errors.Join(faults...) != nil || q.arn == "" {
-		return queue{}, problemOf(fmt.Errorf("%w: queue %s does not tell what is in it", errMalformed, name))
+		return queue{}, Explain(fmt.Errorf("%w: queue %s does not tell what is in it", errMalformed, name))
 	}
 	return q, nil
 }
@@ -259,10 +260,10 @@ func (r *Replayer) move(ctx context.Context, dead queue) (Replayed, error) {
 		SourceArn: &dead.arn, DestinationArn: &to.arn,
 	}); err != nil {
 		if _, both := errors.AsType[*sqstypes.UnsupportedOperation](err); !both {
-			return Replayed{}, problemOf(err)
+			return Replayed{}, Explain(err)
 		}
 		if running, again := r.task(ctx, dead); again != nil || !active(running) {
-			return Replayed{}, problemOf(err)
+			return Replayed{}, Explain(err)
 		}
 		fmt.Fprintf(r.Out, "  a task was started by somebody else just now, and is followed\n")
 	}
@@ -292,7 +293,7 @@ func (r *Replayer) move(ctx context.Context, dead queue) (Replayed, error) {
 			}
 			return done, nil
 		}
-		if !r.pause(ctx, r.Every) {
+		if r.wait(ctx, r.Every) != nil {
 			return Replayed{}, ErrGoesOn
 		}
 	}
@@ -314,7 +315,7 @@ func asProblem(err error) error {
 	if err == nil {
 		return nil
 	}
-	return problemOf(err)
+	return Explain(err)
 }
 
 func active(task sqstypes.ListMessageMoveTasksResultEntry) bool {
@@ -363,7 +364,7 @@ func (r *Replayer) handle(ctx context.Context, q queue, atOnce int, do func(cont
 				if ctx.Err() != nil {
 					return total, ctx.Err()
 				}
-				return total, problemOf(err)
+				return total, Explain(err)
 			}
 			fresh := 0
 			for _, m := range out.Messages {
@@ -381,7 +382,7 @@ func (r *Replayer) handle(ctx context.Context, q queue, atOnce int, do func(cont
 			// They were received, by somebody, or by a call whose answer was lost.
 			waited = true
 			fmt.Fprintf(r.Out, "  hidden, as if somebody had received them: about %d; waiting %ds for them\n", missing, receiveVisibility)
-			if !r.pause(ctx, (receiveVisibility+1)*time.Second) {
+			if r.wait(ctx, (receiveVisibility+1)*time.Second) != nil {
 				return total, ctx.Err()
 			}
 			continue
@@ -432,7 +433,7 @@ func (r *Replayer) remove(ctx context.Context, q queue, messages []sqstypes.Mess
 		}
 		out, err := r.Queues.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &q.url, Entries: entries})
 		if err != nil {
-			return deleted, problemOf(err)
+			return deleted, Explain(err)
 		}
 		deleted += len(out.Successful)
 		if len(out.Failed) > 0 {
@@ -484,10 +485,10 @@ func (r *Replayer) putSome(ctx context.Context, messages []sqstypes.Message) (do
 		// A call that was begun is waited for, so that it is known what the bus has taken.
 		out, err := r.Bus.PutEvents(context.WithoutCancel(ctx), &eventbridge.PutEventsInput{Entries: entries})
 		if err != nil {
-			return done, problemOf(err)
+			return done, Explain(err)
 		}
 		if len(out.Entries) != len(entries) {
-			return done, problemOf(fmt.Errorf("%w: the bus was given %d events, and answers for %d", errMalformed, len(entries), len(out.Entries)))
+			return done, Explain(fmt.Errorf("%w: the bus was given %d events, and answers for %d", errMalformed, len(entries), len(out.Entries)))
 		}
 		var again []sqstypes.Message
 		var rest []eventtypes.PutEventsRequestEntry
@@ -506,7 +507,7 @@ func (r *Replayer) putSome(ctx context.Context, messages []sqstypes.Message) (do
 			fmt.Fprintf(r.Out, "  kept, because the bus does not take them: %d, %s\n", len(entries), printable(last))
 			break
 		}
-		r.pause(ctx, r.Every)
+		_ = r.wait(ctx, r.Every)
 	}
 	return done, nil
 }

@@ -156,7 +156,7 @@ type operator struct {
 // Retrieve implements aws.CredentialsProvider.
 func (o operator) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	got, err := o.take(ctx)
-	if problem := problemOf(err); problem != nil {
+	if problem := Explain(err); problem != nil {
 		return aws.Credentials{}, &Problem{problem.Kind, "the role " + OperatorRole(o.s.Environment, o.region) + " cannot be taken: " + problem.Text}
 	}
 	return got, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
 	plantypes "github.com/aws/aws-sdk-go-v2/service/arcregionswitch/types"
+	smithytime "github.com/aws/smithy-go/time"
 )
 
 // Follower follows an execution of the plan.
@@ -69,7 +70,7 @@ func (f Follower) Follow(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ErrLeft
 		case err != nil:
-			problem := problemOf(err)
+			problem := Explain(err)
 			if kind := problem.Kind; kind != KindUnreachable && kind != KindThrottled && kind != KindMalformed {
 				if _, missing := errors.AsType[*plantypes.ResourceNotFoundException](err); missing {
 					return fmt.Errorf("the plan has no execution %s in %s", f.ID, f.Region)
@@ -110,18 +111,9 @@ func (f Follower) Follow(ctx context.Context) error {
 				return f.end(ctx, e, elapsed)
 			}
 		}
-		if !pause(ctx, f.Every) {
+		if smithytime.SleepWithContext(ctx, f.Every) != nil {
 			return ErrLeft
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
 
@@ -225,9 +217,9 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 			fmt.Fprintf(f.Out, "Reconciled at %s UTC, clean: %s.\n", r.At.Format("15:04"), r)
 			return nil
 		}
-		if ctx.Err() != nil || d.Now().Sub(began) >= f.ReconciledWithin || !pause(ctx, f.Every) {
+		if ctx.Err() != nil || d.Now().Sub(began) >= f.ReconciledWithin || smithytime.SleepWithContext(ctx, f.Every) != nil {
 			why := ""
-			if problem := problemOf(err); problem != nil && ctx.Err() == nil {
+			if problem := Explain(err); problem != nil && ctx.Err() == nil {
 				why = ": " + problem.Text
 			}
 			return fmt.Errorf("%w since the promotion at %s UTC%s. See dr status later, or run one: docs/runbook.md, \"Reconcile\"", ErrNoVerdict, after.UTC().Format("15:04:05"), why)

@@ -263,7 +263,7 @@ func (d *Deployment) WriteSteps(w io.Writer, m Move) {
 type UnsettledStartError struct{ Err error }
 
 func (e *UnsettledStartError) Error() string {
-	return "it is not known whether the execution was started: " + problemOf(e.Err).Text
+	return "it is not known whether the execution was started: " + Explain(e.Err).Text
 }
 func (e *UnsettledStartError) Unwrap() error { return e.Err }
 
@@ -289,10 +289,10 @@ func (d *Deployment) Start(ctx context.Context, m Move, planARN, who string) (st
 		err = fmt.Errorf("%w: it names no execution", errMalformed)
 	}
 	if _, running := errors.AsType[*plantypes.IllegalStateException](err); running {
-		return "", fmt.Errorf("nothing was started: the plan is running already, or cannot be started now: %s. Watch it: dr watch-plan --env %s", problemOf(err).Text, d.Settings.Environment)
+		return "", fmt.Errorf("nothing was started: the plan is running already, or cannot be started now: %s. Watch it: dr watch-plan --env %s", Explain(err).Text, d.Settings.Environment)
 	}
-	if kind := problemOf(err).Kind; kind != KindUnreachable && kind != KindMalformed {
-		return "", fmt.Errorf("nothing was started: start the plan in %s: %w", m.To, problemOf(err))
+	if kind := Explain(err).Kind; kind != KindUnreachable && kind != KindMalformed {
+		return "", fmt.Errorf("nothing was started: start the plan in %s: %w", m.To, Explain(err))
 	}
 	// The answer is lost, and the execution may be running. It has the comment that was given to it.
 	list, listErr := limited(ctx, func(ctx context.Context) (*arcregionswitch.ListPlanExecutionsOutput, error) {

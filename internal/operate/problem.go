@@ -52,12 +52,12 @@ var (
 	errCredentials = errors.New("no credentials")
 )
 
-// problemOf is ProblemOf for this package's own questions.
-func problemOf(err error) *Problem { return ProblemOf(err, callTimeout) }
+// Explain is ExplainWithin for a question of this package, which is given as long as any.
+func Explain(err error) *Problem { return ExplainWithin(err, callTimeout) }
 
-// ProblemOf says in a few words why a question, which was given so much time, has no answer; nil for no error. The SDK's own texts
+// ExplainWithin says in a few words why a question, which was given so much time, has no answer; nil for no error. The SDK's own texts
 // tell of attempts and middleware.
-func ProblemOf(err error, within time.Duration) *Problem {
+func ExplainWithin(err error, within time.Duration) *Problem {
 	if err == nil {
 		return nil
 	}
@@ -183,6 +183,3 @@ func statusProblem(status int) *Problem {
 	}
 	return &Problem{KindMalformed, errMalformed.Error()}
 }
-
-// Explain says in a few words what stood in the way of something; nil if nothing did.
-func Explain(err error) *Problem { return problemOf(err) }

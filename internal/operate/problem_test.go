@@ -76,7 +76,7 @@ func TestProblemsAreToldAsWhatTheyAre(t *testing.T) {
 		"a problem":      {wrapped(&Problem{KindDenied, "the role cannot be taken"}), KindDenied, "the role cannot be taken"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := problemOf(one.err)
+			p := Explain(one.err)
 			if p.Kind != one.kind || p.Text != one.text {
 				t.Errorf("%q, %q; want %q, %q", p.Kind, p.Text, one.kind, one.text)
 			}
@@ -87,10 +87,10 @@ func TestProblemsAreToldAsWhatTheyAre(t *testing.T) {
 			}
 		})
 	}
-	if problemOf(nil) != nil {
+	if Explain(nil) != nil {
 		t.Error("no error is a problem")
 	}
-	if p := ProblemOf(context.DeadlineExceeded, 15*time.Second); p.Text != "no answer within 15s" {
+	if p := ExplainWithin(context.DeadlineExceeded, 15*time.Second); p.Text != "no answer within 15s" {
 		t.Errorf("%q", p.Text)
 	}
 }

@@ -70,7 +70,7 @@ func (r Reconciler) TakesWrites(ctx context.Context) (bool, error) {
 		Unreachable bool
 	}
 	if err := json.Unmarshal(payload, &role); err != nil || role.Reader == nil && !role.Unreachable {
-		return false, problemOf(errMalformed)
+		return false, Explain(errMalformed)
 	}
 	if role.Unreachable {
 		return false, &Problem{KindUnreachable, "its functions do not reach its database"}
@@ -98,7 +98,7 @@ func (r Reconciler) invoke(ctx context.Context, event any) ([]byte, error) {
 		return nil, &Problem{KindNotDeployed, "there is no function " + r.Function + " here"}
 	}
 	if err != nil {
-		return nil, problemOf(err)
+		return nil, Explain(err)
 	}
 	if out.FunctionError == nil {
 		return out.Payload, nil
@@ -162,7 +162,7 @@ func (r Reconciler) Run(ctx context.Context, region string, window reconcile.Win
 			continue
 		}
 		if err != nil {
-			return total, &UnfinishedError{DoneUpTo: next.From, Cause: problemOf(err)}
+			return total, &UnfinishedError{DoneUpTo: next.From, Cause: Explain(err)}
 		}
 		total.add(report)
 		if tell != nil {

@@ -25,7 +25,7 @@ func (p *Problem) Transient() bool {
 // SignIn gets the credentials. Its error is a Problem of KindCredentials.
 func (d *Deployment) SignIn(ctx context.Context) error {
 	if err := d.signIn(ctx); err != nil {
-		return problemOf(err)
+		return Explain(err)
 	}
 	return nil
 }
@@ -33,7 +33,7 @@ func (d *Deployment) SignIn(ctx context.Context) error {
 // Deployed makes sure that the environment is deployed in a Region, to the account of the credentials. Its error is a Problem.
 func (d *Deployment) Deployed(ctx context.Context, region Region) error {
 	if _, err := d.planARN(ctx, region); err != nil {
-		return problemOf(err)
+		return Explain(err)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (d *Deployment) Writer(ctx context.Context) (string, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				problems[i] = problemOf(err)
+				problems[i] = Explain(err)
 				return
 			}
 			views[region.Name] = said.Writer()
@@ -113,7 +113,7 @@ func newTolerance(patience time.Duration, now func() time.Time, tell func(name, 
 
 // failed is told of a failure, and says whether to ask again.
 func (t *tolerance) failed(name string, err error) bool {
-	problem := problemOf(err)
+	problem := Explain(err)
 	if !problem.Transient() {
 		return false
 	}

@@ -202,9 +202,9 @@ func newReplayer(p *post, out io.Writer) *Replayer {
 	return &Replayer{
 		Region: "us-east-1", Queues: p, Bus: p, Every: time.Second, Patience: time.Minute, Out: out, Settings: s,
 		Now: func() time.Time { return testNow },
-		pause: func(ctx context.Context, d time.Duration) bool {
+		wait: func(ctx context.Context, d time.Duration) error {
 			p.now = p.now.Add(d)
-			return ctx.Err() == nil
+			return ctx.Err()
 		},
 	}
 }

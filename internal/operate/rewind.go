@@ -126,7 +126,7 @@ func joined(database, table error) error {
 		if half.err == nil {
 			continue
 		}
-		problem := problemOf(half.err)
+		problem := Explain(half.err)
 		if kind == "" || kind == KindRefused {
 			kind = problem.Kind
 		}
@@ -204,7 +204,7 @@ func (w *Rewinder) Bring(ctx context.Context, p RewindPlan) (Rewound, error) {
 			err = wait(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			w.line("%s: %s", what, problemOf(err).Text)
+			w.line("%s: %s", what, Explain(err).Text)
 		}
 		return err
 	}
@@ -222,7 +222,7 @@ func (w *Rewinder) Bring(ctx context.Context, p RewindPlan) (Rewound, error) {
 	switch err := joined(errs[0], errs[1]); {
 	case ctx.Err() != nil:
 		return made, ErrGoesOn
-	case errs[0] != nil && problemOf(errs[0]).Transient() || errs[1] != nil && problemOf(errs[1]).Transient():
+	case errs[0] != nil && Explain(errs[0]).Transient() || errs[1] != nil && Explain(errs[1]).Transient():
 		return made, fmt.Errorf("%w: %w", ErrGoesOn, err)
 	default:
 		return made, err
@@ -279,7 +279,7 @@ func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied rewind.Endp
 		client := sessiontable.NewBatchClient(w.Region.Config)
 		report, err := rewind.CompareSessions(ctx, sessiontable.New(client, p.Table.Source), sessiontable.New(client, p.Table.Name), p.Table,
 			found.Before.Add(-back), options("table"))
-		if found.TableProblem = problemOf(err); err == nil {
+		if found.TableProblem = Explain(err); err == nil {
 			found.Sessions = &report
 		}
 	})
@@ -336,7 +336,7 @@ func databaseProblem(err error, user string) *Problem {
 	if errors.Is(err, mysql.ErrInvalidConn) {
 		return &Problem{KindUnreachable, "this machine does not reach the databases: the connection was broken off"}
 	}
-	return problemOf(err)
+	return Explain(err)
 }
 
 // Write writes what was found, for people. Examples hold customers' payments: they are for a screen, and belong in no log.
@@ -428,7 +428,7 @@ func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []rewind.Copy)
 		}
 		all.Go(func() {
 			if errs[i] = remove(ctx, c.Name); errs[i] != nil && ctx.Err() == nil {
-				w.line("%s: %s", c.Name, problemOf(errs[i]).Text)
+				w.line("%s: %s", c.Name, Explain(errs[i]).Text)
 			}
 		})
 	}
@@ -438,7 +438,7 @@ func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []rewind.Copy)
 	}
 	for i, err := range errs {
 		if err != nil {
-			problem := problemOf(err)
+			problem := Explain(err)
 			return &Problem{problem.Kind, slices.Concat(databases, tables)[i].Name + ": " + problem.Text}
 		}
 	}

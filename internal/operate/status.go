@@ -37,7 +37,7 @@ type Answer[T any] struct {
 
 func answered[T any](said T, err error) Answer[T] {
 	if err != nil {
-		return Answer[T]{Problem: problemOf(err)}
+		return Answer[T]{Problem: Explain(err)}
 	}
 	return Answer[T]{Said: &said}
 }
@@ -305,7 +305,7 @@ func (d *Deployment) Look(ctx context.Context) Status {
 		})
 		all.Go(func() {
 			if err := signedIn(); err != nil {
-				r.Plan.Problem = problemOf(err)
+				r.Plan.Problem = Explain(err)
 				return
 			}
 			// The plan is the same in both Regions, so the first that tells its ARN tells it for both.
@@ -314,7 +314,7 @@ func (d *Deployment) Look(ctx context.Context) Status {
 			if err == nil {
 				r.Plan = ask(ctx, signedIn, func(ctx context.Context) (Plan, error) { return d.plan(ctx, region, plan) })
 			} else {
-				r.Plan.Problem = problemOf(err)
+				r.Plan.Problem = Explain(err)
 			}
 		})
 	}
@@ -329,7 +329,7 @@ func (d *Deployment) signIn(ctx context.Context) error {
 	return err
 }
 
-// SignedIn gets the credentials, so that their absence is told once and as what it is. ProblemOf knows its error.
+// SignedIn gets the credentials, so that their absence is told once and as what it is. ExplainWithin knows its error.
 func SignedIn(ctx context.Context, credentials aws.CredentialsProvider) error {
 	if credentials == nil {
 		return errCredentials
@@ -346,7 +346,7 @@ func SignedIn(ctx context.Context, credentials aws.CredentialsProvider) error {
 
 func ask[T any](ctx context.Context, signedIn func() error, question func(context.Context) (T, error)) Answer[T] {
 	if err := signedIn(); err != nil {
-		return Answer[T]{Problem: problemOf(err)}
+		return Answer[T]{Problem: Explain(err)}
 	}
 	return answered(limited(ctx, question))
 }
@@ -372,7 +372,7 @@ func (f *first) tell(value string, err error) {
 	if err != nil {
 		f.failures++
 		// That it is not there is more than that nobody answered.
-		if p := problemOf(err); f.err == nil || p.Kind != KindUnreachable {
+		if p := Explain(err); f.err == nil || p.Kind != KindUnreachable {
 			f.err = err
 		}
 	} else if f.value == "" {

@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go/aws-http-auth/credentials"
 	"github.com/aws/smithy-go/aws-http-auth/sigv4a"
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/bojanz/currency"
 
 	"payments-dr/internal/payment"
@@ -135,7 +136,7 @@ func New(config Config) (*Client, error) {
 		url: u, host: u.Host, credentials: config.Credentials, signer: sigv4a.New(),
 		maxAttempts: config.MaxAttempts, timeout: config.AttemptTimeout, rootCAs: config.RootCAs,
 		mostTokens: config.RetryTokens * tokenParts, tokens: config.RetryTokens * tokenParts,
-		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: wait,
+		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: smithytime.SleepWithContext,
 		dial: (&net.Dialer{Timeout: connectTimeout}).DialContext, attempted: func(Attempt) {},
 	}
 	if config.Dial != nil {
@@ -556,16 +557,4 @@ func (c *Client) sign(ctx context.Context, request *http.Request, body []byte) e
 		return fmt.Errorf("%w: %w", ErrUnsigned, err)
 	}
 	return nil
-}
-
-// wait waits for a duration, or returns the context's error if that is done first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

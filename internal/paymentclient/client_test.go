@@ -18,6 +18,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/bojanz/currency"
 
 	"payments-dr/internal/payment"
@@ -369,7 +370,10 @@ func TestTheContextEndsIt(t *testing.T) {
 	t.Run("while it waits", func(t *testing.T) {
 		s := newStage(t, Config{}, says(503, "{}"))
 		ctx, cancel := context.WithCancel(t.Context())
-		s.client.wait = func(ctx context.Context, _ time.Duration) error { cancel(); return wait(ctx, time.Hour) }
+		s.client.wait = func(ctx context.Context, _ time.Duration) error {
+			cancel()
+			return smithytime.SleepWithContext(ctx, time.Hour)
+		}
 		_, err := s.client.Pay(ctx, request(t))
 		if unavailable, ok := errors.AsType[*UnavailableError](err); !ok || !errors.Is(err, context.Canceled) || unavailable.Attempts != 1 || unavailable.Status != 503 {
 			t.Errorf("error %v", err)

@@ -148,14 +148,14 @@ func readSuppressions(dir string, s assembly.Stack) ([]Suppression, error) {
 	var all []Suppression
 	for _, id := range slices.Sorted(maps.Keys(s.Template.Resources)) {
 		resource := s.Template.Resources[id]
-		for _, one := range list(at(resource.Metadata, "cdk_nag", "rules_to_suppress")) {
-			o := object(one)
+		for _, one := range assembly.OneOrMore(assembly.At(resource.Metadata, "cdk_nag", "rules_to_suppress")) {
+			o := assembly.Object(one)
 			suppression := Suppression{
-				Rule: text(o["id"]), Reason: text(o["reason"]), Stack: s.Name, Role: s.Name[strings.LastIndex(s.Name, "-")+1:], Path: paths[id], Type: resource.Type,
+				Rule: assembly.Text(o["id"]), Reason: assembly.Text(o["reason"]), Stack: s.Name, Role: s.Name[strings.LastIndex(s.Name, "-")+1:], Path: paths[id], Type: resource.Type,
 			}
-			for _, part := range list(o["applies_to"]) {
-				expression := text(part)
-				if e := text(object(part)["regex"]); e != "" {
+			for _, part := range assembly.OneOrMore(o["applies_to"]) {
+				expression := assembly.Text(part)
+				if e := assembly.Text(assembly.At(part, "regex")); e != "" {
 					expression = strings.TrimSuffix(strings.TrimPrefix(e, "/"), "/")
 				} else {
 					expression = "^" + regexp.QuoteMeta(expression) + "$"

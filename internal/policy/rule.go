@@ -100,48 +100,11 @@ func (s *stack) any(is func(id string, r assembly.Resource) bool, kinds ...strin
 	return found
 }
 
-// object, list and text are a part of a template as what it has to be, or empty.
-func object(part any) map[string]any { o, _ := part.(map[string]any); return o }
-func text(part any) string           { t, _ := part.(string); return t }
-
-// list is a list, and a single element as a list of one: IAM takes both.
-func list(part any) []any {
-	switch v := part.(type) {
-	case nil:
-		return nil
-	case []any:
-		return v
-	default:
-		return []any{v}
-	}
-}
-
-// at is a part of a resource's properties, by the names on the way to it.
-func at(properties map[string]any, names ...string) any {
-	var part any = properties
-	for _, name := range names {
-		part = object(part)[name]
-	}
-	return part
-}
-
-// id is the resource of the same template that a Ref or an Fn::GetAtt leads to, and its attribute; or nothing.
-func reference(part any) (id, attribute string) {
-	o := object(part)
-	if len(o) != 1 {
-		return "", ""
-	}
-	if to := list(o["Fn::GetAtt"]); len(to) == 2 {
-		return text(to[0]), text(to[1])
-	}
-	return text(o["Ref"]), ""
-}
-
 // mentions is whether a part of a template refers to a resource, anywhere in it.
 func mentions(part any, id string) bool {
 	found := false
 	walk("", part, func(_ string, value any) {
-		to, _ := reference(value)
+		to, _ := assembly.Reference(value)
 		found = found || to == id
 	})
 	return found
@@ -170,7 +133,7 @@ func short(part any) string {
 	case string:
 		return v
 	}
-	if id, attribute := reference(part); id != "" {
+	if id, attribute := assembly.Reference(part); id != "" {
 		return strings.TrimSuffix(id+"."+attribute, ".")
 	}
 	return fmt.Sprint(part)

@@ -60,7 +60,7 @@ var dataRules = []*Rule{
 					return
 				}
 				for property, value := range r.Properties {
-					if name := text(value); name != "" && isName(property) && role.MatchString(name) {
+					if name := assembly.Text(value); name != "" && isName(property) && role.MatchString(name) {
 						report(s, id, "Properties/"+property, name)
 					}
 				}
@@ -69,7 +69,7 @@ var dataRules = []*Rule{
 				}[r.Type]
 				name, given := r.Properties[property]
 				regional := p.assembly.Settings.StackName("global") != s.Name
-				if given && regional && !strings.Contains(text(name), s.Region) {
+				if given && regional && !strings.Contains(assembly.Text(name), s.Region) {
 					report(s, id, "Properties/"+property, short(name)+", without "+s.Region)
 				}
 			})
@@ -92,12 +92,12 @@ var dataRules = []*Rule{
 					return
 				case "AWS::DynamoDB::GlobalTable":
 					tables = map[string]map[string]any{}
-					for i, replica := range list(r.Properties["Replicas"]) {
-						tables[fmt.Sprintf("Properties/Replicas/%d", i)] = object(replica)
+					for i, replica := range assembly.OneOrMore(r.Properties["Replicas"]) {
+						tables[fmt.Sprintf("Properties/Replicas/%d", i)] = assembly.Object(replica)
 					}
 				}
 				for path, table := range tables {
-					recovery := object(table["PointInTimeRecoverySpecification"])
+					recovery := assembly.Object(table["PointInTimeRecoverySpecification"])
 					days, given := recovery["RecoveryPeriodInDays"].(float64)
 					if recovery["PointInTimeRecoveryEnabled"] != true || given && days < rewindDays {
 						report(s, id, path+"/PointInTimeRecoverySpecification", short(table["PointInTimeRecoverySpecification"]))

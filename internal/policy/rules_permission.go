@@ -41,7 +41,7 @@ var permissionRules = []*Rule{
 		Why:     "A managed policy such as AmazonDynamoDBFullAccess is for every table of the account, and AWS adds to it (\"AWS managed policies\", IAM User Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				for _, policy := range list(r.Properties["ManagedPolicyArns"]) {
+				for _, policy := range assembly.OneOrMore(r.Properties["ManagedPolicyArns"]) {
 					if name := flat(policy); strings.Contains(name, ":policy/") && !slices.ContainsFunc(serviceRoles, func(known string) bool { return strings.HasSuffix(name, ":policy/"+known) }) {
 						report(s, id, "Properties/ManagedPolicyArns", name)
 					}
@@ -61,9 +61,9 @@ var permissionRules = []*Rule{
 					if statement["Effect"] != "Allow" {
 						continue
 					}
-					everything := statement["NotResource"] != nil || slices.Contains(list(statement["Resource"]), any("*"))
-					for _, action := range append(list(statement["Action"]), list(statement["NotAction"])...) {
-						name := text(action)
+					everything := statement["NotResource"] != nil || slices.Contains(assembly.OneOrMore(statement["Resource"]), any("*"))
+					for _, action := range append(assembly.OneOrMore(statement["Action"]), assembly.OneOrMore(statement["NotAction"])...) {
+						name := assembly.Text(action)
 						switch {
 						case statement["NotAction"] != nil:
 							report(s, id, "Properties/PolicyDocument", "every action but "+name)
@@ -88,7 +88,7 @@ var permissionRules = []*Rule{
 				walk("Properties", r.Properties, func(path string, value any) {
 					last := strings.ToLower(path[strings.LastIndex(path, "/")+1:])
 					secret := strings.HasSuffix(last, "password") || strings.HasSuffix(last, "secretstring") || strings.HasSuffix(last, "authtoken")
-					written, dynamic := text(value), strings.Contains(flat(value), "{{resolve:secretsmanager:") || strings.Contains(flat(value), "{{resolve:ssm-secure:")
+					written, dynamic := assembly.Text(value), strings.Contains(flat(value), "{{resolve:secretsmanager:") || strings.Contains(flat(value), "{{resolve:ssm-secure:")
 					switch {
 					case r.Type == typeFunction && strings.HasPrefix(path, "Properties/Environment/") && (dynamic || secret):
 						report(s, id, path, "a secret's value in an environment")
@@ -109,7 +109,7 @@ var permissionRules = []*Rule{
 			for _, s := range p.stacks {
 				users := map[string]string{}
 				s.each(func(id string, r assembly.Resource) {
-					role, _ := reference(r.Properties["Role"])
+					role, _ := assembly.Reference(r.Properties["Role"])
 					made, ok := s.Template.Resources[role]
 					if !ok {
 						report(s, id, "Properties/Role", "a role that this stack does not make: "+short(r.Properties["Role"]))
@@ -119,15 +119,15 @@ var permissionRules = []*Rule{
 						report(s, id, "Properties/Role", role+", which is "+other+"'s too")
 					}
 					users[role] = id
-					for _, statement := range list(at(made.Properties, "AssumeRolePolicyDocument", "Statement")) {
-						for _, service := range list(at(object(statement), "Principal", "Service")) {
+					for _, statement := range assembly.OneOrMore(assembly.At(made.Properties, "AssumeRolePolicyDocument", "Statement")) {
+						for _, service := range assembly.OneOrMore(assembly.At(assembly.Object(statement), "Principal", "Service")) {
 							if service == "lambda.amazonaws.com" {
 								continue
 							}
 							report(s, role, "Properties/AssumeRolePolicyDocument", short(service))
 						}
-						if object(at(object(statement), "Principal"))["Service"] == nil {
-							report(s, role, "Properties/AssumeRolePolicyDocument", short(at(object(statement), "Principal")))
+						if assembly.At(assembly.Object(statement), "Principal", "Service") == nil {
+							report(s, role, "Properties/AssumeRolePolicyDocument", short(assembly.At(assembly.Object(statement), "Principal")))
 						}
 					}
 				}, typeFunction)
@@ -141,14 +141,14 @@ func statements(r assembly.Resource) []map[string]any {
 	documents := []any{r.Properties["PolicyDocument"]}
 	if r.Type == "AWS::IAM::Role" {
 		documents = nil
-		for _, policy := range list(r.Properties["Policies"]) {
-			documents = append(documents, object(policy)["PolicyDocument"])
+		for _, policy := range assembly.OneOrMore(r.Properties["Policies"]) {
+			documents = append(documents, assembly.At(policy, "PolicyDocument"))
 		}
 	}
 	var all []map[string]any
 	for _, document := range documents {
-		for _, statement := range list(object(document)["Statement"]) {
-			all = append(all, object(statement))
+		for _, statement := range assembly.OneOrMore(assembly.At(document, "Statement")) {
+			all = append(all, assembly.Object(statement))
 		}
 	}
 	return all
@@ -159,18 +159,18 @@ func flat(part any) string {
 	if t, ok := part.(string); ok {
 		return t
 	}
-	o := object(part)
-	if joined := list(o["Fn::Join"]); len(joined) == 2 {
+	o := assembly.Object(part)
+	if joined := assembly.OneOrMore(o["Fn::Join"]); len(joined) == 2 {
 		var all []string
-		for _, piece := range list(joined[1]) {
+		for _, piece := range assembly.OneOrMore(joined[1]) {
 			all = append(all, flat(piece))
 		}
-		return strings.Join(all, text(joined[0]))
+		return strings.Join(all, assembly.Text(joined[0]))
 	}
 	if sub, ok := o["Fn::Sub"]; ok {
-		return text(list(sub)[0])
+		return assembly.Text(assembly.OneOrMore(sub)[0])
 	}
-	if id, _ := reference(part); id != "" {
+	if id, _ := assembly.Reference(part); id != "" {
 		return "{" + id + "}"
 	}
 	return ""

@@ -26,13 +26,13 @@ var reliabilityRules = []*Rule{
 		Why:     "An alarm that changes its state and nothing else is seen by whoever looks, which at night is nobody.",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				if len(list(r.Properties["AlarmActions"])) > 0 && r.Properties["ActionsEnabled"] != false {
+				if len(assembly.OneOrMore(r.Properties["AlarmActions"])) > 0 && r.Properties["ActionsEnabled"] != false {
 					return
 				}
-				name := text(r.Properties["AlarmName"])
+				name := assembly.Text(r.Properties["AlarmName"])
 				spoken := name != "" && s.any(func(_ string, composite assembly.Resource) bool {
-					return len(list(composite.Properties["AlarmActions"])) > 0 && composite.Properties["ActionsEnabled"] != false &&
-						strings.Contains(text(composite.Properties["AlarmRule"]), `("`+name+`")`)
+					return len(assembly.OneOrMore(composite.Properties["AlarmActions"])) > 0 && composite.Properties["ActionsEnabled"] != false &&
+						strings.Contains(assembly.Text(composite.Properties["AlarmRule"]), `("`+name+`")`)
 				}, typeComposite)
 				if !spoken {
 					report(s, id, "Properties/AlarmActions", "no action, and no composite alarm that has it as an operand")
@@ -49,10 +49,10 @@ var reliabilityRules = []*Rule{
 		check: func(p *platform, report report) {
 			for _, s := range p.stacks {
 				for _, id := range s.deadLetterQueues() {
-					name := text(s.Template.Resources[id].Properties["QueueName"])
+					name := assembly.Text(s.Template.Resources[id].Properties["QueueName"])
 					alarmed := name != "" && s.any(func(_ string, alarm assembly.Resource) bool {
-						return alarm.Properties["MetricName"] == "ApproximateNumberOfMessagesVisible" && slices.ContainsFunc(list(alarm.Properties["Dimensions"]), func(d any) bool {
-							return object(d)["Name"] == "QueueName" && object(d)["Value"] == name
+						return alarm.Properties["MetricName"] == "ApproximateNumberOfMessagesVisible" && slices.ContainsFunc(assembly.OneOrMore(alarm.Properties["Dimensions"]), func(d any) bool {
+							return assembly.At(d, "Name") == "QueueName" && assembly.At(d, "Value") == name
 						})
 					}, typeAlarm)
 					if !alarmed {
@@ -86,14 +86,14 @@ var reliabilityRules = []*Rule{
 			"(\"How Lambda processes records from stream and queue-based event sources\", AWS Lambda Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				source, _ := reference(r.Properties["EventSourceArn"])
+				source, _ := assembly.Reference(r.Properties["EventSourceArn"])
 				if queue, ok := s.Template.Resources[source]; ok && queue.Type == typeQueue {
-					if object(queue.Properties["RedrivePolicy"])["deadLetterTargetArn"] == nil {
+					if assembly.At(queue.Properties["RedrivePolicy"], "deadLetterTargetArn") == nil {
 						report(s, id, "Properties/EventSourceArn", "the queue "+source+" without a redrive policy")
 					}
 					return
 				}
-				if at(r.Properties, "DestinationConfig", "OnFailure", "Destination") == nil {
+				if assembly.At(r.Properties, "DestinationConfig", "OnFailure", "Destination") == nil {
 					report(s, id, "Properties/DestinationConfig", "no on-failure destination")
 				}
 			}, typeMapping)
@@ -109,7 +109,7 @@ var reliabilityRules = []*Rule{
 			for _, s := range p.stacks {
 				dead := s.deadLetterQueues()
 				s.each(func(id string, r assembly.Resource) {
-					if object(r.Properties["RedrivePolicy"])["deadLetterTargetArn"] == nil && !slices.Contains(dead, id) {
+					if assembly.At(r.Properties["RedrivePolicy"], "deadLetterTargetArn") == nil && !slices.Contains(dead, id) {
 						report(s, id, "Properties/RedrivePolicy", "none, and nothing has it as its dead-letter queue")
 					}
 				}, typeQueue)
@@ -124,10 +124,10 @@ var reliabilityRules = []*Rule{
 		Why:     "EventBridge tries for 24 hours and drops the event then, if there is no queue (\"Using dead-letter queues to process undelivered events\", Amazon EventBridge User Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				for _, target := range list(r.Properties["Targets"]) {
-					queue, _ := reference(at(object(target), "DeadLetterConfig", "Arn"))
+				for _, target := range assembly.OneOrMore(r.Properties["Targets"]) {
+					queue, _ := assembly.Reference(assembly.At(assembly.Object(target), "DeadLetterConfig", "Arn"))
 					if s.Template.Resources[queue].Type != typeQueue {
-						report(s, id, "Properties/Targets", "the target "+short(object(target)["Arn"])+" without a dead-letter queue")
+						report(s, id, "Properties/Targets", "the target "+short(assembly.At(target, "Arn"))+" without a dead-letter queue")
 					}
 				}
 			}, typeRule)
@@ -163,19 +163,19 @@ var reliabilityRules = []*Rule{
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
 				walk("Properties", r.Properties, func(path string, value any) {
-					if output, ok := object(value)["Fn::GetStackOutput"]; ok {
+					if output := assembly.At(value, "Fn::GetStackOutput"); output != nil {
 						report(s, id, path, "Fn::GetStackOutput of "+short(output))
 					}
 				})
 			})
 			for _, s := range p.stacks {
 				walk("Outputs", s.Template.Outputs, func(path string, value any) {
-					if output, ok := object(value)["Fn::GetStackOutput"]; ok {
+					if output := assembly.At(value, "Fn::GetStackOutput"); output != nil {
 						report(s, "", path, "Fn::GetStackOutput of "+short(output))
 					}
 				})
 				s.each(func(id string, r assembly.Resource) {
-					if region := at(r.Properties, "ReaderProps", "region"); region != s.Region {
+					if region := assembly.At(r.Properties, "ReaderProps", "region"); region != s.Region {
 						report(s, id, "Properties/ReaderProps/region", "values that are read from "+short(region))
 					}
 				}, "Custom::CrossRegionExportReader")
@@ -189,14 +189,14 @@ func (s *stack) deadLetterQueues() []string {
 	var all []string
 	s.each(func(_ string, r assembly.Resource) {
 		targets := []any{
-			at(r.Properties, "RedrivePolicy", "deadLetterTargetArn"), at(r.Properties, "DestinationConfig", "OnFailure", "Destination"),
-			at(r.Properties, "DeadLetterConfig", "TargetArn"),
+			assembly.At(r.Properties, "RedrivePolicy", "deadLetterTargetArn"), assembly.At(r.Properties, "DestinationConfig", "OnFailure", "Destination"),
+			assembly.At(r.Properties, "DeadLetterConfig", "TargetArn"),
 		}
-		for _, target := range list(r.Properties["Targets"]) {
-			targets = append(targets, at(object(target), "DeadLetterConfig", "Arn"))
+		for _, target := range assembly.OneOrMore(r.Properties["Targets"]) {
+			targets = append(targets, assembly.At(assembly.Object(target), "DeadLetterConfig", "Arn"))
 		}
 		for _, target := range targets {
-			if id, _ := reference(target); s.Template.Resources[id].Type == typeQueue {
+			if id, _ := assembly.Reference(target); s.Template.Resources[id].Type == typeQueue {
 				all = append(all, id)
 			}
 		}
@@ -207,9 +207,9 @@ func (s *stack) deadLetterQueues() []string {
 
 // losesInvocations is how a function's invocations can be lost, or nothing.
 func (s *stack) losesInvocations(id string, function assembly.Resource) string {
-	kept := at(function.Properties, "DeadLetterConfig", "TargetArn") != nil || s.any(func(_ string, config assembly.Resource) bool {
-		of, _ := reference(config.Properties["FunctionName"])
-		return of == id && at(config.Properties, "DestinationConfig", "OnFailure", "Destination") != nil
+	kept := assembly.At(function.Properties, "DeadLetterConfig", "TargetArn") != nil || s.any(func(_ string, config assembly.Resource) bool {
+		of, _ := assembly.Reference(config.Properties["FunctionName"])
+		return of == id && assembly.At(config.Properties, "DestinationConfig", "OnFailure", "Destination") != nil
 	}, "AWS::Lambda::EventInvokeConfig")
 	if kept {
 		return ""
@@ -224,7 +224,7 @@ func (s *stack) losesInvocations(id string, function assembly.Resource) string {
 		case typeMapping:
 			return mentions(r.Properties["FunctionName"], id)
 		case typeFunction: // the library's provider of a custom resource
-			return mentions(at(r.Properties, "Environment", "Variables", "USER_ON_EVENT_FUNCTION_ARN"), id)
+			return mentions(assembly.At(r.Properties, "Environment", "Variables", "USER_ON_EVENT_FUNCTION_ARN"), id)
 		default:
 			return mentions(r.Properties["ServiceToken"], id)
 		}
@@ -264,7 +264,7 @@ func (s *stack) paymentPath() map[string][]part {
 	var functions []string
 	invoked := func(value any) {
 		walk("", value, func(_ string, value any) {
-			if id, _ := reference(value); s.Template.Resources[id].Type == typeFunction {
+			if id, _ := assembly.Reference(value); s.Template.Resources[id].Type == typeFunction {
 				functions = append(functions, id)
 			}
 		})
@@ -274,7 +274,7 @@ func (s *stack) paymentPath() map[string][]part {
 		case typeMapping:
 			add(id)
 			invoked(r.Properties["FunctionName"])
-			if source, _ := reference(r.Properties["EventSourceArn"]); s.Template.Resources[source].Type == typeQueue {
+			if source, _ := assembly.Reference(r.Properties["EventSourceArn"]); s.Template.Resources[source].Type == typeQueue {
 				add(source)
 			}
 		case "AWS::ApiGateway::Method":
@@ -288,7 +288,7 @@ func (s *stack) paymentPath() map[string][]part {
 	})
 	for _, id := range functions {
 		add(id)
-		role, _ := reference(s.Template.Resources[id].Properties["Role"])
+		role, _ := assembly.Reference(s.Template.Resources[id].Properties["Role"])
 		add(role)
 		s.each(func(policy string, r assembly.Resource) {
 			if mentions(r.Properties["Roles"], role) {
@@ -301,7 +301,7 @@ func (s *stack) paymentPath() map[string][]part {
 
 // elsewhere is what of the other Regions a value is: a name or an ARN with one of them in it, or a resource that is there.
 func (s *stack) elsewhere(value any, others []string) string {
-	if name := text(value); name != "" {
+	if name := assembly.Text(value); name != "" {
 		for _, other := range others {
 			if strings.Contains(name, other) {
 				return name + ", of " + other
@@ -309,9 +309,9 @@ func (s *stack) elsewhere(value any, others []string) string {
 		}
 		return ""
 	}
-	o := object(value)
+	o := assembly.Object(value)
 	_, imported := o["Fn::ImportValue"]
-	id, _ := reference(value)
+	id, _ := assembly.Reference(value)
 	if !imported && s.Template.Resources[id].Type != "Custom::CrossRegionExportReader" {
 		return ""
 	}

@@ -150,4 +150,4 @@ func checkBootstrap(ctx context.Context, stack assembly.Stack, parameters Parame
 	}
 }
 
-func problemOf(err error) string { return operate.ProblemOf(err, callTimeout).Text }
+func problemOf(err error) string { return operate.ExplainWithin(err, callTimeout).Text }

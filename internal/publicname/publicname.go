@@ -72,8 +72,8 @@ func Read(a *assembly.Assembly) (*Zone, error) {
 		if resource.Type != "AWS::Route53::RecordSetGroup" {
 			continue
 		}
-		for _, set := range list(resource.Properties["RecordSets"]) {
-			record, err := r.record(object(set))
+		for _, set := range assembly.List(resource.Properties["RecordSets"]) {
+			record, err := r.record(assembly.Object(set))
 			if err != nil {
 				return nil, fmt.Errorf("read %s: %w", id, err)
 			}
@@ -157,7 +157,7 @@ type reader struct {
 
 func (r reader) record(set map[string]any) (Record, error) {
 	record := Record{
-		Name: text(set["Name"]), Type: text(set["Type"]), SetIdentifier: text(set["SetIdentifier"]), Failover: text(set["Failover"]),
+		Name: assembly.Text(set["Name"]), Type: assembly.Text(set["Type"]), SetIdentifier: assembly.Text(set["SetIdentifier"]), Failover: assembly.Text(set["Failover"]),
 	}
 	if set["HealthCheckId"] != nil {
 		check, err := r.check(set["HealthCheckId"])
@@ -166,7 +166,7 @@ func (r reader) record(set map[string]any) (Record, error) {
 		}
 		record.Check = &check
 	}
-	alias := object(set["AliasTarget"])
+	alias := assembly.Object(set["AliasTarget"])
 	record.EvaluateTarget = alias["EvaluateTargetHealth"] == true
 	if name, ok := alias["DNSName"].(string); ok {
 		record.Alias = name
@@ -194,13 +194,13 @@ func (r reader) check(id any) (Check, error) {
 	if origin.Resource().Type != "AWS::Route53::HealthCheck" {
 		return Check{}, fmt.Errorf("%s is no health check", origin.LogicalID)
 	}
-	config := object(origin.Resource().Properties["HealthCheckConfig"])
-	check := Check{ID: origin.LogicalID, Kind: Kind(text(config["Type"])), Config: config}
+	config := assembly.Object(origin.Resource().Properties["HealthCheckConfig"])
+	check := Check{ID: origin.LogicalID, Kind: Kind(assembly.Text(config["Type"])), Config: config}
 	switch check.Kind {
 	case KindCalculated:
 		threshold, _ := config["HealthThreshold"].(float64)
 		check.Threshold = int(threshold)
-		for _, id := range list(config["ChildHealthChecks"]) {
+		for _, id := range assembly.List(config["ChildHealthChecks"]) {
 			child, err := r.check(id)
 			if err != nil {
 				return check, err
@@ -211,10 +211,10 @@ func (r reader) check(id any) (Check, error) {
 			check.Children = append(check.Children, child)
 		}
 	case KindMetric:
-		check.Region = text(object(config["AlarmIdentifier"])["Region"])
+		check.Region = assembly.Text(assembly.At(config["AlarmIdentifier"], "Region"))
 	case KindEndpoint:
 		// The host is "<API id>.execute-api.<Region>.amazonaws.com".
-		for _, part := range list(list1(object(config["FullyQualifiedDomainName"])["Fn::Join"])) {
+		for _, part := range assembly.List(assembly.At(config["FullyQualifiedDomainName"], "Fn::Join", 1)) {
 			if reference, ok := part.(map[string]any); ok {
 				api, err := r.assembly.Origin(r.global, reference)
 				if err != nil {
@@ -235,41 +235,29 @@ func (r reader) check(id any) (Check, error) {
 // planRegion recognises what RecoveryPlan.HealthCheckID writes: of the plan's health checks, joined by commas, what stands
 // between ":<Region>:" and the next comma.
 func (r reader) planRegion(id any) (string, bool) {
-	first := list(object(id)["Fn::Select"])
+	first := assembly.List(assembly.At(id, "Fn::Select"))
 	if len(first) != 2 || fmt.Sprint(first[0]) != "0" {
 		return "", false
 	}
-	byComma := list(object(first[1])["Fn::Split"])
+	byComma := assembly.List(assembly.At(first[1], "Fn::Split"))
 	if len(byComma) != 2 || byComma[0] != "," {
 		return "", false
 	}
-	second := list(object(byComma[1])["Fn::Select"])
+	second := assembly.List(assembly.At(byComma[1], "Fn::Select"))
 	if len(second) != 2 || fmt.Sprint(second[0]) != "1" {
 		return "", false
 	}
-	byRegion := list(object(second[1])["Fn::Split"])
+	byRegion := assembly.List(assembly.At(second[1], "Fn::Split"))
 	if len(byRegion) != 2 {
 		return "", false
 	}
-	joined := list(object(byRegion[1])["Fn::Join"])
+	joined := assembly.List(assembly.At(byRegion[1], "Fn::Join"))
 	if len(joined) != 2 || joined[0] != "," {
 		return "", false
 	}
-	all := list(object(joined[1])["Fn::GetAtt"])
-	if len(all) != 2 || all[1] != "PlanHealthChecks" || r.global.Template.Resources[text(all[0])].Type != "AWS::ARCRegionSwitch::Plan" {
+	all := assembly.List(assembly.At(joined[1], "Fn::GetAtt"))
+	if len(all) != 2 || all[1] != "PlanHealthChecks" || r.global.Template.Resources[assembly.Text(all[0])].Type != "AWS::ARCRegionSwitch::Plan" {
 		return "", false
 	}
-	return strings.Trim(text(byRegion[0]), ":"), true
-}
-
-func list(part any) []any            { l, _ := part.([]any); return l }
-func object(part any) map[string]any { o, _ := part.(map[string]any); return o }
-func text(part any) string           { s, _ := part.(string); return s }
-
-// list1 is the second argument of a function that takes two, such as the list of Fn::Join.
-func list1(arguments any) any {
-	if l := list(arguments); len(l) == 2 {
-		return l[1]
-	}
-	return nil
+	return strings.Trim(assembly.Text(byRegion[0]), ":"), true
 }

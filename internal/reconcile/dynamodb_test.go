@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
@@ -17,16 +16,7 @@ import (
 
 var server *localdynamodb.Server
 
-func TestMain(m *testing.M) {
-	var err error
-	if server, err = localdynamodb.Start("../.."); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	server.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localdynamodb.Main(m, "../..", &server) }
 
 func TestASessionTableOfFiveThousandPayments(t *testing.T) {
 	const (

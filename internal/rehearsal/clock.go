@@ -3,6 +3,8 @@ package rehearsal
 import (
 	"context"
 	"time"
+
+	smithytime "github.com/aws/smithy-go/time"
 )
 
 // Clock runs speed times as fast as the machine's, from the moment it was made. Its time is called simulated: that of AWS's own
@@ -32,12 +34,5 @@ func (c Clock) Real(d time.Duration) time.Duration { return time.Duration(float6
 
 // Sleep waits for a simulated duration, or returns the context's error if that is done first.
 func (c Clock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(c.Real(d))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return smithytime.SleepWithContext(ctx, c.Real(d))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	smithytime "github.com/aws/smithy-go/time"
 	"github.com/bojanz/currency"
 
 	"payments-dr/internal/assembly"
@@ -131,7 +132,7 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 			down  bool
 		}{{int32(payments / 3), true}, {int32(2 * payments / 3), false}} {
 			for waiting := time.Now(); sent.Load() < step.after && (step.down || time.Since(waiting) < longest); {
-				if sleep(ctx, 5*time.Millisecond) != nil {
+				if smithytime.SleepWithContext(ctx, 5*time.Millisecond) != nil {
 					return
 				}
 			}
@@ -180,15 +181,6 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 	t.Logf("%d payments accepted in %v and recorded in %v, %.0f a second", payments, accepting.Round(time.Millisecond), took.Round(time.Millisecond), float64(payments)/took.Seconds())
 
 	reconciled(t, p, server, l, accepted, past)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // constant is a variable of the processor in the template.
@@ -286,7 +278,7 @@ func pay(ctx context.Context, t *testing.T, r *rehearsal.Region, number int) {
 		out, err := r.Processor.Invoke(ctx, request)
 		if err != nil { // killed, or no environment is free
 			if errors.Is(err, simulation.ErrThrottled) {
-				_ = sleep(ctx, time.Millisecond)
+				_ = smithytime.SleepWithContext(ctx, time.Millisecond)
 			}
 			continue
 		}

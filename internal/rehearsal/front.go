@@ -41,7 +41,7 @@ func newAPI(stack assembly.Stack, s settings.Settings, config simulation.APIConf
 			if err := convert(resource.Properties, &method); err != nil {
 				return nil, fmt.Errorf("read %s: %w", id, err)
 			}
-			path, ok := paths[reference(resource.Properties["ResourceId"])]
+			path, ok := paths[assembly.Referred(resource.Properties["ResourceId"])]
 			if !ok {
 				path = "/" // the root is an attribute of the API
 			}
@@ -83,7 +83,7 @@ func resourcePaths(stack assembly.Stack) (map[string]string, error) {
 		if depth > 16 {
 			return "", errors.New("the API's resources go in a circle")
 		}
-		parent, err := path(reference(resource.Properties["ParentId"]), depth+1)
+		parent, err := path(assembly.Referred(resource.Properties["ParentId"]), depth+1)
 		part, _ := resource.Properties["PathPart"].(string)
 		return parent + "/" + part, err
 	}

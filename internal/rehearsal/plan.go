@@ -45,13 +45,11 @@ func ReadPlan(a *assembly.Assembly) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	workflows, _ := resource.Properties["Workflows"].([]any)
+	workflows := assembly.List(resource.Properties["Workflows"])
 	if len(workflows) != 1 {
 		return nil, fmt.Errorf("read plan: %d workflows, want the one for both directions", len(workflows))
 	}
-	workflow, _ := workflows[0].(map[string]any)
-	steps, _ := workflow["Steps"].([]any)
-	return readSteps(a, global, steps)
+	return readSteps(a, global, assembly.List(assembly.At(workflows[0], "Steps")))
 }
 
 func readSteps(a *assembly.Assembly, global assembly.Stack, given []any) ([]Step, error) {
@@ -82,15 +80,11 @@ func readSteps(a *assembly.Assembly, global assembly.Stack, given []any) ([]Step
 		case "LambdaEventSourceMapping":
 			step.Action, _ = block["Action"].(string)
 			step.Mappings = map[string]string{}
-			mappings, _ := block["RegionEventSourceMappings"].(map[string]any)
-			for activated, mapping := range mappings {
-				arn, _ := mapping.(map[string]any)
-				join, _ := arn["Arn"].(map[string]any)
-				parts, _ := join["Fn::Join"].([]any)
-				if len(parts) != 2 {
-					return nil, fmt.Errorf("read plan: step %s names the mapping %v", step.Name, arn)
+			for activated, mapping := range assembly.Object(block["RegionEventSourceMappings"]) {
+				pieces := assembly.List(assembly.At(mapping, "Arn", "Fn::Join", 1))
+				if len(pieces) == 0 {
+					return nil, fmt.Errorf("read plan: step %s names the mapping %v", step.Name, mapping)
 				}
-				pieces, _ := parts[1].([]any)
 				origin, err := a.Origin(global, pieces[len(pieces)-1])
 				if err != nil {
 					return nil, fmt.Errorf("read plan: step %s: %w", step.Name, err)
@@ -98,9 +92,8 @@ func readSteps(a *assembly.Assembly, global assembly.Stack, given []any) ([]Step
 				step.Mappings[activated] = origin.Stack.Region
 			}
 		case "Parallel":
-			inner, _ := block["Steps"].([]any)
 			var err error
-			if step.Steps, err = readSteps(a, global, inner); err != nil {
+			if step.Steps, err = readSteps(a, global, assembly.List(block["Steps"])); err != nil {
 				return nil, err
 			}
 		default:

@@ -331,7 +331,7 @@ func (p *Platform) makeQueues(r *Region) error {
 			Clock:             p.options.Clock,
 		}
 		if redrive := queue.RedrivePolicy; redrive != nil {
-			dead, err := make(reference(redrive.DeadLetterTargetARN))
+			dead, err := make(assembly.Referred(redrive.DeadLetterTargetARN))
 			if err != nil {
 				return nil, err
 			}
@@ -355,7 +355,7 @@ func (p *Platform) makeQueues(r *Region) error {
 
 // queueOf is the queue that a reference in the template means.
 func (p *Platform) queueOf(r *Region, value any) (*simulation.Queue, error) {
-	id := reference(value)
+	id := assembly.Referred(value)
 	name, _ := r.stack.Template.Resources[id].Properties["QueueName"].(string)
 	if queue, ok := r.Queues[name]; ok {
 		return queue, nil
@@ -632,7 +632,7 @@ func mapping(stack assembly.Stack, name string) (eventSourceMapping, error) {
 		if err := convert(resource.Properties, &m); err != nil {
 			return m, fmt.Errorf("read event source mapping: %w", err)
 		}
-		function := stack.Template.Resources[reference(m.FunctionName)]
+		function := stack.Template.Resources[assembly.Referred(m.FunctionName)]
 		if physical, _ := function.Properties["FunctionName"].(string); strings.HasSuffix(physical, "-"+name) {
 			return m, nil
 		}
@@ -661,19 +661,6 @@ func only(stack assembly.Stack, kind string) (assembly.Resource, error) {
 		return assembly.Resource{}, fmt.Errorf("stack %s has %d resources of type %s, want one", stack.Name, len(found), kind)
 	}
 	return found[0], nil
-}
-
-// reference is the logical id that a Ref or an Fn::GetAtt names, or nothing.
-func reference(value any) string {
-	object, _ := value.(map[string]any)
-	if id, ok := object["Ref"].(string); ok {
-		return id
-	}
-	if parts, ok := object["Fn::GetAtt"].([]any); ok && len(parts) == 2 {
-		id, _ := parts[0].(string)
-		return id
-	}
-	return ""
 }
 
 // convert reads a part of a template into a type of its own.

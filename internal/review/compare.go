@@ -288,7 +288,7 @@ func resources(c compared, old, now map[string]any) []Resource {
 
 // properties are the differences within a property of a resource.
 func properties(before, after map[string]any, name string, replaces bool) []Property {
-	old, now := object(before["Properties"])[name], object(after["Properties"])[name]
+	old, now := assembly.At(before["Properties"], name), assembly.At(after["Properties"], name)
 	found := differences(name, old, now)
 	if len(found) == 0 {
 		found = []Property{{Path: name, Old: spell(old), New: spell(now), Follows: true}}
@@ -358,13 +358,13 @@ func fate(before map[string]any, action Action) string {
 }
 
 func resourceOf(template map[string]any, id string) map[string]any {
-	resource, _ := object(template["Resources"])[id].(map[string]any)
+	resource, _ := assembly.At(template["Resources"], id).(map[string]any)
 	return resource
 }
 
 func pathOf(versions ...map[string]any) string {
 	for _, resource := range versions {
-		if path, ok := object(resource["Metadata"])["aws:cdk:path"].(string); ok {
+		if path, ok := assembly.At(resource["Metadata"], "aws:cdk:path").(string); ok {
 			return path
 		}
 	}
@@ -583,8 +583,6 @@ func text(value any) string {
 }
 
 func same(a, b any) bool { return text(a) == text(b) }
-
-func object(value any) map[string]any { o, _ := value.(map[string]any); return o }
 
 func sorted(keys map[string]bool) []string {
 	var all []string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/golden"
 )
 
@@ -140,16 +141,16 @@ func (e export) how() string {
 func exports(set golden.Set) map[string]export {
 	all := map[string]export{}
 	for _, stack := range set.Stacks {
-		for _, output := range object(stack.Template["Outputs"]) {
-			if name, ok := object(object(output)["Export"])["Name"].(string); ok {
-				all[name] = export{stack.Name, object(output)["Value"], false}
+		for _, output := range assembly.Object(stack.Template["Outputs"]) {
+			if name, ok := assembly.At(output, "Export", "Name").(string); ok {
+				all[name] = export{stack.Name, assembly.At(output, "Value"), false}
 			}
 		}
-		for _, resource := range object(stack.Template["Resources"]) {
-			if object(resource)["Type"] != "Custom::CrossRegionExportWriter" {
+		for _, resource := range assembly.Object(stack.Template["Resources"]) {
+			if assembly.At(resource, "Type") != "Custom::CrossRegionExportWriter" {
 				continue
 			}
-			for name, value := range object(object(object(object(resource)["Properties"])["WriterProps"])["exports"]) {
+			for name, value := range assembly.Object(assembly.At(resource, "Properties", "WriterProps", "exports")) {
 				all[name] = export{stack.Name, value, true}
 			}
 		}
@@ -166,9 +167,9 @@ func imports(set golden.Set) map[string][]string {
 				all[name] = append(all[name], stack.Name)
 			}
 		}
-		for _, resource := range object(stack.Template["Resources"]) {
-			if object(resource)["Type"] == "Custom::CrossRegionExportReader" {
-				for name := range object(object(object(object(resource)["Properties"])["ReaderProps"])["imports"]) {
+		for _, resource := range assembly.Object(stack.Template["Resources"]) {
+			if assembly.At(resource, "Type") == "Custom::CrossRegionExportReader" {
+				for name := range assembly.Object(assembly.At(resource, "Properties", "ReaderProps", "imports")) {
 					read(name)
 				}
 			}
@@ -200,10 +201,7 @@ func changed(was, is export, changes []Stack) string {
 	if !same(was.value, is.value) {
 		return "was " + spell(was.value)
 	}
-	id, _ := object(is.value)["Ref"].(string)
-	if parts, ok := object(is.value)["Fn::GetAtt"].([]any); ok && len(parts) == 2 {
-		id, _ = parts[0].(string)
-	}
+	id := assembly.Referred(is.value)
 	for _, change := range changes {
 		if change.Name != is.stack {
 			continue

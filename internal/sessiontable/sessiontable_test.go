@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,16 +26,7 @@ const region = "us-east-1"
 
 var server *localdynamodb.Server
 
-func TestMain(m *testing.M) {
-	var err error
-	if server, err = localdynamodb.Start("../.."); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	server.Close()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localdynamodb.Main(m, "../..", &server) }
 
 // newTable is a new, empty table behind a real DynamoDB API.
 func newTable(t *testing.T) *sessiontable.Table {

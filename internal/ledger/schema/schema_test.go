@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,17 +18,7 @@ var user = schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY 'si
 
 var servers map[string]*localmysql.Server
 
-func TestMain(m *testing.M) {
-	var closeAll func()
-	var err error
-	if servers, closeAll, err = localmysql.StartAll(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	closeAll()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { localmysql.Main(m, &servers) }
 
 var databases atomic.Int32
 
