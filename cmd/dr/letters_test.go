@@ -27,7 +27,7 @@ type letters struct {
 	// bus is what becomes of what is put: empty, throttles (the first time), refuses.
 	bus  string
 	puts int
-	// replays are by "Region name". replay is what becomes of one: empty, fails, waits, limit.
+	// replays are by "Region name". replay is what becomes of one: empty, fails, waits, limit, lost with its Region.
 	replays map[string]*simulatedReplay
 	replay  string
 	kept    bool // what is to be deleted is not
@@ -304,10 +304,12 @@ func (s *simulated) events(w http.ResponseWriter, region, operation string, body
 		switch {
 		case replay.looks == 2:
 			replay.state = "RUNNING"
-		case l.replay == "waits":
+		case replay.looks == 4 && l.replay == "lost":
+			s.lost[region] = "silent"
+		case l.replay == "waits" || l.replay == "lost":
 		case replay.looks == 4 && l.replay == "fails":
 			replay.state = "FAILED"
-		case replay.looks == 4:
+		case replay.looks >= 4 && replay.state == "RUNNING":
 			replay.state = "COMPLETED"
 			l.add(region+" payment-dev-ledger", paymentEvent(0))
 		}

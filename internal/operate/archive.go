@@ -137,7 +137,7 @@ func (r *Replayer) FollowReplay(ctx context.Context, name string, w reconcile.Wi
 		case ctx.Err() != nil:
 			return told, ErrGoesOn
 		case err != nil && !tolerance.failed("", err):
-			return told, fmt.Errorf("%w: %w", ErrGoesOn, Explain(err))
+			return told, fmt.Errorf("%w; %w", Explain(err), ErrGoesOn)
 		case err == nil:
 			tolerance.answered("")
 			if found != told {

@@ -275,7 +275,7 @@ func (r *Replayer) move(ctx context.Context, dead queue) (Replayed, error) {
 		case ctx.Err() != nil:
 			return Replayed{}, ErrGoesOn
 		case err != nil && !tolerance.failed("", err):
-			return Replayed{}, fmt.Errorf("%w: %w", ErrGoesOn, err)
+			return Replayed{}, fmt.Errorf("%w; %w", err, ErrGoesOn)
 		case err == nil && (task.Status == nil || task.StartedTimestamp == before): // it is not listed yet
 		case err == nil:
 			tolerance.answered("")

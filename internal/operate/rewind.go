@@ -223,7 +223,7 @@ func (w *Rewinder) Bring(ctx context.Context, p RewindPlan) (Rewound, error) {
 	case ctx.Err() != nil:
 		return made, ErrGoesOn
 	case errs[0] != nil && Explain(errs[0]).Transient() || errs[1] != nil && Explain(errs[1]).Transient():
-		return made, fmt.Errorf("%w: %w", ErrGoesOn, err)
+		return made, fmt.Errorf("%w; %w", err, ErrGoesOn)
 	default:
 		return made, err
 	}
