@@ -5,6 +5,7 @@ package lambdaruntime
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,15 @@ type FunctionError struct {
 }
 
 func (e *FunctionError) Error() string { return "function error: " + string(e.Payload) }
+
+// Message is what the function says itself, or the whole payload if it is of another form.
+func (e *FunctionError) Message() string {
+	var said struct{ ErrorMessage string }
+	if err := json.Unmarshal(e.Payload, &said); err != nil || said.ErrorMessage == "" {
+		return string(e.Payload)
+	}
+	return said.ErrorMessage
+}
 
 // ErrExited is the error of an invocation during which, or before which, the process ended.
 var ErrExited = errors.New("the function's process has ended")

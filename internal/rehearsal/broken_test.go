@@ -20,6 +20,7 @@ import (
 	"payments-dr/internal/ledger"
 	"payments-dr/internal/localdynamodb"
 	"payments-dr/internal/localmysql"
+	"payments-dr/internal/loopback"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/rehearsal"
 	"payments-dr/internal/settings"
@@ -337,6 +338,36 @@ func TestLedgerThatIsNotIdempotentIsFoundOut(t *testing.T) {
 			says(t, report, drill.NameDoubled, test.status, test.doubled)
 			says(t, report, drill.NameMissing, drill.StatusPass, 0)
 		})
+	}
+}
+
+// What a platform has not recorded in the end is a finding, and no reason to give no report.
+func TestPaymentsThatAreNeverRecordedAreNamed(t *testing.T) {
+	a := synthesize(t)
+	line, err := loopback.NewLine("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close()
+	line.SetDown(true)
+	nowhere := rehearsal.Database{Host: loopback.Host, Port: line.Port(), User: ledger.UserName, Password: password, Name: database}
+	p := start(t, a, rehearsal.Options{
+		Binaries:  build(t, "processor", "relay", "ledger"),
+		Databases: map[string]rehearsal.Database{a.Settings.Regions.Primary.Name: nowhere, a.Settings.Regions.Secondary.Name: nowhere},
+	})
+	pay(t.Context(), t, p.Regions[0], 0)
+	want := "the ledger queue of " + p.Regions[0].Name + " still holds messages: 1"
+	if what, err := p.Settle(t.Context(), 5*time.Second); what != want || err != nil {
+		t.Errorf("%q, %v; want %q", what, err, want)
+	}
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	if what, err := p.Settle(interrupted, time.Minute); what != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %q, %v", what, err)
+	}
+	p.Regions[0].LedgerMapping.SetEnabled(false)
+	if what, err := p.Settle(t.Context(), time.Minute); what != "" || err != nil {
+		t.Errorf("a queue that waits for its turn: %q, %v", what, err)
 	}
 }
 

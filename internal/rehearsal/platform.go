@@ -552,23 +552,55 @@ func (p *Platform) ItemsOf(region string) *dynamodb.Client {
 	return dynamodb.NewFromConfig(server.Config(region))
 }
 
-// WaitDelivered waits until every accepted payment's event has been delivered to every queue.
+// UnsettledError is what had not arrived when the wait for it ended.
+type UnsettledError struct {
+	// What is a clause: "the relay of us-east-1 still has records to read: 3".
+	What string
+	// Err is why the wait ended.
+	Err error
+}
+
+func (e *UnsettledError) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap is why the wait ended.
+func (e *UnsettledError) Unwrap() error { return e.Err }
+
+func unsettled(err error, format string, arguments ...any) error {
+	return &UnsettledError{What: fmt.Sprintf(format, arguments...), Err: err}
+}
+
+// Settle waits until every accepted payment is recorded, or so much of the machine's time is over. What has not arrived by then is
+// not an error of the wait, and is returned in words.
+func (p *Platform) Settle(ctx context.Context, within time.Duration) (what string, err error) {
+	waiting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if err = p.WaitDelivered(waiting); err == nil {
+		err = p.WaitRecorded(waiting)
+	}
+	if late, ok := errors.AsType[*UnsettledError](err); ok && ctx.Err() == nil && p.err() == nil {
+		return late.What, nil
+	}
+	return "", err
+}
+
+// WaitDelivered waits until every accepted payment's event has been delivered to every queue. What it waits for in vain is an
+// UnsettledError.
 func (p *Platform) WaitDelivered(ctx context.Context) error {
 	if err := p.replicas.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for the table's replicas: %w", err)
+		return unsettled(err, "the table's replicas still differ")
 	}
 	for _, r := range p.Regions {
 		if err := r.mapping.WaitCaughtUp(ctx); err != nil {
-			return errors.Join(fmt.Errorf("wait for the relay of %s, %d records behind: %w", r.Name, r.mapping.Behind(), err), p.err())
+			return errors.Join(unsettled(err, "the relay of %s still has records to read: %d", r.Name, r.mapping.Behind()), p.err())
 		}
 	}
 	if err := p.Network.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for the buses, %d deliveries open: %w", p.Network.Pending(), err)
+		return unsettled(err, "the buses still have deliveries to make: %d", p.Network.Pending())
 	}
 	return p.err()
 }
 
-// WaitRecorded waits until the queues of those Regions whose ledger is on are empty.
+// WaitRecorded waits until the queues of those Regions whose ledger is on are empty. What it waits for in vain is an UnsettledError.
 func (p *Platform) WaitRecorded(ctx context.Context) error {
 	for _, r := range p.Regions {
 		if !r.LedgerMapping.Enabled() {
@@ -577,7 +609,7 @@ func (p *Platform) WaitRecorded(ctx context.Context) error {
 		queue := r.Queues["payment-"+p.settings.Environment+"-ledger"]
 		if err := queue.WaitFor(ctx, func() bool { visible, hidden := queue.Depth(); return visible+hidden == 0 }); err != nil {
 			visible, hidden := queue.Depth()
-			return fmt.Errorf("wait for the ledger of %s, %d messages visible and %d not: %w", r.Name, visible, hidden, err)
+			return unsettled(err, "the ledger queue of %s still holds messages: %d", r.Name, visible+hidden)
 		}
 	}
 	return p.err()
