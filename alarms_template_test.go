@@ -661,9 +661,7 @@ func TestAlertTopic(t *testing.T) {
 
 // services are the services in a statement's principal, one or several.
 func services(statement map[string]any) []string {
-	var all []string
-	walk(assembly.At(statement["Principal"], "Service"), func(_, service string) { all = append(all, service) })
-	return all
+	return assembly.Texts(assembly.At(statement, "Principal", "Service"))
 }
 
 func TestBudgetIsForThoseWhoSetOne(t *testing.T) {

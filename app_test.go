@@ -233,24 +233,6 @@ func same(t *testing.T, what string, got, want any) {
 func ref(id string) any          { return map[string]any{"Ref": id} }
 func getAtt(id, name string) any { return map[string]any{"Fn::GetAtt": []any{id, name}} }
 
-// walk goes through a part of a template and visits every string in it with its path.
-func walk(part any, visit func(path, value string)) { walkFrom("", part, visit) }
-
-func walkFrom(path string, part any, visit func(path, value string)) {
-	switch v := part.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			walkFrom(path+"."+key, v[key], visit)
-		}
-	case []any:
-		for i, element := range v {
-			walkFrom(fmt.Sprintf("%s[%d]", path, i), element, visit)
-		}
-	case string:
-		visit(path, v)
-	}
-}
-
 func TestThreeStacksInTheirRegionsAndOrder(t *testing.T) {
 	for env, regions := range map[string][3]string{
 		envDev:    {"us-east-1", "us-west-2", "us-east-1"},
