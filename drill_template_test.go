@@ -24,6 +24,7 @@ func TestOperatorMayHoldADrill(t *testing.T) {
 				"Resource": "arn:aws:dynamodb:" + region + ":" + s.Account + ":table/payment-" + s.Environment + "-sessions",
 				"Condition": map[string]any{
 					"StringEquals": here, "ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []any{payment.DrillSession + "*"}},
+					"Null": map[string]any{"dynamodb:LeadingKeys": "false"},
 				}},
 			"CompareTableAndLedger": {"Sid": "CompareTableAndLedger", "Effect": "Allow", "Action": "lambda:InvokeFunction",
 				"Resource": "arn:aws:lambda:" + region + ":" + s.Account + ":function:payment-" + s.Environment + "-reconcile", "Condition": map[string]any{"StringEquals": here}},

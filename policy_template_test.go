@@ -187,6 +187,15 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			id, _ := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), `"dynamodb:*"`) })
 			return id
 		}, "dynamodb:*"},
+		{"present-keys", "a condition that holds where its key is missing", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:LeadingKeys") })
+			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
+				if conditions := assembly.Object(assembly.At(statement, "Condition")); conditions["ForAllValues:StringLike"] != nil {
+					delete(conditions, "Null")
+				}
+			}
+			return id
+		}, "ForAllValues:StringLike of dynamodb:LeadingKeys, which may be missing"},
 		{"no-password", "a secret's value in an environment", func(t *testing.T, a *assembly.Assembly) string {
 			id, variables := environment(t, a, "ledger")
 			variables["DATABASE_LOGIN"] = "{{resolve:secretsmanager:payment/prod/db/master:SecretString:password}}"

@@ -159,6 +159,7 @@ func TestOperatorMayBringBackWhatWasNotDelivered(t *testing.T) {
 					if only["events:source"] != payment.EventSource || only["events:detail-type"] != payment.EventDetailType {
 						t.Errorf("events of %v may be put", only)
 					}
+					same(t, "keys that have to be there", assembly.At(statement, "Condition", "Null"), map[string]any{"events:source": "false", "events:detail-type": "false"})
 				}
 				if slices.Contains([]string{"kms:Decrypt", "kms:GenerateDataKey"}, action) {
 					if via := assembly.At(statement["Condition"], "StringEquals", "kms:ViaService"); via != "sqs."+region+".amazonaws.com" {

@@ -147,13 +147,14 @@ func bringBack(s *settings.Settings, region settings.Region, key awskms.IKey, he
 			"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"),
 		statement("ReadThemWithTheKey", &map[string]any{"StringEquals": map[string]any{"kms:ViaService": "sqs." + region.Name + ".amazonaws.com"}},
 			[]*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"),
-		// Payments' events and no others. A call has several, and each has to be one ("Using IAM policy conditions in Amazon EventBridge",
-		// Amazon EventBridge User Guide).
+		// Payments' events and no others. A call has several, and each has to be one: both keys are ArrayOfString ("Actions, resources,
+		// and condition keys for Amazon EventBridge", Service Authorization Reference).
 		statement("PutEventsAgain", &map[string]any{
 			"StringEquals": (*here)["StringEquals"],
 			"ForAllValues:StringEquals": map[string]any{
 				"events:source": payment.EventSource, "events:detail-type": payment.EventDetailType,
 			},
+			"Null": present("events:source", "events:detail-type"),
 		}, []*string{arn("events", "event-bus", bus)}, "events:PutEvents"),
 		statement("ReplayTheArchive", here, []*string{arn("events", "archive", bus), arn("events", "event-bus", bus), replays},
 			"events:DescribeArchive", "events:StartReplay", "events:DescribeReplay", "events:CancelReplay"),
@@ -171,12 +172,25 @@ func payStatement(stack awscdk.Stack, s *settings.Settings) (pay awsiam.PolicySt
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("PayTestPayments"), Actions: texts("execute-api:Invoke"), Resources: &apis}), apis
 }
 
+// present has a request name these keys: one that leaves a key out has no value of it that ForAllValues could refuse ("Multivalued
+// context key examples", IAM User Guide).
+func present(keys ...string) map[string]any {
+	condition := map[string]any{}
+	for _, key := range keys {
+		condition[key] = "false"
+	}
+	return condition
+}
+
 // drillStatements allow what a drill asks at its end: the drill's own payments, and that the platform compares table and ledger. That
 // function records what is missing if it is told to, and changes nothing else.
 func drillStatements(table, reconcile *string, here *map[string]any) []awsiam.PolicyStatement {
 	// Of the live table only the sessions of drills ("Using IAM policy conditions for fine-grained access control", Amazon
 	// DynamoDB Developer Guide).
-	drills := map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{payment.DrillSession + "*"}}}
+	drills := map[string]any{
+		"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": []string{payment.DrillSession + "*"}},
+		"Null":                    present("dynamodb:LeadingKeys"),
+	}
 	maps.Copy(drills, *here)
 	return []awsiam.PolicyStatement{
 		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Sid: text("FindTestPayments"), Actions: texts("dynamodb:Query"), Resources: &[]*string{table}, Conditions: &drills}),

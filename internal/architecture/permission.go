@@ -175,7 +175,12 @@ func (p *platform) condition(stack assembly.Stack, value any) string {
 			if strings.Contains(operator, "Not") {
 				word = " not" + word
 			}
-			all = append(all, key+word+strings.Join(values, " or "))
+			which := map[string]string{"ForAllValues": "every ", "ForAnyValue": "one "}[strings.SplitN(operator, ":", 2)[0]]
+			one := which + key + word + strings.Join(values, " or ")
+			if operator == "Null" {
+				one = key + map[string]string{"false": " is there", "true": " is missing"}[strings.Join(values, "")]
+			}
+			all = append(all, one)
 		}
 	}
 	return strings.Join(all, ", and ")

@@ -180,7 +180,7 @@ func (p *Progress) state(now time.Time, counts counts, latest map[sampleKey]samp
 	if p.phase != "" {
 		parts = append(parts, p.phase)
 	}
-	if elapsed := now.Sub(p.looked).Seconds(); elapsed > 0 {
+	if elapsed := now.Sub(p.looked).Seconds(); elapsed >= 1 { // the last look may come a moment after the one before
 		good := float64(counts.acknowledged-p.counts.acknowledged) / elapsed
 		bad := float64(counts.refused+counts.failed-p.counts.refused-p.counts.failed) / elapsed
 		parts = append(parts, trim(good, 1)+"/s", "errors "+trim(bad, 1)+"/s")

@@ -41,6 +41,8 @@ func watched(t *testing.T, terminal bool) string {
 	event(Event{Kind: KindStepEnds, Name: "promote", Result: ResultCompleted})
 	event(Event{Kind: KindFaultEnds, Name: "loss"})
 	must(recorder.Sample(Sample{At: now, Metric: MetricQueueAge, Region: "us-west-2", Value: 90}))
+	attempts(3, OutcomeAcknowledged)
+	now = now.Add(5 * time.Millisecond)
 	p.look(now)
 	return out.String()
 }

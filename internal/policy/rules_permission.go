@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -71,6 +72,33 @@ var permissionRules = []*Rule{
 							report(s, id, "Properties/PolicyDocument", "every action "+name)
 						case everything && !slices.Contains(unbound, name):
 							report(s, id, "Properties/PolicyDocument", name+" on every resource")
+						}
+					}
+				}
+			}, "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+		},
+	},
+	{
+		Name:    "present-keys",
+		Forbids: "A policy allows something on a condition on all values of a key, and a request without the key is allowed too.",
+		Allowed: "ForAllValues together with Null: false for the same keys.",
+		Mend:    "add present(...) as the condition \"Null\", as in constructs/operator_roles.go.",
+		Why:     "ForAllValues is true where there is no value (\"Multivalued context key examples\", IAM User Guide).",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				for _, statement := range statements(r) {
+					if statement["Effect"] != "Allow" {
+						continue
+					}
+					conditions := assembly.Object(statement["Condition"])
+					for _, operator := range slices.Sorted(maps.Keys(conditions)) {
+						if !strings.HasPrefix(operator, "ForAllValues:") {
+							continue
+						}
+						for _, key := range slices.Sorted(maps.Keys(assembly.Object(conditions[operator]))) {
+							if present := assembly.At(conditions["Null"], key); present != "false" && present != false {
+								report(s, id, "Properties/PolicyDocument", operator+" of "+key+", which may be missing")
+							}
 						}
 					}
 				}
