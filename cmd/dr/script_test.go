@@ -140,6 +140,19 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 	}
 }
 
+// steadyDrill is the shortest drill there is.
+const steadyDrill = `title: Test payments are taken and found again
+environment: dev
+owner: a test
+reason: to have the race detector look
+steadyState: {lasts: 10s, errorShare: 0.5, latencyP99: 3s}
+load: {rate: 15, clients: 4, mostPayments: 400, mostTime: 5m}
+action: {kind: none}
+observe: 10s
+tolerances: {lost: 0}
+stopConditions: {errorShare: 0.5, over: 10s}
+`
+
 // TestCommandsUnderTheRaceDetector runs commands in the test's own process, with a Region lost and with none. There is one test of
 // this kind, because a process reads its proxy and its authorities once.
 func TestCommandsUnderTheRaceDetector(t *testing.T) {
@@ -157,8 +170,10 @@ func TestCommandsUnderTheRaceDetector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "cdk.json"), settings, 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string][]byte{"cdk.json": settings, "steady.yaml": []byte(steadyDrill)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Chdir(dir)
 	for name, value := range map[string]string{
@@ -189,6 +204,7 @@ func TestCommandsUnderTheRaceDetector(t *testing.T) {
 	dr(0, "replay", "archive", "--from", "30h", "--yes", "--every", "100ms")
 	dr(3, "rewind", "--to", "30h", "--yes", "--every", "100ms", "--back", "20m") // no database is there to sign in to
 	dr(0, "rewind", "--cleanup", "--yes", "--every", "100ms")
+	dr(0, "drill", "--hypothesis", "steady.yaml", "--yes")
 	s.mu.Lock()
 	s.lost["us-east-1"], s.traffic = "silent", "us-west-2"
 	s.mu.Unlock()
