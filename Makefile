@@ -110,8 +110,8 @@ diff: synth ## Show what a deployment would change: of what is deployed with cre
 review: ## Write what the commits of this branch change, as a pull request's comment has it: make review BASE=origin/main
 	@go run ./cmd/dr review --base "$(or $(BASE),origin/main)"
 
-golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden
-	go test . -count 1 -run '^TestGoldenTemplates$$' -update
+golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden, and what they cost, into docs/cost.md and README.md
+	go test . -count 1 -run '^(TestGoldenTemplates|TestCostIsDocumentedAsPrinted)$$' -update
 
 destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs
 	$(CDK) destroy --context env=$(ENV) --all

@@ -10,7 +10,7 @@ import (
 	"payments-dr/internal/review"
 )
 
-var update = flag.Bool("update", false, "write testdata/golden anew, as make golden does")
+var update = flag.Bool("update", false, "write testdata/golden and the costs in the documents anew, as make golden does")
 
 // TestGoldenTemplates holds the templates of both shipped environments against the ones in testdata/golden, which is where a review
 // reads what a change does. What differs is told resource by resource.
