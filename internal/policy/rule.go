@@ -104,7 +104,7 @@ func (s *stack) any(is func(id string, r assembly.Resource) bool, kinds ...strin
 func mentions(part any, id string) bool {
 	found := false
 	walk("", part, func(_ string, value any) {
-		to, _ := assembly.Reference(value)
+		to := assembly.Referred(value)
 		found = found || to == id
 	})
 	return found

@@ -137,7 +137,7 @@ var permissionRules = []*Rule{
 			for _, s := range p.stacks {
 				users := map[string]string{}
 				s.each(func(id string, r assembly.Resource) {
-					role, _ := assembly.Reference(r.Properties["Role"])
+					role := assembly.Referred(r.Properties["Role"])
 					made, ok := s.Template.Resources[role]
 					if !ok {
 						report(s, id, "Properties/Role", "a role that this stack does not make: "+short(r.Properties["Role"]))
@@ -148,14 +148,14 @@ var permissionRules = []*Rule{
 					}
 					users[role] = id
 					for _, statement := range assembly.OneOrMore(assembly.At(made.Properties, "AssumeRolePolicyDocument", "Statement")) {
-						for _, service := range assembly.OneOrMore(assembly.At(assembly.Object(statement), "Principal", "Service")) {
+						for _, service := range assembly.OneOrMore(assembly.At(statement, "Principal", "Service")) {
 							if service == "lambda.amazonaws.com" {
 								continue
 							}
 							report(s, role, "Properties/AssumeRolePolicyDocument", short(service))
 						}
-						if assembly.At(assembly.Object(statement), "Principal", "Service") == nil {
-							report(s, role, "Properties/AssumeRolePolicyDocument", short(assembly.At(assembly.Object(statement), "Principal")))
+						if assembly.At(statement, "Principal", "Service") == nil {
+							report(s, role, "Properties/AssumeRolePolicyDocument", short(assembly.At(statement, "Principal")))
 						}
 					}
 				}, typeFunction)
@@ -198,7 +198,7 @@ func flat(part any) string {
 	if sub, ok := o["Fn::Sub"]; ok {
 		return assembly.Text(assembly.OneOrMore(sub)[0])
 	}
-	if id, _ := assembly.Reference(part); id != "" {
+	if id := assembly.Referred(part); id != "" {
 		return "{" + id + "}"
 	}
 	return ""

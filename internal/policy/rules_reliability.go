@@ -86,7 +86,7 @@ var reliabilityRules = []*Rule{
 			"(\"How Lambda processes records from stream and queue-based event sources\", AWS Lambda Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				source, _ := assembly.Reference(r.Properties["EventSourceArn"])
+				source := assembly.Referred(r.Properties["EventSourceArn"])
 				if queue, ok := s.Template.Resources[source]; ok && queue.Type == typeQueue {
 					if assembly.At(queue.Properties["RedrivePolicy"], "deadLetterTargetArn") == nil {
 						report(s, id, "Properties/EventSourceArn", "the queue "+source+" without a redrive policy")
@@ -125,7 +125,7 @@ var reliabilityRules = []*Rule{
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
 				for _, target := range assembly.OneOrMore(r.Properties["Targets"]) {
-					queue, _ := assembly.Reference(assembly.At(assembly.Object(target), "DeadLetterConfig", "Arn"))
+					queue := assembly.Referred(assembly.At(target, "DeadLetterConfig", "Arn"))
 					if s.Template.Resources[queue].Type != typeQueue {
 						report(s, id, "Properties/Targets", "the target "+short(assembly.At(target, "Arn"))+" without a dead-letter queue")
 					}
@@ -193,10 +193,10 @@ func (s *stack) deadLetterQueues() []string {
 			assembly.At(r.Properties, "DeadLetterConfig", "TargetArn"),
 		}
 		for _, target := range assembly.OneOrMore(r.Properties["Targets"]) {
-			targets = append(targets, assembly.At(assembly.Object(target), "DeadLetterConfig", "Arn"))
+			targets = append(targets, assembly.At(target, "DeadLetterConfig", "Arn"))
 		}
 		for _, target := range targets {
-			if id, _ := assembly.Reference(target); s.Template.Resources[id].Type == typeQueue {
+			if id := assembly.Referred(target); s.Template.Resources[id].Type == typeQueue {
 				all = append(all, id)
 			}
 		}
@@ -208,7 +208,7 @@ func (s *stack) deadLetterQueues() []string {
 // losesInvocations is how a function's invocations can be lost, or nothing.
 func (s *stack) losesInvocations(id string, function assembly.Resource) string {
 	kept := assembly.At(function.Properties, "DeadLetterConfig", "TargetArn") != nil || s.any(func(_ string, config assembly.Resource) bool {
-		of, _ := assembly.Reference(config.Properties["FunctionName"])
+		of := assembly.Referred(config.Properties["FunctionName"])
 		return of == id && assembly.At(config.Properties, "DestinationConfig", "OnFailure", "Destination") != nil
 	}, "AWS::Lambda::EventInvokeConfig")
 	if kept {
@@ -264,7 +264,7 @@ func (s *stack) paymentPath() map[string][]part {
 	var functions []string
 	invoked := func(value any) {
 		walk("", value, func(_ string, value any) {
-			if id, _ := assembly.Reference(value); s.Template.Resources[id].Type == typeFunction {
+			if id := assembly.Referred(value); s.Template.Resources[id].Type == typeFunction {
 				functions = append(functions, id)
 			}
 		})
@@ -274,7 +274,7 @@ func (s *stack) paymentPath() map[string][]part {
 		case typeMapping:
 			add(id)
 			invoked(r.Properties["FunctionName"])
-			if source, _ := assembly.Reference(r.Properties["EventSourceArn"]); s.Template.Resources[source].Type == typeQueue {
+			if source := assembly.Referred(r.Properties["EventSourceArn"]); s.Template.Resources[source].Type == typeQueue {
 				add(source)
 			}
 		case "AWS::ApiGateway::Method":
@@ -288,7 +288,7 @@ func (s *stack) paymentPath() map[string][]part {
 	})
 	for _, id := range functions {
 		add(id)
-		role, _ := assembly.Reference(s.Template.Resources[id].Properties["Role"])
+		role := assembly.Referred(s.Template.Resources[id].Properties["Role"])
 		add(role)
 		s.each(func(policy string, r assembly.Resource) {
 			if mentions(r.Properties["Roles"], role) {
@@ -311,7 +311,7 @@ func (s *stack) elsewhere(value any, others []string) string {
 	}
 	o := assembly.Object(value)
 	_, imported := o["Fn::ImportValue"]
-	id, _ := assembly.Reference(value)
+	id := assembly.Referred(value)
 	if !imported && s.Template.Resources[id].Type != "Custom::CrossRegionExportReader" {
 		return ""
 	}
