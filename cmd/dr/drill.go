@@ -215,16 +215,8 @@ func (d *drilling) agree(command *cobra.Command, t *drillTarget, h experiment.Hy
 	case d.dry:
 		fmt.Fprintln(out, "Nothing was sent: --dry-run.")
 		return nil
-	case d.yes:
-		return nil
 	}
-	fmt.Fprintf(out, "Type %s to begin: ", word)
-	typed, err := readLine(ctx, command)
-	if err != nil || typed != word {
-		fmt.Fprintln(out)
-		return fmt.Errorf("nothing was sent: %q is not %s", typed, word)
-	}
-	return nil
+	return confirmed(command, d.yes, word, "begin", "nothing was sent")
 }
 
 func writeHypothesis(out io.Writer, t *drillTarget, h experiment.Hypothesis, id string, reads bool) {

@@ -196,17 +196,12 @@ func (m *moving) run(command *cobra.Command, deployment *operate.Deployment, mov
 	case m.dryRun:
 		return nil
 	}
-	if !m.yes {
-		fmt.Fprintf(out, "Type %s to start: ", move.To)
-		typed, err := readLine(ctx, command)
-		if ctx.Err() != nil {
-			fmt.Fprintln(out)
-			return errors.New("nothing was started: interrupted")
-		}
-		if err != nil || typed != move.To {
-			fmt.Fprintln(out)
-			return fmt.Errorf("nothing was started: %q is not %s", typed, move.To)
-		}
+	err := confirmed(command, m.yes, move.To, "start", "nothing was started")
+	if !m.yes && ctx.Err() != nil {
+		return errors.New("nothing was started: interrupted")
+	}
+	if err != nil {
+		return err
 	}
 	id, err := deployment.Start(ctx, move, status.PlanARN(), username())
 	if _, unsettled := errors.AsType[*operate.UnsettledStartError](err); unsettled {

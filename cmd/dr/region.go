@@ -61,8 +61,8 @@ func failed(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %w", what, problem)
 }
 
-// confirmed asks to type a word, unless the person has said yes before.
-func confirmed(command *cobra.Command, yes bool, word, to string) error {
+// confirmed asks to type a word, unless the person has said yes before. otherwise is what the error begins with.
+func confirmed(command *cobra.Command, yes bool, word, to, otherwise string) error {
 	if yes {
 		return nil
 	}
@@ -70,7 +70,7 @@ func confirmed(command *cobra.Command, yes bool, word, to string) error {
 	typed, err := readLine(command.Context(), command)
 	if err != nil || typed != word {
 		fmt.Fprintln(command.OutOrStdout())
-		return fmt.Errorf("nothing was done: %q is not %s", typed, word)
+		return fmt.Errorf("%s: %q is not %s", otherwise, typed, word)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
 	"strings"
 	"time"
 
@@ -206,7 +205,7 @@ func (d *deadLetters) replay(ctx context.Context, regions []operate.Region, q op
 	case len(due) > 0 && d.writerErr != nil && q.Remedy != operate.RemedyPut:
 		return failed(ctx, "nothing was done, because the writer is not known", d.writerErr)
 	case len(due) > 0 && !d.dryRun:
-		if err := confirmed(d.command, d.yes, q.Name, "bring them back"); err != nil {
+		if err := confirmed(d.command, d.yes, q.Name, "bring them back", "nothing was done"); err != nil {
 			return err
 		}
 		for _, region := range due {
@@ -348,14 +347,10 @@ func (r *replaying) archive(command *cobra.Command, from, to string, another boo
 	case r.dryRun:
 		return nil
 	default:
-		if err := confirmed(command, r.yes, region.Name, "start"); err != nil {
+		if err := confirmed(command, r.yes, region.Name, "start", "nothing was done"); err != nil {
 			return err
 		}
-		who := "an unknown user"
-		if current, err := user.Current(); err == nil {
-			who = current.Username
-		}
-		if name, err = replayer.StartReplay(ctx, archive, window, turn+1, who); err != nil {
+		if name, err = replayer.StartReplay(ctx, archive, window, turn+1, username()); err != nil {
 			return failed(ctx, "it is not known to be started; the same command again finds out", err)
 		}
 		fmt.Fprintf(out, "Started: %s\n", name)

@@ -125,7 +125,7 @@ func (r *rewinding) run(command *cobra.Command, deployment *operate.Deployment, 
 		return nil
 	}
 	if !begun {
-		if err := confirmed(command, r.yes, w.Region.Name, "start"); err != nil {
+		if err := confirmed(command, r.yes, w.Region.Name, "start", "nothing was done"); err != nil {
 			return err
 		}
 	}
@@ -190,7 +190,7 @@ func (r *rewinding) copies(command *cobra.Command, deployment *operate.Deploymen
 		return nil
 	}
 	fmt.Fprintln(out, "Removed without a last snapshot: what was brought back can be brought back again, as long as the moment is in the window.")
-	if err := confirmed(command, r.yes, w.Region.Name, "remove these"); err != nil {
+	if err := confirmed(command, r.yes, w.Region.Name, "remove these", "nothing was done"); err != nil {
 		return err
 	}
 	err = w.CleanUp(ctx, databases, tables)
