@@ -57,25 +57,20 @@ var permissionRules = []*Rule{
 		Mend:    "name the resource, with regionalARN or FormatArn; if the service knows none for the action, add it to \"unbound\" in internal/policy/rules_permission.go with its page.",
 		Why:     "What a function does not do, whoever takes it over must not be able to do (\"Security best practices in IAM\", IAM User Guide).",
 		check: func(p *platform, report report) {
-			p.each(func(s *stack, id string, r assembly.Resource) {
-				for _, statement := range statements(r) {
-					if statement["Effect"] != "Allow" {
-						continue
-					}
-					everything := statement["NotResource"] != nil || slices.Contains(assembly.OneOrMore(statement["Resource"]), any("*"))
-					for _, action := range append(assembly.OneOrMore(statement["Action"]), assembly.OneOrMore(statement["NotAction"])...) {
-						name := assembly.Text(action)
-						switch {
-						case statement["NotAction"] != nil:
-							report(s, id, "Properties/PolicyDocument", "every action but "+name)
-						case strings.HasSuffix(name, "*") && !slices.Contains(keyActions, name):
-							report(s, id, "Properties/PolicyDocument", "every action "+name)
-						case everything && !slices.Contains(unbound, name):
-							report(s, id, "Properties/PolicyDocument", name+" on every resource")
-						}
+			p.allowed(func(s *stack, id string, statement map[string]any) {
+				everything := statement["NotResource"] != nil || slices.Contains(assembly.OneOrMore(statement["Resource"]), any("*"))
+				for _, action := range append(assembly.OneOrMore(statement["Action"]), assembly.OneOrMore(statement["NotAction"])...) {
+					name := assembly.Text(action)
+					switch {
+					case statement["NotAction"] != nil:
+						report(s, id, "Properties/PolicyDocument", "every action but "+name)
+					case strings.HasSuffix(name, "*") && !slices.Contains(keyActions, name):
+						report(s, id, "Properties/PolicyDocument", "every action "+name)
+					case everything && !slices.Contains(unbound, name):
+						report(s, id, "Properties/PolicyDocument", name+" on every resource")
 					}
 				}
-			}, "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+			})
 		},
 	},
 	{
@@ -85,24 +80,19 @@ var permissionRules = []*Rule{
 		Mend:    "add present(...) as the condition \"Null\", as in constructs/operator_roles.go.",
 		Why:     "ForAllValues is true where there is no value (\"Multivalued context key examples\", IAM User Guide).",
 		check: func(p *platform, report report) {
-			p.each(func(s *stack, id string, r assembly.Resource) {
-				for _, statement := range statements(r) {
-					if statement["Effect"] != "Allow" {
+			p.allowed(func(s *stack, id string, statement map[string]any) {
+				conditions := assembly.Object(statement["Condition"])
+				for _, operator := range slices.Sorted(maps.Keys(conditions)) {
+					if !strings.HasPrefix(operator, "ForAllValues:") {
 						continue
 					}
-					conditions := assembly.Object(statement["Condition"])
-					for _, operator := range slices.Sorted(maps.Keys(conditions)) {
-						if !strings.HasPrefix(operator, "ForAllValues:") {
-							continue
-						}
-						for _, key := range slices.Sorted(maps.Keys(assembly.Object(conditions[operator]))) {
-							if present := assembly.At(conditions["Null"], key); present != "false" && present != false {
-								report(s, id, "Properties/PolicyDocument", operator+" of "+key+", which may be missing")
-							}
+					for _, key := range slices.Sorted(maps.Keys(assembly.Object(conditions[operator]))) {
+						if present := assembly.At(conditions["Null"], key); present != "false" && present != false {
+							report(s, id, "Properties/PolicyDocument", operator+" of "+key+", which may be missing")
 						}
 					}
 				}
-			}, "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+			})
 		},
 	},
 	{
@@ -162,6 +152,17 @@ var permissionRules = []*Rule{
 			}
 		},
 	},
+}
+
+// allowed visits the statements of all policies that allow something.
+func (p *platform) allowed(visit func(s *stack, id string, statement map[string]any)) {
+	p.each(func(s *stack, id string, r assembly.Resource) {
+		for _, statement := range statements(r) {
+			if statement["Effect"] == "Allow" {
+				visit(s, id, statement)
+			}
+		}
+	}, "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 }
 
 // statements are the statements of a role's own policies, or of a policy.
