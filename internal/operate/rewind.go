@@ -420,8 +420,9 @@ func WriteCopies(out io.Writer, region string, databases, tables []rewind.Copy) 
 func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []rewind.Copy) error {
 	w.line("started")
 	var all sync.WaitGroup
-	errs := make([]error, len(databases)+len(tables))
-	for i, c := range slices.Concat(databases, tables) {
+	copies := slices.Concat(databases, tables)
+	errs := make([]error, len(copies))
+	for i, c := range copies {
 		remove := w.Database.CleanUp
 		if i >= len(databases) {
 			remove = w.Table.CleanUp
@@ -439,7 +440,7 @@ func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []rewind.Copy)
 	for i, err := range errs {
 		if err != nil {
 			problem := Explain(err)
-			return &Problem{problem.Kind, slices.Concat(databases, tables)[i].Name + ": " + problem.Text}
+			return &Problem{problem.Kind, copies[i].Name + ": " + problem.Text}
 		}
 	}
 	return nil
