@@ -3,39 +3,21 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/term"
+
+	"payments-dr/internal/lambdaruntime"
 )
-
-// terminalOutput is what a program has written to a terminal so far.
-type terminalOutput struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *terminalOutput) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *terminalOutput) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // TestOnATerminal runs the tool on a pseudo-terminal, as a person does: colours, a screen that is drawn again, an interrupt from the
 // keyboard, and the terminal as it was.
@@ -75,13 +57,13 @@ func TestOnATerminal(t *testing.T) {
 		redraw = "\x1b[H\x1b[2J"
 	)
 	// open starts a command on a terminal of this many columns and returns the terminal and what is written to it.
-	open := func(t *testing.T, c *exec.Cmd, columns uint16) (*os.File, *terminalOutput, <-chan struct{}) {
+	open := func(t *testing.T, c *exec.Cmd, columns uint16) (*os.File, *lambdaruntime.Log, <-chan struct{}) {
 		t.Helper()
 		terminal, err := pty.StartWithSize(c, &pty.Winsize{Rows: 50, Cols: columns})
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, read := &terminalOutput{}, make(chan struct{})
+		out, read := &lambdaruntime.Log{}, make(chan struct{})
 		go func() {
 			defer close(read)
 			_, _ = io.Copy(out, terminal) // ends with an error when the program does

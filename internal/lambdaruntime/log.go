@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Log keeps what functions write, for whoever reads it meanwhile.
+// Log keeps what a process writes, for whoever reads it meanwhile.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
