@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/stacks"
 )
 

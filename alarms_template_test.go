@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/eventbus"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/simulation/eventbus"
 	"payments-dr/stacks"
 )
 

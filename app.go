@@ -2,7 +2,7 @@
 //
 //	cdk synth --all            templates of the environment that cdk.json names
 //	cdk synth --all -c env=prod
-//	cdk synth --all -c policy=true   hold the stacks against the rule packs too; see internal/policy
+//	cdk synth --all -c policy=true   hold the stacks against the rule packs too; see internal/assembly/policy
 package main
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
 	"payments-dr/constructs"
-	"payments-dr/internal/functionsource"
-	"payments-dr/internal/policy/packs"
+	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/assembly/policy/packs"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
@@ -68,7 +68,7 @@ func synthesize() error {
 	sources := make(chan error, 1)
 	go func() { sources <- constructs.PrepareFunctions() }()
 	if dir := os.Getenv("CDK_OUTDIR"); dir != "" {
-		if err := functionsource.RemoveUnfinished(dir); err != nil {
+		if err := functionbuild.RemoveUnfinished(dir); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/policy/packs"
+	"payments-dr/internal/assembly/policy/packs"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )

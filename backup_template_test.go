@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
-	"payments-dr/internal/restorecheck"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/restorecheck"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/budget"
+	"payments-dr/internal/assembly/recoverytime"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )
@@ -79,17 +79,17 @@ func automatic(t *testing.T, env string) *assembly.Assembly {
 	return a
 }
 
-func budgetOf(t *testing.T, a *assembly.Assembly) *budget.Budget {
+func budgetOf(t *testing.T, a *assembly.Assembly) *recoverytime.Budget {
 	t.Helper()
-	b, err := budget.Of(a)
+	b, err := recoverytime.Of(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func ledgerPath(b *budget.Budget, region settings.Region) budget.Path {
-	return b.Paths[slices.IndexFunc(b.Paths, func(p budget.Path) bool { return p.Kind == budget.LedgerLost && p.Region == region.Name })]
+func ledgerPath(b *recoverytime.Budget, region settings.Region) recoverytime.Path {
+	return b.Paths[slices.IndexFunc(b.Paths, func(p recoverytime.Path) bool { return p.Kind == recoverytime.LedgerLost && p.Region == region.Name })]
 }
 
 // TestRecoveriesKeepTheirObjectives holds the worst cases, as shipped and with an automatic recovery.
@@ -104,7 +104,7 @@ func TestRecoveriesKeepTheirObjectives(t *testing.T) {
 				rto := time.Duration(a.Settings.Objectives.RTOMinutes) * time.Minute
 				for _, path := range b.Paths {
 					limit := rto
-					if path.Kind == budget.PaymentsLost {
+					if path.Kind == recoverytime.PaymentsLost {
 						limit = min(rto, 2*time.Minute)
 					}
 					if worst := path.Total().Worst; worst > limit {
@@ -144,7 +144,7 @@ type templateNumber struct {
 	key    string
 	called string
 	bad    float64
-	kind   budget.Kind
+	kind   recoverytime.Kind
 	item   string
 }
 
@@ -185,14 +185,14 @@ func templateNumbers() []templateNumber {
 		})
 	}
 	return []templateNumber{
-		{"interval of the health check", endpoint, "RequestInterval", ".HealthCheckConfig.RequestInterval", 30, budget.PaymentsLost, "health check: 3 in a row fail, 30s apart, up to 1m48s"},
-		{"threshold of the health check", endpoint, "FailureThreshold", ".HealthCheckConfig.FailureThreshold", 10, budget.PaymentsLost, "health check: 10 in a row fail, 10s apart, up to 2m40s"},
-		{"period of the alarm", serverErrors, "Period", ".Period", 300, budget.PaymentsFailing, "-api-failing: 2 periods of 5m, up to 15m"},
-		{"periods of the alarm", serverErrors, "EvaluationPeriods", ".EvaluationPeriods", 15, budget.PaymentsFailing, "-api-failing: 15 periods of 1m, up to 16m"},
-		{"limit of the promotion", step("AuroraGlobalDatabase", "GlobalAuroraConfig"), "TimeoutMinutes", ` step "promote the database".TimeoutMinutes`, 20, budget.LedgerLost, `step "promote the database", up to 20m`},
-		{"limit of the mapping", step("LambdaEventSourceMapping", "LambdaEventSourceMappingConfig"), "TimeoutMinutes", ` step "start the ledger here".TimeoutMinutes`, 10, budget.LedgerLost, `step "start the ledger here", up to 10m`},
-		{"batching window", mapping, "MaximumBatchingWindowInSeconds", ".MaximumBatchingWindowInSeconds", 600, budget.LedgerLost, "the ledger records its first batch, up to 11m"},
-		{"timeout of the ledger", function, "Timeout", ".Timeout", 900, budget.LedgerLost, "the ledger records its first batch, up to 15m1s"},
+		{"interval of the health check", endpoint, "RequestInterval", ".HealthCheckConfig.RequestInterval", 30, recoverytime.PaymentsLost, "health check: 3 in a row fail, 30s apart, up to 1m48s"},
+		{"threshold of the health check", endpoint, "FailureThreshold", ".HealthCheckConfig.FailureThreshold", 10, recoverytime.PaymentsLost, "health check: 10 in a row fail, 10s apart, up to 2m40s"},
+		{"period of the alarm", serverErrors, "Period", ".Period", 300, recoverytime.PaymentsFailing, "-api-failing: 2 periods of 5m, up to 15m"},
+		{"periods of the alarm", serverErrors, "EvaluationPeriods", ".EvaluationPeriods", 15, recoverytime.PaymentsFailing, "-api-failing: 15 periods of 1m, up to 16m"},
+		{"limit of the promotion", step("AuroraGlobalDatabase", "GlobalAuroraConfig"), "TimeoutMinutes", ` step "promote the database".TimeoutMinutes`, 20, recoverytime.LedgerLost, `step "promote the database", up to 20m`},
+		{"limit of the mapping", step("LambdaEventSourceMapping", "LambdaEventSourceMappingConfig"), "TimeoutMinutes", ` step "start the ledger here".TimeoutMinutes`, 10, recoverytime.LedgerLost, `step "start the ledger here", up to 10m`},
+		{"batching window", mapping, "MaximumBatchingWindowInSeconds", ".MaximumBatchingWindowInSeconds", 600, recoverytime.LedgerLost, "the ledger records its first batch, up to 11m"},
+		{"timeout of the ledger", function, "Timeout", ".Timeout", 900, recoverytime.LedgerLost, "the ledger records its first batch, up to 15m1s"},
 	}
 }
 
@@ -207,12 +207,12 @@ func TestEachNumberOfTheTemplatesCanBreakItsObjective(t *testing.T) {
 				}
 				holder[n.key] = n.bad
 				err := budgetOf(t, a).Check()
-				misses, ok := errors.AsType[budget.Misses](err)
+				misses, ok := errors.AsType[recoverytime.Misses](err)
 				if !ok || len(misses) != 1 || misses[0].Kind != n.kind || !strings.Contains(err.Error(), n.item) || !strings.Contains(err.Error(), "the largest item is ") {
 					t.Errorf("%s = %v: %v\nwant %s, and the item %s", n.key, n.bad, err, n.kind, n.item)
 				}
 				delete(holder, n.key)
-				if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), id+n.called+" is missing in the templates") {
+				if _, err := recoverytime.Of(a); err == nil || !strings.Contains(err.Error(), id+n.called+" is missing in the templates") {
 					t.Errorf("without %s: %v, want %s%s to be missing", n.key, err, id, n.called)
 				}
 			})
@@ -242,7 +242,7 @@ func TestTheApprovalCountsWhereThereIsOne(t *testing.T) {
 			t.Errorf("%s: %v", env, err)
 		}
 		delete(approval, "TimeoutMinutes")
-		if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), `step "approve".TimeoutMinutes is missing`) {
+		if _, err := recoverytime.Of(a); err == nil || !strings.Contains(err.Error(), `step "approve".TimeoutMinutes is missing`) {
 			t.Errorf("%s: %v", env, err)
 		}
 	}
@@ -268,7 +268,7 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 				t.Errorf("%s, %s: %v, want the alarm %s", env, how, err, name)
 			}
 			delete(alarm, "EvaluationPeriods")
-			if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), ".EvaluationPeriods is missing") {
+			if _, err := recoverytime.Of(a); err == nil || !strings.Contains(err.Error(), ".EvaluationPeriods is missing") {
 				t.Errorf("%s, %s: %v", env, how, err)
 			}
 
@@ -280,7 +280,7 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 			id, _ := resourceOf(t, a, stacks.RoleSecondary, kind, func(p map[string]any) bool { return p["AlarmName"] == first })
 			stack, _ := a.Stack(stacks.RoleSecondary)
 			delete(stack.Template.Resources, id)
-			if _, err := budget.Of(a); err == nil || !strings.Contains(err.Error(), "alarm "+first+" is missing in "+stack.Name) {
+			if _, err := recoverytime.Of(a); err == nil || !strings.Contains(err.Error(), "alarm "+first+" is missing in "+stack.Name) {
 				t.Errorf("%s, %s: without the alarm %s: %v", env, how, first, err)
 			}
 		}
@@ -295,8 +295,8 @@ func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
 	}
 	for _, env := range []string{envDev, envProd} {
 		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
-			sentence := "needs neither decision nor approval: " + budget.Spell(path.Total().Worst) + " at the worst"
-			if path.Kind == budget.LedgerLost && !strings.Contains(string(document), sentence) {
+			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
+			if path.Kind == recoverytime.LedgerLost && !strings.Contains(string(document), sentence) {
 				t.Errorf("docs/recovery-time.md does not say that an automatic recovery %s", sentence)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/canary"
+	"payments-dr/internal/payment/canary"
 )
 
 func TestCanaryRunsEveryMinuteAndItsFailuresAreKept(t *testing.T) {

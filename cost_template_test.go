@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"payments-dr/internal/cost"
+	"payments-dr/internal/assembly/cost"
 )
 
 // costOf is what an environment costs, with levers, and as it is printed.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"payments-dr/internal/dashboard"
-	"payments-dr/internal/dashboardpreview"
+	"payments-dr/internal/assembly/dashboard"
+	"payments-dr/internal/assembly/dashboardpreview"
 	"payments-dr/stacks"
 )
 

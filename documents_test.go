@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"payments-dr/internal/architecture"
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/pages"
+	"payments-dr/internal/assembly/architecture"
+	"payments-dr/internal/assembly/pages"
 	"payments-dr/internal/settings"
 )
 

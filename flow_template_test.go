@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/eventbus"
-	"payments-dr/internal/ledger/schema"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/simulation/eventbus"
 	"payments-dr/stacks"
 )
 

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"payments-dr/internal/golden"
-	"payments-dr/internal/review"
+	"payments-dr/internal/assembly/golden"
+	"payments-dr/internal/assembly/review"
 )
 
 var update = flag.Bool("update", false, "write testdata/golden and the costs in the documents anew, as make golden does")

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"payments-dr/constructs"
-	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
+	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/settings"
 )
 

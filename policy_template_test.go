@@ -14,9 +14,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/policy"
-	"payments-dr/internal/policy/packs"
-	"payments-dr/internal/policy/validator"
+	"payments-dr/internal/assembly/policy"
+	"payments-dr/internal/assembly/policy/packs"
+	"payments-dr/internal/assembly/policy/validator"
 	"payments-dr/stacks"
 )
 

@@ -11,9 +11,10 @@ import (
 
 	"payments-dr/constructs"
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/publicname"
-	"payments-dr/internal/rewind"
+	"payments-dr/internal/assembly/publicname"
+	"payments-dr/internal/operate/restore"
 	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation/route53"
 	"payments-dr/stacks"
 )
 
@@ -52,11 +53,11 @@ func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
 		letter := map[string]string{s.Regions.Primary.Name: primary, s.Regions.Secondary.Name: secondary}
 		for _, row := range rows {
 			// A Region is sick when its API does not answer, and as well when it answers with errors alone.
-			for _, sick := range []publicname.Kind{publicname.KindEndpoint, publicname.KindMetric} {
+			for _, sick := range []route53.Kind{route53.KindEndpoint, route53.KindMetric} {
 				up := map[string]bool{primary: row.primaryUp, secondary: row.secondaryUp}
-				healthy := func(check publicname.Check) bool {
+				healthy := func(check route53.Check) bool {
 					switch check.Kind {
-					case publicname.KindPlan:
+					case route53.KindPlan:
 						return letter[check.Region] == row.plan
 					case sick:
 						return up[letter[check.Region]]
@@ -77,7 +78,7 @@ func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
 		}
 		// Each Region can be asked for by name, whatever is healthy.
 		for _, region := range s.Both() {
-			got, err := zone.Answer(s.RegionalAPIName(region), "A", func(publicname.Check) bool { return false })
+			got, err := zone.Answer(s.RegionalAPIName(region), "A", func(route53.Check) bool { return false })
 			if err != nil || got != region.Name {
 				t.Errorf("%s leads to %q, %v", s.RegionalAPIName(region), got, err)
 			}
@@ -414,7 +415,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, record := range zone.Records("plan."+s.APIName(), "A") { // the plan's own evaluation looks for this
-			if record.Check == nil || record.Check.Kind != publicname.KindPlan || record.Check.Region != record.SetIdentifier {
+			if record.Check == nil || record.Check.Kind != route53.KindPlan || record.Check.Region != record.SetIdentifier {
 				t.Errorf("record set %s has the health check %+v", record.SetIdentifier, record.Check)
 			}
 		}
@@ -730,7 +731,7 @@ func matches(pattern, resource string) bool {
 	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(resource)
 }
 
-// The way back in time is internal/rewind's: what it calls, on what it names so.
+// The way back in time is internal/operate/restore's: what it calls, on what it names so.
 func TestOperatorMayGoTheWayBack(t *testing.T) {
 	moment := time.Date(2026, 11, 19, 15, 36, 33, 0, time.UTC)
 	each(t, func(t *testing.T, v view) {
@@ -739,7 +740,7 @@ func TestOperatorMayGoTheWayBack(t *testing.T) {
 		_, live := v.one(t, "AWS::RDS::DBCluster")
 		cluster := live.Properties["DBClusterIdentifier"].(string)
 		table := "payment-" + s.Environment + "-sessions"
-		clusterCopy, tableCopy := rewind.Name(cluster, moment), rewind.Name(table, moment)
+		clusterCopy, tableCopy := restore.Name(cluster, moment), restore.Name(table, moment)
 		rds := func(kind, name string) string {
 			return "arn:aws:rds:" + region + ":" + s.Account + ":" + kind + ":" + name
 		}

@@ -18,8 +18,8 @@ import (
 
 	"payments-dr/constructs"
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 	"payments-dr/stacks"
 )
 

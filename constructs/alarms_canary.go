@@ -5,8 +5,8 @@ import (
 
 	"github.com/aws/constructs-go/constructs/v10"
 
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // canaryFunction is the short name of the function that pays each minute, through the public name, as a client would.

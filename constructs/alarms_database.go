@@ -7,8 +7,8 @@ import (
 
 	"github.com/aws/constructs-go/constructs/v10"
 
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // The alarms that others refer to.

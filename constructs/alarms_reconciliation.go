@@ -3,8 +3,8 @@ package constructs
 import (
 	"github.com/aws/constructs-go/constructs/v10"
 
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // newReconciliationAlarms makes the alarms on what the reconciliation finds, and on its not running at all.

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/ledger"
+	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/settings"
 )
 

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/canary"
+	"payments-dr/internal/payment/canary"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 
-	"payments-dr/internal/dashboard"
+	"payments-dr/internal/assembly/dashboard"
 	"payments-dr/internal/settings"
 )
 

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"payments-dr/internal/dashboard"
+	"payments-dr/internal/assembly/dashboard"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // section is a part of a dashboard below the first row.

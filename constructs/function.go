@@ -16,8 +16,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/functionsource"
-	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/settings"
 )
 
@@ -108,7 +107,7 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		LoggingFormat: awslambda.LoggingFormat_JSON,
 		Tracing:       awslambda.Tracing_ACTIVE,
 		Bundling: &lambdago.BundlingOptions{
-			GoBuildFlags: jsii.Strings(quoted(lambdaruntime.BuildFlags)...),
+			GoBuildFlags: jsii.Strings(quoted(functionbuild.BuildFlags)...),
 			Environment:  &map[string]*string{"CGO_ENABLED": text("0")},
 			// By what goes in and not by what comes out, so that what has been built is not built again to find that out.
 			AssetHashType: awscdk.AssetHashType_CUSTOM,
@@ -122,7 +121,7 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 	}
 	awscdk.Validations_Of(scope).Acknowledge(&awscdk.Acknowledgment{
 		Id:     text("Annotation::@aws-cdk/aws-lambda-go-alpha:goBuildFlagsSecurityWarning"),
-		Reason: text("the flags are lambdaruntime.BuildFlags, constants"),
+		Reason: text("the flags are functionbuild.BuildFlags, constants"),
 	})
 	newFunctionAlarms(scope, s, props.Name, props.Timeout)
 	made := lambdago.NewGoFunction(scope, text("Function"), function)
@@ -154,7 +153,7 @@ func suppressFunctionFindings(function awslambda.Function, role awsiam.Role, pro
 }
 
 // sourceDigests are taken once: all functions of both Regions come from the same source.
-var sourceDigests = sync.OnceValues(func() (map[string]string, error) { return functionsource.Digests(".") })
+var sourceDigests = sync.OnceValues(func() (map[string]string, error) { return functionbuild.Digests(".") })
 
 // PrepareFunctions looks at the functions' source. Calling it early, beside other work, saves the wait for it later.
 func PrepareFunctions() error {

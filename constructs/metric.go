@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // metric is one series of CloudWatch, for an alarm or a graph. A metric under a name or with dimensions that no service

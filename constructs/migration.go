@@ -10,8 +10,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/settings"
 )
 

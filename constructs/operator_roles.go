@@ -78,7 +78,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		"backup:ListRestoreJobs")
 	statement("SeeTheBackups", []*string{vaultARN(stack, s, region)}, "backup:ListRecoveryPointsByBackupVault")
 	statement("ReadParameters", []*string{arn("ssm", "parameter", "payment/"+s.Environment+"/*")}, "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath")
-	// What a statement names is what internal/rewind asks for; the live cluster is read, and is the source of a restore.
+	// What a statement names is what internal/operate/restore asks for; the live cluster is read, and is the source of a restore.
 	live := ClusterIdentifier(s, region)
 	group, options := arn("rds", "subgrp", live), arn("rds", "og", "default:"+auroraEngine+"-8-0")
 	statement("LookAtTheDatabase", []*string{arn("rds", "cluster", live), arn("rds", "cluster", beside), arn("rds", "db", live+"-*")},

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 // PaymentAPI is one Region's way in: a regional REST API before the processor.

@@ -16,10 +16,10 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/sessiontable"
+	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
-	"payments-dr/internal/telemetry"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/settings"
 )
 

@@ -6,7 +6,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/policy/validator"
+	"payments-dr/internal/assembly/policy/validator"
 	"payments-dr/internal/settings"
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/bench"
+	"payments-dr/internal/drill/bench"
 )
 
 // errOver is a measurement that exceeds its limit.

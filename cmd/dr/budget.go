@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/budget"
+	"payments-dr/internal/assembly/recoverytime"
 )
 
 // newBudgetCommand adds up what a recovery takes. dir is where the templates are, known when the command runs.
@@ -27,7 +27,7 @@ func newBudgetCommand(dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := budget.Of(a)
+			b, err := recoverytime.Of(a)
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const smallAssembly = "../../internal/budget/testdata/small"
+const smallAssembly = "../../internal/assembly/recoverytime/testdata/small"
 
 func runBudget(arguments ...string) (string, error) {
 	command := newCommand()

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/cost"
+	"payments-dr/internal/assembly/cost"
 )
 
 // newCostCommand adds up what an environment costs. dir is where the templates are, known when the command runs.

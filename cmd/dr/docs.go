@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/pages"
+	"payments-dr/internal/assembly/pages"
 )
 
 // newDocsCommand brings the generated parts of the documents up to date.

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/drill"
-	"payments-dr/internal/experiment"
-	"payments-dr/internal/load"
+	"payments-dr/internal/drill/live"
+	"payments-dr/internal/drill/load"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/settings"
@@ -77,15 +77,15 @@ func newDrillCommand(dir *string) *cobra.Command {
 }
 
 // read reads the hypothesis, and whether it may be held now.
-func (d *drilling) read() (experiment.Hypothesis, []byte, error) {
+func (d *drilling) read() (live.Hypothesis, []byte, error) {
 	if d.file == "" {
-		return experiment.Hypothesis{}, nil, exit(exitUsage, "--hypothesis is missing: the file that says what is to hold, such as docs/drills/steady.yaml")
+		return live.Hypothesis{}, nil, exit(exitUsage, "--hypothesis is missing: the file that says what is to hold, such as docs/drills/steady.yaml")
 	}
 	content, err := os.ReadFile(d.file)
 	if err != nil {
-		return experiment.Hypothesis{}, nil, exit(exitUsage, "read hypothesis: %w", err)
+		return live.Hypothesis{}, nil, exit(exitUsage, "read hypothesis: %w", err)
 	}
-	h, err := experiment.Read(content)
+	h, err := live.Read(content)
 	if err != nil {
 		return h, nil, exit(exitUsage, "%s: %w", d.file, err)
 	}
@@ -113,7 +113,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 		return err
 	}
 	defer t.close()
-	if h.Action.Kind != experiment.KindNone {
+	if h.Action.Kind != live.KindNone {
 		if _, err := t.deployment.Region(h.Action.To); err != nil {
 			return exit(exitUsage, "%s: action.to: %w", d.file, err)
 		}
@@ -139,7 +139,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 	interrupted := context.AfterFunc(ctx, func() {
 		fmt.Fprintf(progress, "Interrupted: nothing more is sent. Waiting up to %s for what is under way.\n", load.Patience)
 	})
-	result, err := experiment.Run(ctx, experiment.Config{
+	result, err := live.Run(ctx, live.Config{
 		Hypothesis: h, ID: id, Deployment: t.deployment, Clock: t.clock, Load: t.load, Recorder: recorder, Who: username(),
 		Run:   drill.Run{Banner: t.banner, Assumptions: t.assumptions},
 		Every: d.following.every, Patience: d.following.patience, ReconciledWithin: d.following.reconciledWithin, Out: progress, Ledger: t.ledger, Ended: ended,
@@ -163,7 +163,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 }
 
 // drillVerdict is how a drill ends for whoever called it.
-func drillVerdict(result experiment.Result, h experiment.Hypothesis) error {
+func drillVerdict(result live.Result, h live.Hypothesis) error {
 	switch {
 	case result.Open != "":
 		return exit(exitLeftOpen, "%w, and the execution %s of the plan goes on. Watch it: dr watch-plan --env %s %s", result.Stopped, result.Open, h.Environment, result.Open)
@@ -187,7 +187,7 @@ func drillID() string {
 }
 
 // agree shows what is about to be done and what stands against it, and asks for a yes.
-func (d *drilling) agree(command *cobra.Command, t *drillTarget, h experiment.Hypothesis, id string) error {
+func (d *drilling) agree(command *cobra.Command, t *drillTarget, h live.Hypothesis, id string) error {
 	ctx, out := command.Context(), command.OutOrStdout()
 	writeHypothesis(out, t, h, id, d.ledger)
 	status := t.deployment.Look(ctx)
@@ -195,20 +195,20 @@ func (d *drilling) agree(command *cobra.Command, t *drillTarget, h experiment.Hy
 		return err
 	}
 	word := h.Environment
-	found := experiment.Check(ctx, t.deployment, h, status, id, t.ledger, time.Now())
+	found := live.Check(ctx, t.deployment, h, status, id, t.ledger, time.Now())
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if h.Action.Kind == experiment.KindPlannedSwitchover {
+	if h.Action.Kind == live.KindPlannedSwitchover {
 		word = h.Action.To
 		found = append(t.deployment.Preconditions(status, h.Move()), found...)
 	}
 	operate.WriteFindings(out, found, drill.Colour(out))
-	if d.dry && h.Action.Kind == experiment.KindPlannedSwitchover {
+	if d.dry && h.Action.Kind == live.KindPlannedSwitchover {
 		t.deployment.WriteSteps(out, h.Move())
 	}
 	switch {
-	case h.Action.Kind != experiment.KindNone && status.PlanARN() == "":
+	case h.Action.Kind != live.KindNone && status.PlanARN() == "":
 		return exit(exitUnknown, "nothing was sent: no Region tells of the plan")
 	case operate.Against(found):
 		return errors.New("nothing was sent: see NO above")
@@ -219,7 +219,7 @@ func (d *drilling) agree(command *cobra.Command, t *drillTarget, h experiment.Hy
 	return confirmed(command, d.yes, word, "begin", "nothing was sent")
 }
 
-func writeHypothesis(out io.Writer, t *drillTarget, h experiment.Hypothesis, id string, reads bool) {
+func writeHypothesis(out io.Writer, t *drillTarget, h live.Hypothesis, id string, reads bool) {
 	fmt.Fprintf(out, "%s\n\n%s\n", t.banner, h.Title)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(what, format string, args ...any) {

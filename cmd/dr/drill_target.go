@@ -18,11 +18,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"payments-dr/internal/experiment"
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/load"
+	"payments-dr/internal/drill/live"
+	"payments-dr/internal/drill/load"
+	"payments-dr/internal/drill/rehearsal"
 	"payments-dr/internal/operate"
-	"payments-dr/internal/rehearsal"
+	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/settings"
 )
 
@@ -30,7 +30,7 @@ import (
 type ledgerOpener = func(ctx context.Context, writer string) (*sql.DB, error)
 
 // open finds what the drill is held against: the deployed environment, or the one that is simulated here.
-func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h experiment.Hypothesis) (*drillTarget, error) {
+func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
 	if d.simulate {
 		return d.simulation(ctx, dir, out, h)
 	}
@@ -50,7 +50,7 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h experi
 }
 
 // simulation starts both Regions on this machine, and asks them as it would AWS.
-func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h experiment.Hypothesis) (*drillTarget, error) {
+func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
 	d.simulated.rate, d.simulated.clients = h.Load.Rate, h.Load.Clients
 	ready, err := d.simulated.prepare(dir, out)
 	if err != nil {

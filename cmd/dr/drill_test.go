@@ -125,9 +125,9 @@ func TestDrill(t *testing.T) {
 	}
 	overlay := overlays(t, map[string][2]string{
 		// The table acknowledges every tenth payment and does not keep it.
-		"../../internal/sessiontable/sessiontable.go": {"\t_, err = t.client.PutItem(", "\tif p.TransactionID[len(p.TransactionID)-1] == '7' {\n\t\treturn p, false, nil\n\t}\n\t_, err = t.client.PutItem("},
+		"../../internal/payment/sessiontable/sessiontable.go": {"\t_, err = t.client.PutItem(", "\tif p.TransactionID[len(p.TransactionID)-1] == '7' {\n\t\treturn p, false, nil\n\t}\n\t_, err = t.client.PutItem("},
 		// The ledger takes another tenth and does not record it.
-		"../../internal/ledger/ledger.go": {"\tdistinct := distinct(payments)\n", "\tdistinct := slices.DeleteFunc(distinct(payments), func(p payment.Payment) bool { return p.TransactionID[len(p.TransactionID)-1] == '3' })\n"},
+		"../../internal/payment/ledger/ledger.go": {"\tdistinct := distinct(payments)\n", "\tdistinct := slices.DeleteFunc(distinct(payments), func(p payment.Payment) bool { return p.TransactionID[len(p.TransactionID)-1] == '3' })\n"},
 	})
 	var good, bad held
 	var both sync.WaitGroup

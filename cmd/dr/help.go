@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/rehearsal"
+	"payments-dr/internal/drill/rehearsal"
 	"payments-dr/internal/settings"
 )
 

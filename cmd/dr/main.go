@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/preflight"
+	"payments-dr/internal/operate/preflight"
 	"payments-dr/internal/version"
 )
 

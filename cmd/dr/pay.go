@@ -12,7 +12,7 @@ import (
 
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/payment/client"
 	"payments-dr/internal/settings"
 )
 
@@ -68,22 +68,22 @@ func newPayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := paymentclient.New(paymentclient.Config{
+			payments, err := client.New(client.Config{
 				URL: "https://" + s.APIName(), DialHost: to, Credentials: aws.NewCredentialsCache(ambient.Credentials),
 			})
 			if err != nil {
 				return err
 			}
-			accepted, err := client.Pay(command.Context(), request)
-			if unavailable, unknown := errors.AsType[*paymentclient.UnavailableError](err); unknown {
-				why := operate.ExplainWithin(err, paymentclient.DefaultAttemptTimeout).Text
+			accepted, err := payments.Pay(command.Context(), request)
+			if unavailable, unknown := errors.AsType[*client.UnavailableError](err); unknown {
+				why := operate.ExplainWithin(err, client.DefaultAttemptTimeout).Text
 				if unavailable.Message != "" {
 					why += ": " + unavailable.Message
 				}
 				return exit(exitUnknown, "%s, after %d attempts in %v. It may have been accepted; find out with --transaction-id %s",
 					why, unavailable.Attempts, unavailable.Latency.Round(100*time.Millisecond), request.TransactionID)
 			}
-			if errors.Is(err, paymentclient.ErrUnsigned) {
+			if errors.Is(err, client.ErrUnsigned) {
 				return exit(exitUnknown, "not sent, no credentials: sign in, or set AWS_PROFILE")
 			}
 			if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/dashboardpreview"
+	"payments-dr/internal/assembly/dashboardpreview"
 )
 
 // newPreviewCommand draws the dashboards of the assembly in a folder.

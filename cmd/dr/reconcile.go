@@ -10,7 +10,7 @@ import (
 
 	"payments-dr/internal/drill"
 	"payments-dr/internal/operate"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // The lengths of a part of a window: an invocation has 15 minutes.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // reconciliations is the simulated reconciliation's function. goes is what becomes of an invocation: empty, missing (and is recorded),

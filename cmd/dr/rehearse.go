@@ -16,11 +16,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/budget"
+	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/assembly/recoverytime"
 	"payments-dr/internal/drill"
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/localmysql"
-	"payments-dr/internal/rehearsal"
+	"payments-dr/internal/drill/rehearsal"
+	"payments-dr/internal/simulation/localmysql"
 )
 
 // paymentsObjective is how long payments may be away, whatever the settings allow: what the platform is built for.
@@ -99,7 +99,7 @@ func (o *rehearseOptions) prepare(dir string, out io.Writer) (ready *stage, err 
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
 	for _, name := range []string{"processor", "relay", "ledger", "reconcile"} {
-		if s.binaries[name], err = lambdaruntime.Build(".", name, s.folder); err != nil {
+		if s.binaries[name], err = functionbuild.Build(".", name, s.folder); err != nil {
 			return nil, err
 		}
 	}
@@ -207,7 +207,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 
 // computed is what the templates' numbers come to for a lost primary Region. People's time is not in it.
 func computed(a *assembly.Assembly) (payments, ledger *drill.Computed, err error) {
-	times, err := budget.Of(a)
+	times, err := recoverytime.Of(a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -217,9 +217,9 @@ func computed(a *assembly.Assembly) (payments, ledger *drill.Computed, err error
 		}
 		total := path.Total()
 		switch path.Kind {
-		case budget.PaymentsLost:
+		case recoverytime.PaymentsLost:
 			payments = &drill.Computed{Expected: total.Expected, Worst: total.Worst}
-		case budget.LedgerLost:
+		case recoverytime.LedgerLost:
 			ledger = &drill.Computed{Expected: total.Expected, Worst: total.Worst}
 		}
 	}

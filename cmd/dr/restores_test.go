@@ -13,10 +13,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
-	"payments-dr/internal/localmysql"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/simulation/localmysql"
 )
 
 // restores are the clusters and tables of the simulated deployment: the live ones, and what was brought back beside them. A restore goes

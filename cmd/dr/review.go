@@ -17,8 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/golden"
-	"payments-dr/internal/review"
+	"payments-dr/internal/assembly/golden"
+	"payments-dr/internal/assembly/review"
 )
 
 // newReviewCommand writes what a change does, as a comment for a pull request.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/ledger"
 	"payments-dr/internal/operate"
-	"payments-dr/internal/rewind"
+	"payments-dr/internal/operate/restore"
+	"payments-dr/internal/payment/ledger"
 )
 
 // rewinding is what dr rewind was asked for.
@@ -171,7 +171,7 @@ func (r *rewinding) copies(command *cobra.Command, deployment *operate.Deploymen
 		if err != nil {
 			return err
 		}
-		of := func(copies []rewind.Copy) (those []rewind.Copy) {
+		of := func(copies []restore.Copy) (those []restore.Copy) {
 			for _, c := range copies {
 				if c.Moment.Equal(moment) {
 					those = append(those, c)

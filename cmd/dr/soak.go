@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/drill"
-	"payments-dr/internal/rehearsal"
+	"payments-dr/internal/drill/rehearsal"
 )
 
 // newSoakCommand rehearses everything, one after another.

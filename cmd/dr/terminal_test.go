@@ -16,7 +16,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/term"
 
-	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/simulation/lambdaruntime"
 )
 
 // TestOnATerminal runs the tool on a pseudo-terminal, as a person does: colours, a screen that is drawn again, an interrupt from the

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/policy"
-	"payments-dr/internal/policy/packs"
+	"payments-dr/internal/assembly/policy"
+	"payments-dr/internal/assembly/policy/packs"
 	"payments-dr/internal/settings"
 	"payments-dr/stacks"
 )

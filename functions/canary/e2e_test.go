@@ -20,11 +20,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"payments-dr/internal/canary"
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/canary"
 	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localdynamodb"
 )
 
 // The tests below run the real binary, as it is deployed but for the processor's architecture, against the real processor of
@@ -122,11 +123,11 @@ func deploy(t testing.TB) *platform {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	processor, err := lambdaruntime.Build(moduleDir, "processor", dir)
+	processor, err := functionbuild.Build(moduleDir, "processor", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.binary, err = lambdaruntime.Build(moduleDir, "canary", dir); err != nil {
+	if p.binary, err = functionbuild.Build(moduleDir, "canary", dir); err != nil {
 		t.Fatal(err)
 	}
 	var certificates []byte
@@ -312,7 +313,7 @@ func TestRealBinaryWithoutCredentialsFails(t *testing.T) {
 }
 
 func TestRealBinaryNeedsItsEnvironment(t *testing.T) {
-	binary, err := lambdaruntime.Build(moduleDir, "canary", t.TempDir())
+	binary, err := functionbuild.Build(moduleDir, "canary", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"time"
 
-	"payments-dr/internal/canary"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/canary"
+	"payments-dr/internal/payment/telemetry"
 )
 
 // handler runs one Region's canary.

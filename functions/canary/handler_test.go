@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"payments-dr/internal/canary"
+	"payments-dr/internal/payment/canary"
 )
 
 const here, there = "us-east-1", "us-west-2"

@@ -11,9 +11,9 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/config"
 
-	"payments-dr/internal/canary"
-	"payments-dr/internal/start"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/canary"
+	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/telemetry"
 )
 
 func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"payments-dr/internal/ledger"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/telemetry"
 )
 
 // answerMargin is what is left of an invocation when the database has to be done: an answer that names the failed messages

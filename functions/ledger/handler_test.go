@@ -17,11 +17,12 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/bojanz/currency"
 
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
-	"payments-dr/internal/localmysql"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localmysql"
 )
 
 // fakeLedger is a ledger that can be told what to do.
@@ -300,7 +301,7 @@ func TestBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll()
-	binary, err := lambdaruntime.Build("../..", "ledger", t.TempDir())
+	binary, err := functionbuild.Build("../..", "ledger", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +396,7 @@ func TestBinary(t *testing.T) {
 
 // Nothing of the migrations or of the test servers is in the function.
 func TestBinaryCarriesNothingElse(t *testing.T) {
-	binary, err := lambdaruntime.Build("../..", "ledger", t.TempDir())
+	binary, err := functionbuild.Build("../..", "ledger", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/go-sql-driver/mysql"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
 )
 
 const (

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
-	"payments-dr/internal/start"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/start"
 )
 
 // statementTimeout is how long one statement of a migration may take: an index over a large table is not made in seconds.

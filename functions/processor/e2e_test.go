@@ -17,9 +17,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localdynamodb"
 )
 
 // The tests below run the real binary, as it is deployed but for the processor's architecture, behind a simulated Lambda
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		dir, err := os.MkdirTemp("", "processor")
 		if err == nil {
 			defer os.RemoveAll(dir)
-			binary, err = lambdaruntime.Build(moduleDir, "processor", dir)
+			binary, err = functionbuild.Build(moduleDir, "processor", dir)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/telemetry"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 const (

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"payments-dr/internal/reconcile"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/telemetry"
 )
 
 // wrapUp is what is left of an invocation's time when its work is broken off, so that it ends in an error that says how far

@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"payments-dr/internal/ledger"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // roleTimeout bounds the question of one endpoint.

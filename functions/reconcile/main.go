@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/config"
 
-	"payments-dr/internal/sessiontable"
-	"payments-dr/internal/start"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/sessiontable"
+	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/telemetry"
 )
 
 func main() { start.Function(newHandler, func(h *handler) any { return h.invoke }) }

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/telemetry"
 )
 
 const (

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	smithytime "github.com/aws/smithy-go/time"
 
-	"payments-dr/internal/start"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/telemetry"
 )
 
 // The client's patience: one attempt, connecting included, its attempts of one call, and the longest wait between them.

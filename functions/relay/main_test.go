@@ -12,8 +12,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"payments-dr/internal/eventbus"
-	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/simulation/eventbus"
+	"payments-dr/internal/simulation/lambdaruntime"
 )
 
 // inbox is a queue that keeps what it gets.
@@ -31,7 +32,7 @@ func (q *inbox) Send(_ context.Context, body string, _ map[string]string) error 
 
 // TestBinary runs the function that is deployed, against a simulated bus on the wire.
 func TestBinary(t *testing.T) {
-	binary, err := lambdaruntime.Build("../..", "relay", t.TempDir())
+	binary, err := functionbuild.Build("../..", "relay", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/backup/types"
 
-	"payments-dr/internal/restorecheck"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/restorecheck"
+	"payments-dr/internal/payment/telemetry"
 )
 
 // wrapUp is what is left of an invocation's time when its work is broken off, so that it ends in an answer.

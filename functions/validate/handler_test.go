@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/backup/types"
 
-	"payments-dr/internal/restorecheck"
+	"payments-dr/internal/payment/restorecheck"
 )
 
 var at = time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)

@@ -14,12 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/backup"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/reconcile"
-	"payments-dr/internal/restorecheck"
-	"payments-dr/internal/sessiontable"
-	"payments-dr/internal/start"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/restorecheck"
+	"payments-dr/internal/payment/sessiontable"
+	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/telemetry"
 )
 
 func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }

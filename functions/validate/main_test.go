@@ -16,13 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/ledger/schema"
-	"payments-dr/internal/localdynamodb"
-	"payments-dr/internal/localmysql"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/sessiontable"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localdynamodb"
+	"payments-dr/internal/simulation/localmysql"
 )
 
 const (
@@ -148,7 +149,7 @@ func TestBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll()
-	binary, err := lambdaruntime.Build("../..", "validate", t.TempDir())
+	binary, err := functionbuild.Build("../..", "validate", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

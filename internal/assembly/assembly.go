@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"payments-dr/internal/dashboard"
+	"payments-dr/internal/assembly/dashboard"
 	"payments-dr/internal/settings"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"payments-dr/internal/drill"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // sound is a run of so many acknowledged payments, all of them stored.

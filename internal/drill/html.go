@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 //go:embed report.html.tmpl

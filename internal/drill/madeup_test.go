@@ -9,7 +9,7 @@ import (
 
 	"payments-dr/internal/drill"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // madeUp is a run that nobody has run: the loss of a Region as it might go, with numbers that look like it. The shape is what the

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // Version is that of the report's JSON. It grows when a field changes its meaning or goes; a new field changes nothing.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 )
 
 // Run is what observations are measured by: what was promised, what was computed, and what is there in the end.

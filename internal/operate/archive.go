@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 

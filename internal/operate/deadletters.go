@@ -20,7 +20,7 @@ import (
 	smithytime "github.com/aws/smithy-go/time"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 

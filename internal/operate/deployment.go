@@ -25,7 +25,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/payment/client"
 	"payments-dr/internal/settings"
 )
 
@@ -64,7 +64,7 @@ type ParameterAPI interface {
 
 // API is one Region's way to take payments, or the public name.
 type API interface {
-	Health(context.Context) (paymentclient.Answer, error)
+	Health(context.Context) (client.Answer, error)
 }
 
 // Region is all that is asked of one Region.
@@ -118,7 +118,7 @@ func OpenBy(way Way, s *settings.Settings, config aws.Config, asOperator bool) (
 		return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), callAttempts), callTimeout/8)
 	}
 	client := func(dial string) (API, error) {
-		return paymentclient.New(paymentclient.Config{
+		return client.New(client.Config{
 			URL: "https://" + s.APIName(), DialHost: dial, MaxAttempts: 1, AttemptTimeout: callTimeout,
 			Dial: way.Dial, RootCAs: way.Trust,
 		})

@@ -22,7 +22,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
-	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/payment/client"
 )
 
 // fake is a Region as a test has it: each question is a function, and one that is nil is never answered.
@@ -108,8 +108,8 @@ func (f *fake) ListRestoreJobs(ctx context.Context, _ *backup.ListRestoreJobsInp
 	return silent[*backup.ListRestoreJobsOutput](ctx)
 }
 
-func (f *fake) Health(context.Context) (paymentclient.Answer, error) {
-	return paymentclient.Answer{Status: 200, Region: f.name}, nil
+func (f *fake) Health(context.Context) (client.Answer, error) {
+	return client.Answer{Status: 200, Region: f.name}, nil
 }
 
 // deployed are two Regions of fakes.

@@ -16,10 +16,10 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"payments-dr/internal/localmoto"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation/localmoto"
 )
 
 // moto moves no messages from queue to queue, so that the ledger's dead letters are not tested against it.

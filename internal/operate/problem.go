@@ -14,7 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/payment/client"
 )
 
 // Kind is what stood in the way of an answer.
@@ -73,13 +73,13 @@ func ExplainWithin(err error, within time.Duration) *Problem {
 	if errors.Is(err, errMalformed) {
 		return &Problem{KindMalformed, err.Error()}
 	}
-	if errors.Is(err, errCredentials) || errors.Is(err, paymentclient.ErrUnsigned) {
+	if errors.Is(err, errCredentials) || errors.Is(err, client.ErrUnsigned) {
 		return &Problem{KindCredentials, "no credentials: sign in, or set AWS_PROFILE"}
 	}
-	if refused, ok := errors.AsType[*paymentclient.RefusedError](err); ok {
+	if refused, ok := errors.AsType[*client.RefusedError](err); ok {
 		return &Problem{KindRefused, fmt.Sprintf("answered with status %d", refused.Status)}
 	}
-	if unavailable, ok := errors.AsType[*paymentclient.UnavailableError](err); ok && unavailable.Status != 0 {
+	if unavailable, ok := errors.AsType[*client.UnavailableError](err); ok && unavailable.Status != 0 {
 		if unavailable.Status == http.StatusOK { // accepted by its status, and not by its content
 			return &Problem{KindMalformed, errMalformed.Error()}
 		}
@@ -129,7 +129,7 @@ func connectionProblem(err error) string {
 	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		return "no connection: " + last(err)
 	}
-	if unavailable, ok := errors.AsType[*paymentclient.UnavailableError](err); ok {
+	if unavailable, ok := errors.AsType[*client.UnavailableError](err); ok {
 		return "no connection: " + last(unavailable.Err)
 	}
 	return ""

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"payments-dr/internal/paymentclient"
+	"payments-dr/internal/payment/client"
 )
 
 // wrapped is an error as the SDK hands it on.
@@ -67,12 +67,12 @@ func TestProblemsAreToldAsWhatTheyAre(t *testing.T) {
 		"status 403":     {answeredWith(403, errors.New("x")), KindDenied, "access denied"},
 		"status 302":     {answeredWith(302, errors.New("x")), KindMalformed, "the answer cannot be understood"},
 		"no credentials": {fmt.Errorf("%w: no EC2 IMDS role found", errCredentials), KindCredentials, "no credentials: sign in, or set AWS_PROFILE"},
-		"unsigned":       {paymentclient.ErrUnsigned, KindCredentials, "no credentials: sign in, or set AWS_PROFILE"},
+		"unsigned":       {client.ErrUnsigned, KindCredentials, "no credentials: sign in, or set AWS_PROFILE"},
 		"not deployed":   {fmt.Errorf("%w: there is no parameter x", errNotDeployed), KindNotDeployed, errNotDeployed.Error() + ": there is no parameter x"},
-		"API refuses":    {&paymentclient.RefusedError{Answer: paymentclient.Answer{Status: 404}}, KindRefused, "answered with status 404"},
-		"API is sick":    {&paymentclient.UnavailableError{Answer: paymentclient.Answer{Status: 503}}, KindRefused, "answered with status 503"},
-		"API is garbage": {&paymentclient.UnavailableError{Answer: paymentclient.Answer{Status: 200}, Err: errors.New("read answer: invalid character")}, KindMalformed, "the answer cannot be understood"},
-		"API is gone":    {&paymentclient.UnavailableError{Err: fmt.Errorf("send request: %w", syscall.ECONNREFUSED)}, KindUnreachable, "connection refused"},
+		"API refuses":    {&client.RefusedError{Answer: client.Answer{Status: 404}}, KindRefused, "answered with status 404"},
+		"API is sick":    {&client.UnavailableError{Answer: client.Answer{Status: 503}}, KindRefused, "answered with status 503"},
+		"API is garbage": {&client.UnavailableError{Answer: client.Answer{Status: 200}, Err: errors.New("read answer: invalid character")}, KindMalformed, "the answer cannot be understood"},
+		"API is gone":    {&client.UnavailableError{Err: fmt.Errorf("send request: %w", syscall.ECONNREFUSED)}, KindUnreachable, "connection refused"},
 		"a problem":      {wrapped(&Problem{KindDenied, "the role cannot be taken"}), KindDenied, "the role cannot be taken"},
 	} {
 		t.Run(name, func(t *testing.T) {

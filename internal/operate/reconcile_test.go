@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 

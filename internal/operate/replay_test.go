@@ -20,7 +20,7 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/reconcile"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 

@@ -14,19 +14,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/go-sql-driver/mysql"
 
-	"payments-dr/internal/compare"
-	"payments-dr/internal/cost"
-	"payments-dr/internal/ledger"
-	"payments-dr/internal/rewind"
-	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/assembly/cost"
+	"payments-dr/internal/operate/restore"
+	"payments-dr/internal/payment/compare"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/settings"
 )
 
 // Rewinder brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package rewind.
 type Rewinder struct {
 	Region   Region
-	Database rewind.Database
-	Table    rewind.Table
+	Database restore.Database
+	Table    restore.Table
 	// Out is told what happens, a line each.
 	Out io.Writer
 
@@ -50,16 +50,16 @@ const tellAgain = time.Minute
 func (d *Deployment) Rewinder(region Region, every, patience time.Duration, out io.Writer) *Rewinder {
 	w := &Rewinder{Region: region, Out: out, settings: d.Settings, now: d.Now, told: map[string]telling{}}
 	tolerance := newTolerance(patience, d.Now, func(name, text string) { w.line("%s: %s", name, text) })
-	how := rewind.Patience{
+	how := restore.Patience{
 		Interval: every, Tolerate: tolerance.failed,
-		Progress: func(p rewind.Progress) {
+		Progress: func(p restore.Progress) {
 			tolerance.answered(p.Name)
 			w.progress(p)
 		},
 	}
 	config := region.within(workTimeout)
-	w.Database = rewind.Database{Client: rds.NewFromConfig(config), Cluster: Cluster(d.Settings, region.Name), Patience: how}
-	w.Table = rewind.Table{Client: dynamodb.NewFromConfig(config), Table: SessionTable(d.Settings), Patience: how}
+	w.Database = restore.Database{Client: rds.NewFromConfig(config), Cluster: Cluster(d.Settings, region.Name), Patience: how}
+	w.Table = restore.Table{Client: dynamodb.NewFromConfig(config), Table: SessionTable(d.Settings), Patience: how}
 	return w
 }
 
@@ -73,7 +73,7 @@ func (w *Rewinder) line(format string, args ...any) {
 }
 
 // progress tells a status that is new, or that has not changed for a while.
-func (w *Rewinder) progress(p rewind.Progress) {
+func (w *Rewinder) progress(p restore.Progress) {
 	now := w.now()
 	w.mu.Lock()
 	last := w.told[p.Name]
@@ -90,7 +90,7 @@ func (w *Rewinder) progress(p rewind.Progress) {
 // RewindPlan is both copies, and which of them are there already.
 type RewindPlan struct {
 	Moment                    time.Time
-	Database, Table           rewind.Plan
+	Database, Table           restore.Plan
 	DatabaseBegun, TableBegun bool
 }
 
@@ -98,18 +98,18 @@ type RewindPlan struct {
 // package rewind.
 func (w *Rewinder) Plan(ctx context.Context, moment time.Time) (RewindPlan, error) {
 	p := RewindPlan{
-		Moment: moment.UTC().Truncate(time.Second), Database: rewind.PlanOf(w.Database.Cluster, moment), Table: rewind.PlanOf(w.Table.Table, moment),
+		Moment: moment.UTC().Truncate(time.Second), Database: restore.PlanOf(w.Database.Cluster, moment), Table: restore.PlanOf(w.Table.Table, moment),
 	}
 	var errs [2]error
 	w.both(func() {
 		p.DatabaseBegun, errs[0] = limited(ctx, func(ctx context.Context) (bool, error) { return w.Database.Begun(ctx, p.Database) })
 		if errs[0] == nil && !p.DatabaseBegun {
-			p.Database, errs[0] = limited(ctx, func(ctx context.Context) (rewind.Plan, error) { return w.Database.Plan(ctx, moment) })
+			p.Database, errs[0] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Database.Plan(ctx, moment) })
 		}
 	}, func() {
 		p.TableBegun, errs[1] = limited(ctx, func(ctx context.Context) (bool, error) { return w.Table.Begun(ctx, p.Table) })
 		if errs[1] == nil && !p.TableBegun {
-			p.Table, errs[1] = limited(ctx, func(ctx context.Context) (rewind.Plan, error) { return w.Table.Plan(ctx, moment) })
+			p.Table, errs[1] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Table.Plan(ctx, moment) })
 		}
 	})
 	return p, joined(errs[0], errs[1])
@@ -150,7 +150,7 @@ func (w *Rewinder) WritePlan(p RewindPlan) {
 	fmt.Fprintf(w.Out, "Back to %s in %s, beside what is live\n\n", p.Moment.Format(time.RFC3339), w.Region.Name)
 	for _, half := range []struct {
 		what  string
-		plan  rewind.Plan
+		plan  restore.Plan
 		begun bool
 	}{{"cluster", p.Database, p.DatabaseBegun}, {"table", p.Table, p.TableBegun}} {
 		note := "there already, or on its way; taken up where it stands"
@@ -180,7 +180,7 @@ func (w *Rewinder) hourly() string {
 
 // Rewound is both copies, to be used.
 type Rewound struct {
-	Database rewind.Endpoint
+	Database restore.Endpoint
 	TableARN string
 }
 
@@ -257,7 +257,7 @@ func (c Compared) Same() bool {
 }
 
 // Compare compares both copies with what is live, the table's payments from back before the moment on. It reads, and changes nothing.
-func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied rewind.Endpoint, how SignIn, back time.Duration) Compared {
+func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
 	const settle = time.Minute
 	found := Compared{Before: p.Moment.Add(-settle)}
 	options := func(what string) compare.Options {
@@ -277,7 +277,7 @@ func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied rewind.Endp
 		found.DatabaseProblem = databaseProblem(err, how.User)
 	}, func() {
 		client := sessiontable.NewBatchClient(w.Region.Config)
-		report, err := rewind.CompareSessions(ctx, sessiontable.New(client, p.Table.Source), sessiontable.New(client, p.Table.Name), p.Table,
+		report, err := restore.CompareSessions(ctx, sessiontable.New(client, p.Table.Source), sessiontable.New(client, p.Table.Name), p.Table,
 			found.Before.Add(-back), options("table"))
 		if found.TableProblem = Explain(err); err == nil {
 			found.Sessions = &report
@@ -286,7 +286,7 @@ func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied rewind.Endp
 	return found
 }
 
-func (w *Rewinder) compareDatabases(ctx context.Context, p RewindPlan, copied rewind.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
+func (w *Rewinder) compareDatabases(ctx context.Context, p RewindPlan, copied restore.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
 	live, err := limited(ctx, w.Database.Live)
 	if err != nil {
 		return nil, err
@@ -315,7 +315,7 @@ func (w *Rewinder) compareDatabases(ctx context.Context, p RewindPlan, copied re
 			return nil, fmt.Errorf("sign in to %s: %w", name, err)
 		}
 	}
-	return rewind.CompareLedgers(ctx, left, right, p.Database, options)
+	return restore.CompareLedgers(ctx, left, right, p.Database, options)
 }
 
 // notAllowed is the number of MySQL's error for a user who may not sign in ("Server Error Message Reference", MySQL 8.0 Error
@@ -385,14 +385,14 @@ func value(text *string) string {
 }
 
 // Copies are those that there are, of the cluster and of the table.
-func (w *Rewinder) Copies(ctx context.Context) (databases, tables []rewind.Copy, err error) {
+func (w *Rewinder) Copies(ctx context.Context) (databases, tables []restore.Copy, err error) {
 	var errs [2]error
 	w.both(func() { databases, errs[0] = limitedCopies(ctx, w.Database.Copies) }, func() { tables, errs[1] = limitedCopies(ctx, w.Table.Copies) })
 	return databases, tables, joined(errs[0], errs[1])
 }
 
 // limitedCopies has more time than one question: it may take pages, and a question for each copy.
-func limitedCopies(ctx context.Context, list func(context.Context) ([]rewind.Copy, error)) ([]rewind.Copy, error) {
+func limitedCopies(ctx context.Context, list func(context.Context) ([]restore.Copy, error)) ([]restore.Copy, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*callTimeout)
 	defer cancel()
 	copies, err := list(ctx)
@@ -403,11 +403,11 @@ func limitedCopies(ctx context.Context, list func(context.Context) ([]rewind.Cop
 }
 
 // WriteCopies lists them.
-func WriteCopies(out io.Writer, region string, databases, tables []rewind.Copy) {
+func WriteCopies(out io.Writer, region string, databases, tables []restore.Copy) {
 	fmt.Fprintf(out, "What was brought back in %s, and is there:\n", region)
 	for _, list := range []struct {
 		what   string
-		copies []rewind.Copy
+		copies []restore.Copy
 	}{{"cluster", databases}, {"table", tables}} {
 		for _, c := range list.copies {
 			fmt.Fprintf(out, "  %-8s  %s  as of %s, %s\n", list.what, c.Name, c.Moment.Format(time.RFC3339), printable(c.Status))
@@ -417,7 +417,7 @@ func WriteCopies(out io.Writer, region string, databases, tables []rewind.Copy) 
 
 // CleanUp removes copies, all at once, and waits until they are gone. Interrupted, the error is ErrGoesOn if AWS was asked to remove
 // any.
-func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []rewind.Copy) error {
+func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []restore.Copy) error {
 	w.line("started")
 	var all sync.WaitGroup
 	copies := slices.Concat(databases, tables)

@@ -17,8 +17,8 @@ import (
 	metrictypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
-	"payments-dr/internal/paymentclient"
-	"payments-dr/internal/telemetry"
+	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/telemetry"
 )
 
 const (
@@ -403,7 +403,7 @@ func health(ctx context.Context, api API) Answer[Health] {
 	}))
 }
 
-func healthOf(answer paymentclient.Answer) Health {
+func healthOf(answer client.Answer) Health {
 	return Health{Region: answer.Region, Milliseconds: answer.Latency.Milliseconds()}
 }
 

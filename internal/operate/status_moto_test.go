@@ -11,7 +11,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"payments-dr/internal/localmoto"
+	"payments-dr/internal/simulation/localmoto"
 )
 
 // startMoto makes the configuration of a moto server that has just begun. Of the questions of a status moto knows those to RDS,

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"payments-dr/internal/rdscertificates"
+	"payments-dr/internal/payment/ledger/rdscertificates"
 )
 
 var (
@@ -183,7 +183,7 @@ func (s *Settings) checkRegions(fault func(key string, value any, allowed string
 		if !regionCode.MatchString(region.Name) {
 			fault(region.key+"name", region.Name, "the code of a commercial AWS Region, such as us-east-1")
 		} else if !rdscertificates.HasRegion(region.Name) {
-			fault(region.key+"name", region.Name, "a Region whose database certificates are in internal/rdscertificates, which says how to add others")
+			fault(region.key+"name", region.Name, "a Region whose database certificates are in internal/payment/ledger/rdscertificates, which says how to add others")
 		}
 		network, err := netip.ParsePrefix(region.CIDR)
 		switch {

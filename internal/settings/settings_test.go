@@ -171,7 +171,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"account", "account", "12345", `account = "12345"; allowed: the 12 digits`},
 		{"production without protection", "production", true, `database.deletionProtection = false; allowed: true in production`},
 		{"production without alerts", "production", true, `alerts.emailAddresses = []; allowed: at least one address in production`},
-		{"Region without certificates", "regions.primary.name", "mx-central-1", `regions.primary.name = "mx-central-1"; allowed: a Region whose database certificates are in internal/rdscertificates`},
+		{"Region without certificates", "regions.primary.name", "mx-central-1", `regions.primary.name = "mx-central-1"; allowed: a Region whose database certificates are in internal/payment/ledger/rdscertificates`},
 		{"Region of another partition", "regions.primary.name", "cn-north-1", `regions.primary.name = "cn-north-1"; allowed: the code of a commercial AWS Region`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"payments-dr/internal/localdynamodb"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/localdynamodb"
 )
 
 // lagClock holds everybody who waits until it is let go on.

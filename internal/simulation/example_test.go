@@ -16,10 +16,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"payments-dr/internal/eventbus"
-	"payments-dr/internal/lambdaruntime"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/eventbus"
+	"payments-dr/internal/simulation/lambdaruntime"
 )
 
 const busName = "payments"

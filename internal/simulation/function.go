@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"payments-dr/internal/lambdaruntime"
+	"payments-dr/internal/simulation/lambdaruntime"
 )
 
 // FunctionConfig configures a function.

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"payments-dr/internal/lambdaruntime"
-	"payments-dr/internal/localdynamodb"
+	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localdynamodb"
 )
 
 var (
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		if relayBinary, err = lambdaruntime.Build("../..", "relay", dir); err != nil {
+		if relayBinary, err = functionbuild.Build("../..", "relay", dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"payments-dr/internal/eventbus"
+	"payments-dr/internal/simulation/eventbus"
 )
 
 // DefaultStreamBatchSize is that of a stream's event source mapping ("Lambda parameters for Amazon DynamoDB event source

@@ -20,7 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/sessiontable"
+	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/simulation"
 )
 

@@ -1,0 +1,237 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	smithytime "github.com/aws/smithy-go/time"
+	"golang.org/x/sync/errgroup"
+
+	"payments-dr/internal/drill"
+	"payments-dr/internal/drill/load"
+	"payments-dr/internal/operate"
+	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/sessiontable"
+)
+
+const (
+	// settle is how long ago the end of a window has to be before the reconcile function compares it, a minute, and what clocks
+	// may differ by; both by the machine's time. See functions/reconcile.
+	settle = time.Minute + 2*skew
+	skew   = 2 * time.Second
+	// reconcileEvery is how long to wait for what is on its way, before it is asked again.
+	reconcileEvery = 15 * time.Second
+	// readTimeout bounds the reading of the table, and of the ledger. lateTimeout bounds it after an interrupt.
+	readTimeout, lateTimeout = 5 * time.Minute, 20 * time.Second
+	// pageSize is how many payments of a session are read at once, sessionsAtOnce how many sessions.
+	pageSize, sessionsAtOnce = 1000, 8
+)
+
+// collect reads what there is in the end: by the drill's own sessions, which nobody else writes to.
+func (e *experiment) collect(ctx context.Context) evidence {
+	var found evidence
+	asked := slices.Contains(e.Hypothesis.Asked, drill.NameReconciliation)
+	writer := e.writer(context.WithoutCancel(ctx))
+	limit := readTimeout
+	switch {
+	case ctx.Err() != nil:
+		ctx, limit = context.WithoutCancel(ctx), lateTimeout
+		if asked {
+			found.unreconciled = "the drill was interrupted before it"
+		}
+	case asked && (len(e.load.Acknowledged()) == 0 || errors.Is(e.stopped, ErrNotSteady)):
+		found.unreconciled = "nothing came of it that could be reconciled"
+	case asked:
+		found.reconciliations, found.unreconciled = e.reconcile(ctx, writer)
+	}
+	reading, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	found.table = handOver(e.items(reading, writer))
+	switch {
+	case e.Ledger == nil && len(found.reconciliations) > 0 && found.unreconciled == "":
+		last := found.reconciliations[len(found.reconciliations)-1]
+		e.remark("The ledger was not read: it is not reached from here. By the platform's own reconciliation in %s, which compares all payments of that time: %d in the table, %d in the ledger, %d missing, %d conflicting, %d unaccounted for.",
+			writer, last.Counts.Table, last.Counts.Ledger, last.Counts.Missing, last.Counts.Conflicting, last.Counts.Unaccounted)
+	case e.Ledger == nil:
+		e.remark("The ledger was not read: it is not reached from here. No reconciliation says what it has.")
+	default:
+		found.ledger = handOver(e.rows(reading, writer))
+	}
+	return found
+}
+
+// handOver hands over what was read, or the error at the end of it.
+func handOver[T any](list []T, err error) func(func(T) error) error {
+	return func(each func(T) error) error {
+		for _, one := range list {
+			if err := each(one); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
+// writer is the Region whose cluster takes writes: as it says itself, or else where the drill has moved it.
+func (e *experiment) writer(ctx context.Context) string {
+	if status := e.Deployment.Look(ctx); status.Writer != "" {
+		return status.Writer
+	}
+	return e.Hypothesis.Action.To
+}
+
+// sessions are the drill's own, as many as were paid in.
+func (e *experiment) sessions() []string {
+	var list []string
+	for number := range min(load.Sessions, e.load.Sent()) {
+		list = append(list, load.Session(e.ID+"-", number))
+	}
+	return list
+}
+
+// items are the session table's payments of the drill, strongly consistent, with their times by the run's clock. Either Region's
+// replica will do; the writer's is asked first.
+func (e *experiment) items(ctx context.Context, writer string) ([]drill.Item, error) {
+	var why []string
+	regions := slices.Clone(e.Deployment.Regions)
+	slices.SortStableFunc(regions, func(a, b operate.Region) int {
+		if a.Name == writer {
+			return -1
+		}
+		return 0
+	})
+	for _, region := range regions {
+		items, err := e.itemsOf(ctx, region)
+		if err == nil {
+			return items, nil
+		}
+		why = append(why, region.Name+": "+operate.Explain(err).Text)
+	}
+	return nil, errors.New(strings.Join(why, "; "))
+}
+
+func (e *experiment) itemsOf(ctx context.Context, region operate.Region) ([]drill.Item, error) {
+	table := sessiontable.New(dynamodb.NewFromConfig(region.Config), operate.SessionTable(e.Deployment.Settings))
+	sessions := e.sessions()
+	found := make([][]payment.Payment, len(sessions))
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(sessionsAtOnce)
+	for i, session := range sessions {
+		all.Go(func() error {
+			after := ""
+			for {
+				page, more, err := table.List(ctx, session, after, pageSize)
+				if missing, ok := errors.AsType[*payment.Error](err); ok && missing.Code == payment.CodeNotFound {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				found[i] = append(found[i], page...)
+				if !more {
+					return nil
+				}
+				after = page[len(page)-1].TransactionID
+			}
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	items := slices.Concat(found...)
+	for i := range items {
+		items[i].Timestamp = e.Clock.At(items[i].Timestamp)
+	}
+	return items, nil
+}
+
+// rows are the ledger's payments of the drill, with their times by the run's clock.
+func (e *experiment) rows(ctx context.Context, writer string) ([]drill.Row, error) {
+	database, err := e.Ledger(ctx, writer)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger of %s: %w", writer, err)
+	}
+	defer database.Close()
+	var rows []drill.Row
+	for _, session := range e.sessions() {
+		err := ledger.New(database).Session(ctx, session, func(p payment.Payment, recordedAt time.Time) error {
+			p.Timestamp = e.Clock.At(p.Timestamp)
+			rows = append(rows, drill.Row{Payment: p, RecordedAt: e.Clock.At(recordedAt)})
+			return nil
+		})
+		if err != nil {
+			return rows, fmt.Errorf("read ledger of %s: %w", writer, err)
+		}
+	}
+	return rows, nil
+}
+
+// reconcile has the platform compare table and ledger over the time of the drill, without repairing anything, until nothing is on
+// its way any more or the patience is over. why is why there is no word about all of the drill's payments.
+func (e *experiment) reconcile(ctx context.Context, writer string) (reports []reconcile.Report, why string) {
+	region, err := e.Deployment.Region(writer)
+	if err != nil {
+		return nil, "it is not known which Region is the writer"
+	}
+	client := lambda.NewFromConfig(region.Config)
+	from, to := e.machineBegan.Add(-skew), e.machineEnded.Add(skew)
+	fmt.Fprintf(e.Out, "The reconciliation looks at nothing younger than a minute: waiting %s.\n", settle.Round(time.Second))
+	if smithytime.SleepWithContext(ctx, time.Until(to.Add(settle-skew))) != nil {
+		return nil, "the drill was interrupted before it"
+	}
+	for until := time.Now().Add(e.ReconciledWithin); ; {
+		report, err := e.reconcileOnce(ctx, client, from, to)
+		if err == nil {
+			reports = append(reports, report)
+			if report.Complete && report.Counts.Missing == 0 {
+				return reports, ""
+			}
+		}
+		if left := time.Until(until); left > 0 && smithytime.SleepWithContext(ctx, min(left, reconcileEvery)) == nil {
+			continue
+		}
+		if err != nil {
+			return reports, fmt.Sprintf("the reconciliation in %s gave no answer: %s", writer, operate.Explain(err).Text)
+		}
+		return reports, ""
+	}
+}
+
+func (e *experiment) reconcileOnce(ctx context.Context, client *lambda.Client, from, to time.Time) (reconcile.Report, error) {
+	payload, err := json.Marshal(map[string]any{"from": from.UTC(), "to": to.UTC(), "dryRun": true})
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	name := operate.ReconcileFunction(e.Deployment.Settings)
+	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, InvocationType: lambdatypes.InvocationTypeRequestResponse, Payload: payload})
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	if out.FunctionError != nil {
+		var said struct {
+			Message string `json:"errorMessage"`
+		}
+		_ = json.Unmarshal(out.Payload, &said)
+		return reconcile.Report{}, &operate.Problem{Kind: operate.KindRefused, Text: "the function failed: " + said.Message}
+	}
+	var report reconcile.Report
+	if err := json.Unmarshal(out.Payload, &report); err != nil || report.From.IsZero() {
+		return reconcile.Report{}, &operate.Problem{Kind: operate.KindMalformed, Text: "it is no report: " + string(out.Payload[:min(len(out.Payload), 80)])}
+	}
+	report.From, report.To, report.DoneUpTo = e.Clock.At(report.From), e.Clock.At(report.To), e.Clock.At(report.DoneUpTo)
+	// Others' payments are counted, and their ids are nobody's here.
+	for _, list := range []*[]reconcile.Example{&report.Examples.Missing, &report.Examples.Conflicting, &report.Examples.Differing, &report.Examples.Unaccounted} {
+		*list = slices.DeleteFunc(*list, func(x reconcile.Example) bool { return !strings.HasPrefix(x.SessionID, e.ID+"-") })
+	}
+	return report, nil
+}

@@ -1,0 +1,278 @@
+// Package load is clients that pay at a set rate, whatever becomes of their payments: an open loop. The rehearsal on one machine
+// and the drill against a deployed platform send the same load.
+package load
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/bojanz/currency"
+
+	"payments-dr/internal/drill"
+	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/client"
+)
+
+// The clients, as good clients are. Their times are the clock's.
+const (
+	// clientAttempts and AttemptTimeout are a client's patience with one answer, Patience that with a payment.
+	clientAttempts = 8
+	AttemptTimeout = 6 * time.Second
+	// Patience is how long a client tries a payment, and so how long a load takes to end at the most.
+	Patience = 30 * time.Second
+	// retryTokens are what each client spends on attempts that fail: ten of them, and it sends each payment once until the API
+	// answers again. Without them an outage has eight times the load, which keeps the Region that is left from taking it.
+	retryTokens = 20
+	// mostUnderWay bounds the payments that wait for an answer. Over it the schedule is not kept, and the measure says so.
+	mostUnderWay = 4_000
+	// Sessions is how many sessions the payments are spread over.
+	Sessions = 97
+	// renewal is how long a client stays with a connection where it cannot see where the name leads: the time to live of an
+	// answer for an alias to an API ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide).
+	renewal = time.Minute
+)
+
+// Clock is the time of a run: the machine's (Wall), or one that passes faster.
+type Clock interface {
+	Now() time.Time
+	// At is the clock's time of a moment of the machine's.
+	At(machine time.Time) time.Time
+	// Real is how long a duration of the clock's takes on the machine.
+	Real(time.Duration) time.Duration
+	// Sleep waits, or returns the context's error if that is done first.
+	Sleep(context.Context, time.Duration) error
+}
+
+// Config says who pays, where, and how often.
+type Config struct {
+	Clock Clock
+	// Rate is payments a second of the clock, Clients how many clients they come from.
+	Rate    float64
+	Clients int
+	// Most is how many payments are sent at the most; 0: as many as there is time for.
+	Most int
+	// Seed is that of amounts and of pauses.
+	Seed uint64
+	// URL is the API's, by its public name.
+	URL         string
+	Credentials aws.CredentialsProvider
+	// Trust is whom the API's certificate may be of; nil: the machine's authorities.
+	Trust *x509.CertPool
+	// Answer is where the public name leads and for how long that may be kept, Address where that Region's API is. Nil: names are
+	// looked up as the machine does, and anew each minute.
+	Answer  func() (region string, ttl time.Duration, err error)
+	Address func(region string) string
+	// SessionPrefix begins the payments' sessions; Session has them whole.
+	SessionPrefix string
+	// Currency is the payments'; empty: USD.
+	Currency string
+	Recorder *drill.Recorder
+	// Attempted, if given, is told each attempt, too. It is called concurrently.
+	Attempted func(drill.Attempt)
+}
+
+// Load is clients that pay.
+type Load struct {
+	config  Config
+	clients []*payer
+	running sync.WaitGroup
+	slots   chan struct{}
+
+	mu           sync.Mutex
+	acknowledged []payment.Identity
+	sent         int
+}
+
+// payer looks the public name up, keeps the answer for its time to live, and pays.
+type payer struct {
+	config   Config
+	payments *client.Client
+
+	mu    sync.Mutex
+	kept  string
+	until time.Time
+}
+
+// New makes the clients. Nothing is sent yet.
+func New(config Config) (*Load, error) {
+	if config.Currency == "" {
+		config.Currency = payment.DefaultCurrency
+	}
+	l := &Load{config: config, slots: make(chan struct{}, mostUnderWay)}
+	for i := range config.Clients {
+		c := &payer{config: config}
+		of := client.Config{
+			URL: config.URL, Credentials: config.Credentials, RootCAs: config.Trust,
+			MaxAttempts: clientAttempts, RetryTokens: retryTokens, AttemptTimeout: config.Clock.Real(AttemptTimeout),
+			Random:    rand.NewPCG(config.Seed, uint64(i)),
+			Wait:      config.Clock.Sleep,
+			Attempted: func(a client.Attempt) { l.attempted(a) },
+		}
+		if config.Answer != nil {
+			of.Dial = c.dial
+		}
+		var err error
+		if c.payments, err = client.New(of); err != nil {
+			return nil, err
+		}
+		l.clients = append(l.clients, c)
+	}
+	return l, nil
+}
+
+// Session is the session of a payment's number.
+func Session(prefix string, number int) string { return prefix + strconv.Itoa(number%Sessions) }
+
+// Acknowledged are the payments that were acknowledged until now.
+func (l *Load) Acknowledged() []payment.Identity {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.acknowledged)
+}
+
+// Sent is how many payments were sent until now.
+func (l *Load) Sent() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent
+}
+
+// dial connects to where the client believes the name to lead.
+func (c *payer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	region, _, err := c.lookUp()
+	if err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, c.config.Address(region))
+}
+
+// lookUp is the client's own answer, or a new one when its time is over. moved tells that what the client is connected to may
+// not be where the name leads.
+func (c *payer) lookUp() (region string, moved bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.config.Clock.Now()
+	if now.Before(c.until) {
+		return c.kept, false, nil
+	}
+	if c.config.Answer == nil {
+		moved = !c.until.IsZero()
+		c.until = now.Add(renewal)
+		return "", moved, nil
+	}
+	region, ttl, err := c.config.Answer()
+	if err != nil {
+		return "", false, err
+	}
+	moved = c.kept != "" && c.kept != region
+	c.kept, c.until = region, now.Add(ttl)
+	return region, moved, nil
+}
+
+// Run pays until the context is done or all is sent, and then waits for what is under way.
+func (l *Load) Run(ctx context.Context) {
+	clock, recorder := l.config.Clock, l.config.Recorder
+	_ = recorder.Sample(drill.Sample{At: clock.Now(), Metric: drill.MetricOfferedRate, Value: l.config.Rate})
+	random := rand.New(rand.NewPCG(l.config.Seed, 1_000_000))
+	interval := time.Duration(float64(time.Second) / l.config.Rate)
+	began := clock.Now()
+	for number := 0; ctx.Err() == nil && (l.config.Most == 0 || number < l.config.Most); number++ {
+		due := began.Add(time.Duration(number) * interval)
+		if clock.Sleep(ctx, due.Sub(clock.Now())) != nil {
+			break
+		}
+		cents := 1 + random.IntN(99_999)
+		select {
+		case l.slots <- struct{}{}:
+		default:
+			continue // not sent: the offered rate says that it was due
+		}
+		l.mu.Lock()
+		l.sent++
+		l.mu.Unlock()
+		l.running.Go(func() {
+			defer func() { <-l.slots }()
+			// What is under way at the end is waited for.
+			l.pay(context.WithoutCancel(ctx), l.clients[number%len(l.clients)], number, cents, due)
+		})
+	}
+	_ = recorder.Sample(drill.Sample{At: clock.Now(), Metric: drill.MetricOfferedRate, Value: 0})
+	l.running.Wait()
+	for _, c := range l.clients {
+		c.payments.CloseIdleConnections()
+	}
+}
+
+func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Time) {
+	amount, err := currency.NewAmount(fmt.Sprintf("%d.%02d", cents/100, cents%100), l.config.Currency)
+	if err != nil {
+		panic(err) // digits
+	}
+	id := payment.Identity{SessionID: Session(l.config.SessionPrefix, number), TransactionID: "t-" + strconv.Itoa(number)}
+	if _, moved, err := c.lookUp(); err == nil && moved {
+		c.payments.CloseIdleConnections() // a good client does not stay where the name no longer leads
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.config.Clock.Real(Patience))
+	defer cancel()
+	accepted, err := c.payments.Pay(ctx, payment.Request{Identity: id, Amount: amount})
+	request := drill.Request{
+		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged,
+		Region: accepted.Region, Attempts: accepted.Attempts, Replayed: accepted.Replayed,
+	}
+	if err != nil {
+		request.Outcome, request.Reason = drill.OutcomeFailed, reason(accepted.Status, err)
+		if refused, ok := errors.AsType[*client.RefusedError](err); ok {
+			request.Outcome, request.Region, request.Attempts = drill.OutcomeRefused, refused.Region, refused.Attempts
+		}
+		if failed, ok := errors.AsType[*client.UnavailableError](err); ok {
+			request.Region, request.Attempts = failed.Region, failed.Attempts
+			request.Reason = reason(failed.Status, failed.Err)
+		}
+	}
+	if request.Outcome == drill.OutcomeAcknowledged {
+		l.mu.Lock()
+		l.acknowledged = append(l.acknowledged, id)
+		l.mu.Unlock()
+	}
+	_ = l.config.Recorder.Request(request) // what cannot be true is counted by the recorder
+}
+
+func (l *Load) attempted(a client.Attempt) {
+	attempt := drill.Attempt{SentAt: l.config.Clock.At(a.Began), EndedAt: l.config.Clock.At(a.Ended), Outcome: drill.OutcomeAcknowledged, Region: a.Region}
+	if !a.Settled {
+		attempt.Outcome, attempt.Reason = drill.OutcomeFailed, reason(a.Status, a.Err)
+		if a.Err == nil && a.Status >= http.StatusBadRequest && a.Status < http.StatusInternalServerError && a.Status != http.StatusTooManyRequests {
+			attempt.Outcome = drill.OutcomeRefused
+		}
+	}
+	_ = l.config.Recorder.Attempt(attempt)
+	if l.config.Attempted != nil {
+		l.config.Attempted(attempt)
+	}
+}
+
+// reason is why there was no acknowledgment, in few words that recur.
+func reason(status int, err error) string {
+	var network net.Error
+	switch {
+	case errors.Is(err, client.ErrUnsigned):
+		return "not sent: no credentials"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	case status != 0:
+		return strconv.Itoa(status)
+	case err != nil:
+		return "connection broken"
+	}
+	return "no acknowledgment"
+}

@@ -1,0 +1,692 @@
+package rehearsal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"golang.org/x/sync/errgroup"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/drill"
+	"payments-dr/internal/drill/load"
+	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/aurora"
+	"payments-dr/internal/simulation/lambdaruntime"
+	"payments-dr/internal/simulation/localdynamodb"
+	"payments-dr/internal/simulation/localmysql"
+)
+
+const (
+	databaseName     = "payments"
+	databasePassword = "simulated" // of a server that only this machine reaches, for as long as the rehearsal runs
+	// settle is how long before now the reconcile function ends its window, in the machine's time; see functions/reconcile.
+	settle = time.Minute + 2*time.Second
+	// duplicates is the share of the ledger's messages that come twice, so that a ledger which minds is found out.
+	duplicates = 0.02
+	// regionProcessors is how many processors a Region runs at a time.
+	regionProcessors = 8
+	// environmentWait is how long a request over these waits. Lambda would start one more and take about as long. Much longer would
+	// be worse than no answer: clients that have lost patience have sent again, and the Region works for nobody.
+	environmentWait = time.Second
+)
+
+// Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
+type Assumed struct {
+	// Decision is from the loss to the start of the plan: the alarm, and whoever looks at it.
+	Decision time.Duration
+	// Approval is how long the second person takes.
+	Approval time.Duration
+	// Switchover and Failover are Aurora's.
+	Switchover, Failover time.Duration
+	// Mapping is how long an event source mapping takes to be switched.
+	Mapping time.Duration
+	// Rejoining is how long after its return the old writer is a secondary again.
+	Rejoining time.Duration
+	// ReplicationLag is Aurora's, in undisturbed operation.
+	ReplicationLag time.Duration
+	// TableLag is the session table's, if that is eventually consistent.
+	TableLag time.Duration
+}
+
+// DefaultAssumed are the assumptions, each with what it rests on, for every report.
+func DefaultAssumed() (Assumed, []drill.Assumption) {
+	a := Assumed{
+		Decision: 4 * time.Minute, Approval: 30 * time.Second, Switchover: time.Minute, Failover: 3 * time.Minute,
+		Mapping: 20 * time.Second, Rejoining: 2 * time.Minute, ReplicationLag: time.Second,
+		TableLag: time.Second,
+	}
+	return a, []drill.Assumption{
+		{What: "from the loss to the start of the plan", Value: a.Decision.String(), Source: "assumption: three minutes of the canary's alarm, and a minute to look"},
+		{What: "approval", Value: a.Approval.String(), Source: "assumption: the second person is at hand"},
+		{What: "Aurora's switchover", Value: a.Switchover.String(), Source: `AWS: "Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide, and its announcements: under a minute as a rule`},
+		{What: "Aurora's failover", Value: a.Failover.String(), Source: `AWS: same page: typically minutes`},
+		{What: "switching a mapping", Value: a.Mapping.String(), Source: "assumption: nothing is published"},
+		{What: "the old writer is a secondary again after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
+		{What: "replication lag", Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
+		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
+		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
+		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
+		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one, and is refused then", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
+		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
+	}
+}
+
+// Config describes a rehearsal.
+type Config struct {
+	Assembly *assembly.Assembly
+	// ModuleDir is the project's folder, with node_modules in it.
+	ModuleDir string
+	// Binaries are the functions' executables for this machine, by name.
+	Binaries map[string]string
+	// MariaDB has the database be two MariaDB servers with real replication; nil: two embedded ones.
+	MariaDB *localmysql.Installation
+	// Fault is the name of what goes wrong; see Faults.
+	Fault string
+	// Speed is how many times as fast as AWS's own waits they pass here.
+	Speed float64
+	// Rate is payments a simulated second, Clients how many clients they come from.
+	Rate    float64
+	Clients int
+	Seed    uint64
+	Assumed Assumed
+	// Run has what the measure needs to know beside the observations: banner, objectives, assumptions. Its readers are set here.
+	Run drill.Run
+	// Recorder takes the observations.
+	Recorder *drill.Recorder
+	// Progress is where the run is shown as it goes; nil: nowhere.
+	Progress io.Writer
+	// Log receives what the functions write; nil: nobody.
+	Log io.Writer
+	// Settled, if given, is called when all payments are where they belong and what is left is a minute's wait and the measuring:
+	// another rehearsal may begin beside it. The machine's work is then not told, because it is not this one's alone.
+	Settled func()
+}
+
+// rehearsal is one run.
+type rehearsal struct {
+	config   Config
+	settings settings.Settings
+	clock    Clock
+	platform *Platform
+	database *aurora.GlobalDatabase
+	table    *localdynamodb.Server
+	// replica is the secondary's, of an eventually consistent table; nil: there is one table behind both.
+	replica     *localdynamodb.Server
+	consistency settings.Consistency
+	name        *PublicName
+	plan        []Step
+	load        *load.Load
+	here        string // the Region that the settings call primary
+	there       string
+
+	// watch, if given, is told each step of an execution as it begins (result is empty) and ends.
+	watch func(step Step, result StepResult)
+
+	closing         sync.Once
+	mu              sync.Mutex
+	promoted        []func(func(drill.Row) error) error
+	reconciliations []reconcile.Report
+	reconciledAt    time.Time // the last one's end
+	checkers        http.Client
+	// over is whether everything has been observed: what follows is not on the timeline.
+	over bool
+	// broken is what was found to be broken in the platform, remarks what a reader has to know beside the numbers.
+	broken, remarks []string
+}
+
+// Rehearse runs the platform of the assembly under load, lets the fault happen, does what the runbook says, and measures. The
+// report is complete if the error is nil, whatever its status.
+func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
+	scenario, ok := scenarios[config.Fault]
+	if !ok {
+		return drill.Report{}, fmt.Errorf("rehearse: fault is %q; allowed is one of %v", config.Fault, FaultNames())
+	}
+	r := newRehearsal(config)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.close()
+	before := readUsage()
+	if err := r.start(ctx); err != nil {
+		return drill.Report{}, fmt.Errorf("start the rehearsal: %w", err)
+	}
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var background sync.WaitGroup
+	background.Go(func() { r.name.Run(running) })
+	background.Go(func() { r.sample(running) })
+	if r.config.Progress != nil {
+		live := &drill.Progress{Writer: r.config.Progress, Banner: r.config.Run.Banner, Recorder: r.config.Recorder, Now: r.clock.Now}
+		background.Go(func() { live.Run(running) })
+	}
+	paying, stopPaying := context.WithCancel(ctx)
+	defer stopPaying()
+	began := time.Now()
+	var paid sync.WaitGroup
+	paid.Go(func() { r.load.Run(paying) })
+
+	err := scenario.play(ctx, r)
+	if err == nil {
+		err = r.sleep(ctx, afterwards)
+	}
+	stopPaying()
+	paid.Wait()
+	if err == nil {
+		err = r.settle(ctx)
+	}
+	paidFor := time.Since(began)
+	stop()
+	background.Wait()
+	if err != nil {
+		return drill.Report{}, fmt.Errorf("rehearse %s: %w", config.Fault, err)
+	}
+	if config.Settled != nil {
+		config.Settled()
+	}
+	report, err := r.measure(ctx)
+	if err != nil {
+		return drill.Report{}, fmt.Errorf("measure: %w", err)
+	}
+	r.close() // what processes have used is known when they have ended
+	if config.Settled == nil {
+		report.Remarks = append(report.Remarks, r.effort(before, readUsage(), report.Totals.Requests, paidFor))
+	}
+	return report, nil
+}
+
+func newRehearsal(config Config) *rehearsal {
+	if config.Log == nil {
+		config.Log = io.Discard
+	}
+	r := &rehearsal{config: config, settings: config.Assembly.Settings}
+	r.here, r.there = r.settings.Regions.Primary.Name, r.settings.Regions.Secondary.Name
+	return r
+}
+
+func (r *rehearsal) start(ctx context.Context) error {
+	var err error
+	if r.plan, err = ReadPlan(r.config.Assembly); err != nil {
+		return err
+	}
+	if err := complete(r.plan, r.settings.Recovery.Automatic); err != nil {
+		return err
+	}
+	if r.consistency, err = TableConsistency(r.config.Assembly); err != nil {
+		return err
+	}
+	var table, database sync.WaitGroup
+	var tableErr, replicaErr, databaseErr error
+	table.Go(func() { r.table, tableErr = localdynamodb.Start(r.config.ModuleDir) })
+	if r.consistency == settings.ConsistencyEventual {
+		table.Go(func() { r.replica, replicaErr = localdynamodb.Start(r.config.ModuleDir) })
+	}
+	var databases map[string]Database
+	database.Go(func() {
+		r.database, databases, databaseErr = StartDatabases(ctx, [2]string{r.here, r.there}, r.config.MariaDB, r.config.Log)
+	})
+	table.Wait()
+	database.Wait()
+	if err := errors.Join(tableErr, replicaErr, databaseErr); err != nil {
+		return err
+	}
+	r.clock = FastClock(r.config.Speed)
+	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
+	options := Options{
+		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates,
+	}
+	if r.replica != nil {
+		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
+	}
+	r.platform, err = Start(ctx, r.config.Assembly, options)
+	if err != nil {
+		return err
+	}
+	shares := map[string]*errorShare{}
+	for _, region := range r.platform.Regions {
+		shares[region.Name] = region.serverErrors
+	}
+	r.checkers.Transport = &http.Transport{TLSClientConfig: trusting(r.platform, r.settings.APIName()), DisableKeepAlives: false, ForceAttemptHTTP2: true}
+	r.name, err = NewPublicName(PublicNameConfig{
+		Assembly: r.config.Assembly, Clock: r.clock, Shares: shares, Get: r.ask,
+		HealthChanged: func(check, region string, healthy bool) {
+			result := drill.ResultUnhealthy
+			if healthy {
+				result = drill.ResultHealthy
+			}
+			r.event(drill.Event{Kind: drill.KindHealthCheck, Name: check, Region: region, Result: result})
+		},
+		AnswerChanged: func(region string) {
+			r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: region})
+		},
+	})
+	if err != nil {
+		return err
+	}
+	r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: r.here})
+	if err := r.warm(ctx); err != nil {
+		return err
+	}
+	r.load, err = load.New(load.Config{
+		Clock: r.clock, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
+		Credentials: credentials.NewStaticCredentialsProvider(clientKeys.AccessKeyID, clientKeys.SecretAccessKey, ""), Trust: r.platform.Trust(),
+		Answer: r.name.Answer, Address: r.apiAddress, SessionPrefix: "rehearsal-", Recorder: r.config.Recorder,
+	})
+	return err
+}
+
+// warm has the Region that takes payments start its processors, so that a rehearsal begins with a platform in use and not with its
+// first second. It asks until three rounds in a row were answered in time; a platform that never answers so is rehearsed as it is.
+// The other Region starts its own when payments come, as it would.
+func (r *rehearsal) warm(ctx context.Context) error {
+	const rounds = 3
+	limit := r.clock.Real(time.Second)
+	for good, until := 0, time.Now().Add(15*time.Second); good < rounds && time.Now().Before(until); {
+		began := time.Now()
+		var round errgroup.Group
+		for range regionProcessors {
+			round.Go(func() error {
+				status, err := r.ask(ctx, r.here, "/health")
+				if err == nil && status >= http.StatusInternalServerError {
+					err = fmt.Errorf("status %d", status)
+				}
+				return err
+			})
+		}
+		if round.Wait() == nil && time.Since(began) < limit {
+			good++
+		} else {
+			good = 0
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartDatabases starts a global database with the ledger in it: of MariaDB if an installation is given, of embedded servers if
+// not. Beside it is where each Region's ledger signs in. The first Region is the writer.
+func StartDatabases(ctx context.Context, regions [2]string, mariaDB *localmysql.Installation, log io.Writer) (*aurora.GlobalDatabase, map[string]Database, error) {
+	database, err := aurora.Start(ctx, aurora.Options{
+		Regions: regions, MariaDB: mariaDB, Database: databaseName, Log: log, Schema: makeLedger(mariaDB != nil),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	at := map[string]Database{}
+	for _, region := range regions {
+		host, port, err := database.Address(region)
+		if err != nil {
+			database.Close()
+			return nil, nil, err
+		}
+		at[region] = Database{Host: host, Port: port, User: ledger.UserName, Password: databasePassword, Name: databaseName}
+	}
+	return database, at, nil
+}
+
+// makeLedger makes the ledger's table and its user, as the migration does.
+func makeLedger(mariaDB bool) func(context.Context, *sql.DB) error {
+	return func(ctx context.Context, writer *sql.DB) error {
+		// Aurora's IAM authentication exists nowhere else.
+		if _, err := schema.Migrate(ctx, writer, schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY '" + databasePassword + "'"}); err != nil {
+			return err
+		}
+		if mariaDB {
+			return nil
+		}
+		// The embedded server's secondary indexes lead to wrong rows once a connection has died in a transaction.
+		_, err := writer.ExecContext(ctx, "ALTER TABLE payments DROP INDEX payments_accepted_at")
+		return err
+	}
+}
+
+func (r *rehearsal) close() {
+	r.closing.Do(func() {
+		r.checkers.CloseIdleConnections()
+		if r.platform != nil {
+			r.platform.Close()
+		}
+		if r.database != nil {
+			r.database.Close()
+		}
+		for _, table := range []*localdynamodb.Server{r.table, r.replica} {
+			if table != nil {
+				table.Close()
+			}
+		}
+	})
+}
+
+// apiAddress is where a Region's API listens.
+func (r *rehearsal) apiAddress(region string) string { return r.platform.Region(region).APIAddress() }
+
+// ask is a health checker's request to a Region's own API.
+func (r *rehearsal) ask(ctx context.Context, region, path string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.platform.Region(region).APIAddress()+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Host = "own.execute-api." + region + ".amazonaws.com"
+	response, err := r.checkers.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, nil
+}
+
+func (r *rehearsal) event(e drill.Event) {
+	e.At = r.clock.Now()
+	_ = r.config.Recorder.Event(e) // what cannot be true is counted by the recorder
+}
+
+func (r *rehearsal) phase(name string) { r.event(drill.Event{Kind: drill.KindPhase, Name: name}) }
+
+func (r *rehearsal) note(format string, arguments ...any) {
+	r.event(drill.Event{Kind: drill.KindNote, Text: fmt.Sprintf(format, arguments...)})
+}
+
+func (r *rehearsal) sleep(ctx context.Context, d time.Duration) error { return r.clock.Sleep(ctx, d) }
+
+// sample notes every five simulated seconds how far the database is behind and how full the ledger's queues are.
+func (r *rehearsal) sample(ctx context.Context) {
+	for r.sleep(ctx, 5*time.Second) == nil {
+		now := r.clock.Now()
+		for _, region := range r.platform.Regions {
+			if region.region.Down() {
+				continue // nobody could look
+			}
+			visible, hidden := region.Queues["payment-"+r.settings.Environment+"-ledger"].Depth()
+			_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricQueueDepth, Region: region.Name, Value: float64(visible + hidden)})
+		}
+		lag, err := r.database.Lag(ctx)
+		if err != nil {
+			continue // there is no secondary
+		}
+		secondary := r.there
+		if r.database.Writer() == r.there {
+			secondary = r.here
+		}
+		_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricReplicationLag, Region: secondary, Value: lag.Behind.Seconds() * r.config.Speed})
+		if lag.Rows >= 0 {
+			_ = r.config.Recorder.Sample(drill.Sample{At: now, Metric: drill.MetricReplicationRows, Region: secondary, Value: float64(lag.Rows)})
+		}
+	}
+}
+
+// execute runs the recovery plan.
+func (r *rehearsal) execute(ctx context.Context, to string, mode Mode) error {
+	name := "activate " + to + ", " + string(mode)
+	r.event(drill.Event{Kind: drill.KindPlanBegins, Name: name, Region: to})
+	err := Execution{
+		Steps: r.plan, Mode: mode, To: to, Clock: r.clock,
+		Approve: func(ctx context.Context) error { return r.sleep(ctx, r.config.Assumed.Approval) },
+		Promote: r.promote,
+		SetMapping: func(ctx context.Context, region string, on bool) error {
+			if r.platform.Region(region).region.Down() {
+				return fmt.Errorf("%s does not answer", region)
+			}
+			if err := r.sleep(ctx, r.config.Assumed.Mapping); err != nil {
+				return err
+			}
+			r.platform.Region(region).LedgerMapping.SetEnabled(on)
+			return nil
+		},
+		Reconcile:   func(ctx context.Context, region string) error { return r.reconcile(ctx, region, `{}`) },
+		MoveTraffic: func(_ context.Context, region string) error { r.name.Choose(region); return nil },
+		Began: func(step Step) {
+			r.watched(step, "")
+			r.event(drill.Event{Kind: drill.KindStepBegins, Name: step.Name, Region: to})
+		},
+		Ended: func(step Step, result StepResult, err error) {
+			r.watched(step, result)
+			e := drill.Event{Kind: drill.KindStepEnds, Name: step.Name, Region: to, Result: drill.ResultCompleted}
+			switch {
+			case result == StepSkipped:
+				e.Result = drill.ResultSkipped
+			case err != nil:
+				e.Result, e.Text = drill.ResultFailed, err.Error()
+			}
+			r.event(e)
+		},
+	}.Run(ctx)
+	result := drill.ResultCompleted
+	if err != nil {
+		result = drill.ResultFailed
+	}
+	r.event(drill.Event{Kind: drill.KindPlanEnds, Name: name, Region: to, Result: result})
+	if err != nil {
+		return fmt.Errorf("run the recovery plan: %w", err)
+	}
+	return nil
+}
+
+func (r *rehearsal) watched(step Step, result StepResult) {
+	if r.watch != nil {
+		r.watch(step, result)
+	}
+}
+
+// promote changes the writer, and takes as long as Aurora would. What the promoted database has at that moment is kept for the
+// measure.
+func (r *rehearsal) promote(ctx context.Context, region string, failover bool) error {
+	change, takes := r.database.Switchover, r.config.Assumed.Switchover
+	if failover {
+		change, takes = r.database.Failover, r.config.Assumed.Failover
+	}
+	// The database here changes roles in an instant. The wait comes after it, so that the old writer takes nothing any more while
+	// Aurora would be at it; the new one's ledger is switched on by a later step.
+	if err := change(ctx, region); err != nil {
+		return err
+	}
+	if err := r.sleep(ctx, takes); err != nil {
+		return err
+	}
+	rows, err := r.rows(ctx, region)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.promoted = append(r.promoted, rows)
+	r.mu.Unlock()
+	r.event(drill.Event{Kind: drill.KindPromotion, Region: region})
+	// RDS says so, and a rule has the reconciliation look.
+	go func() { _ = r.reconcile(context.WithoutCancel(ctx), region, `{"promotion":true}`) }()
+	return nil
+}
+
+// reconcile runs a Region's reconcile function.
+func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error {
+	out, err := r.platform.Region(region).Reconcile.Invoke(ctx, []byte(payload))
+	if errors.Is(err, simulation.ErrThrottled) {
+		return nil // one is running
+	}
+	if err != nil {
+		r.note("the reconciliation of %s failed: %v", region, err)
+		return err
+	}
+	var report reconcile.Report
+	if err := json.Unmarshal(out, &report); err != nil {
+		return fmt.Errorf("read the reconciliation's report: %w", err)
+	}
+	r.mu.Lock()
+	r.reconciliations, r.reconciledAt = append(r.reconciliations, report), r.clock.Now()
+	r.mu.Unlock()
+	if !r.over {
+		r.note("%s reconciled: %d payments, %d missing, %d repaired", region, report.Counts.Table, report.Counts.Missing, report.Counts.Repaired)
+	}
+	return nil
+}
+
+// arrival is how long, in the machine's time, everything that was accepted may take to arrive once nobody pays any more.
+const arrival = 2 * time.Minute
+
+// settle lets everything that was accepted arrive.
+func (r *rehearsal) settle(ctx context.Context) error {
+	r.phase("settling")
+	missing, err := r.platform.Settle(ctx, arrival)
+	if missing != "" {
+		r.broken = append(r.broken, fmt.Sprintf("%.0f minutes after the last payment was sent, %s", (arrival.Seconds()*r.config.Speed)/60, missing))
+	}
+	return err
+}
+
+// measure reconciles what is left to be reconciled, reads table and ledger, and measures.
+func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
+	r.over = true
+	writer := r.database.Writer()
+	before, err := r.rows(ctx, writer)
+	if err != nil {
+		return drill.Report{}, err
+	}
+	select { // the function compares nothing that is younger than a minute, by the machine's time
+	case <-time.After(settle):
+	case <-ctx.Done():
+		return drill.Report{}, ctx.Err()
+	}
+	for range 2 { // the second shows what the first has left
+		err := r.reconcile(ctx, writer, `{}`)
+		if failed, ok := errors.AsType[*lambdaruntime.FunctionError](err); ok {
+			r.broken = append(r.broken, fmt.Sprintf("the last reconciliation of %s fails: %s", writer, failed.Message()))
+			break
+		}
+		if err != nil {
+			return drill.Report{}, err
+		}
+	}
+	run := r.config.Run
+	run.LedgerBefore, run.Untried = before, scenarios[r.config.Fault].untried
+	if run.Ledger, err = r.rows(ctx, writer); err != nil {
+		return drill.Report{}, err
+	}
+	if run.Table, err = r.items(ctx); err != nil {
+		return drill.Report{}, err
+	}
+	r.mu.Lock()
+	run.Promoted, run.Reconciliations = slices.Clone(r.promoted), slices.Clone(r.reconciliations)
+	r.mu.Unlock()
+	run.Remarks = append(run.Remarks, r.remarks...)
+	run.Broken = append(slices.Clone(r.broken), r.platform.relays.faults()...)
+	return drill.Measure(r.config.Recorder, run)
+}
+
+// rows are the rows of a Region's ledger as they are now, with their times by the rehearsal's clock.
+func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Row) error) error, error) {
+	database, err := r.database.Open(region)
+	if err != nil {
+		return nil, err
+	}
+	defer database.Close()
+	rows, err := readRows(ctx, database, r.clock)
+	if err != nil {
+		return nil, fmt.Errorf("read ledger of %s: %w", region, err)
+	}
+	return rows, nil
+}
+
+// readRows reads a ledger's rows, with their times by a clock.
+func readRows(ctx context.Context, database *sql.DB, clock Clock) (func(func(drill.Row) error) error, error) {
+	recorded := map[payment.Identity]time.Time{}
+	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, DATE_FORMAT(recorded_at, '%Y-%m-%d %H:%i:%s.%f') FROM payments")
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	for found.Next() {
+		var session, transaction, at string
+		if err := found.Scan(&session, &transaction, &at); err != nil {
+			return nil, err
+		}
+		moment, err := time.Parse("2006-01-02 15:04:05.000000", at)
+		if err != nil {
+			return nil, err
+		}
+		recorded[payment.Identity{SessionID: session, TransactionID: transaction}] = clock.At(moment)
+	}
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	var rows []drill.Row
+	err = ledger.New(database).Window(ctx, time.Unix(0, 0), time.Now().Add(time.Hour), func(p payment.Payment) error {
+		row := drill.Row{Payment: p, RecordedAt: recorded[p.Identity]}
+		row.Timestamp = clock.At(p.Timestamp)
+		rows = append(rows, row)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(each func(drill.Row) error) error {
+		for _, row := range rows {
+			if err := each(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// items are the session table's payments as they are now, with their times by the rehearsal's clock.
+func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) error, error) {
+	var items []drill.Item
+	name := "payment-" + r.settings.Environment + "-sessions"
+	pages := dynamodb.NewScanPaginator(r.platform.Items(), &dynamodb.ScanInput{TableName: &name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read table: %w", err)
+		}
+		for _, item := range page.Items {
+			text := func(name string) string { return text(item, name) }
+			if text(payment.AttributeAcceptedBucket) == "" {
+				continue // a health check's
+			}
+			p, err := payment.New(text("session_id"), text("transaction_id"), text("amount"), text("currency"), text("region"), text("timestamp"), text("status"))
+			if err != nil {
+				return nil, fmt.Errorf("read table: %w", err)
+			}
+			p.Timestamp = r.clock.At(p.Timestamp)
+			items = append(items, p)
+		}
+	}
+	return func(each func(drill.Item) error) error {
+		for _, item := range items {
+			if err := each(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// text is an item's attribute, or nothing.
+func text(item map[string]types.AttributeValue, name string) string {
+	if s, ok := item[name].(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
+// FaultNames are the names of the faults, in order.
+func FaultNames() []string { return slices.Sorted(maps.Keys(scenarios)) }

@@ -1,0 +1,132 @@
+// Package route53 simulates how Route 53 chooses an answer from failover records and health checks. The rules are those of "How
+// Amazon Route 53 chooses records when health checking is configured" and "How health checks work in complex Amazon Route 53
+// configurations" (Amazon Route 53 Developer Guide).
+package route53
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Kind is what a health check watches.
+type Kind string
+
+// The kinds that the platform has. The first three are Route 53's own words.
+const (
+	KindEndpoint   Kind = "HTTPS"
+	KindMetric     Kind = "CLOUDWATCH_METRIC"
+	KindCalculated Kind = "CALCULATED"
+	// KindPlan is a health check that the recovery plan owns, one for each Region: healthy where the plan has put payments.
+	KindPlan Kind = "plan"
+)
+
+// Check is one health check.
+type Check struct {
+	// ID is the logical id in the global template; for the plan's, "plan:" and the Region.
+	ID   string
+	Kind Kind
+	// Region is the Region that an elementary check is about; empty for a calculated one.
+	Region string
+	// Config is the template's HealthCheckConfig; nil for the plan's.
+	Config map[string]any
+	// Children and Threshold are those of a calculated check: how many of the children have to be healthy.
+	Children  []Check
+	Threshold int
+}
+
+// Record is one record of the public zone.
+type Record struct {
+	Name, Type, SetIdentifier string
+	// Failover is PRIMARY, SECONDARY, or empty for a weighted record.
+	Failover string
+	// Check is nil if the record has no health check of its own.
+	Check *Check
+	// Alias is the name of the record that this one points to; empty if it points to a Region.
+	Alias string
+	// Region is where the record points to, if that is no record.
+	Region string
+	// EvaluateTarget is whether the record is only as healthy as what it points to.
+	EvaluateTarget bool
+}
+
+// Zone is the public zone's records, by name and type.
+type Zone struct {
+	records map[[2]string][]Record
+}
+
+// NewZone is a zone with these records.
+func NewZone(records []Record) *Zone {
+	zone := &Zone{records: map[[2]string][]Record{}}
+	for _, record := range records {
+		key := [2]string{record.Name, record.Type}
+		zone.records[key] = append(zone.records[key], record)
+	}
+	return zone
+}
+
+// Records are the records of a name and type (A or AAAA), the PRIMARY first.
+func (z *Zone) Records(name, kind string) []Record {
+	records := slices.Clone(z.records[[2]string{name, kind}])
+	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Failover, b.Failover) })
+	return records
+}
+
+// Names are the names that have records, in order.
+func (z *Zone) Names() []string {
+	var names []string
+	for key := range z.records {
+		if !slices.Contains(names, key[0]) {
+			names = append(names, key[0])
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Answer is the Region that a name leads to. healthy says of each elementary health check whether it is healthy.
+func (z *Zone) Answer(name, kind string, healthy func(Check) bool) (string, error) {
+	for range 16 { // deeper than any tree of the platform: a circle of aliases ends here
+		records := z.Records(name, kind)
+		if len(records) == 0 {
+			return "", fmt.Errorf("resolve %s: it has no record of type %s", name, kind)
+		}
+		// The first healthy one. If there is none, all count as healthy, and that is the first again.
+		chosen := records[0]
+		for _, record := range records {
+			if z.healthy(record, healthy) {
+				chosen = record
+				break
+			}
+		}
+		if chosen.Alias == "" {
+			return chosen.Region, nil
+		}
+		name = chosen.Alias
+	}
+	return "", fmt.Errorf("resolve %s: the aliases go in a circle", name)
+}
+
+func (z *Zone) healthy(record Record, healthy func(Check) bool) bool {
+	if record.Check != nil && !record.Check.Healthy(healthy) {
+		return false
+	}
+	if record.Alias == "" || !record.EvaluateTarget {
+		return true
+	}
+	return slices.ContainsFunc(z.Records(record.Alias, record.Type), func(target Record) bool { return z.healthy(target, healthy) })
+}
+
+// Healthy is whether the check is healthy, given the elementary ones.
+func (c Check) Healthy(healthy func(Check) bool) bool {
+	if c.Kind != KindCalculated {
+		return healthy(c)
+	}
+	n := 0
+	for _, child := range c.Children {
+		if child.Healthy(healthy) {
+			n++
+		}
+	}
+	return n >= c.Threshold
+}
