@@ -8,9 +8,9 @@ FAULT ?= region-loss
 REHEARSE ?=
 
 # What make drill is to hold
-HYPOTHESIS ?= docs/drills/planned-switchover.yaml
+HYPOTHESIS ?= docs/operate/drills/planned-switchover.yaml
 
-# What dr bench is told, such as BENCH="--to docs/benchmarks.md"
+# What dr bench is told, such as BENCH="--to docs/explain/benchmarks.md"
 BENCH ?=
 
 # What make diff and make review compare with, a branch or a commit.
@@ -49,7 +49,7 @@ synth: $(PACKAGES) ## Write the CloudFormation templates, with the functions' co
 rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
 	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
 
-drill: synth ## Hold a drill against both Regions on this machine: make drill HYPOTHESIS=docs/drills/steady.yaml
+drill: synth ## Hold a drill against both Regions on this machine: make drill HYPOTHESIS=docs/operate/drills/steady.yaml
 	go run ./cmd/dr --assembly $(ASSEMBLY) drill --hypothesis $(HYPOTHESIS) --simulated $(REHEARSE)
 
 soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and more
@@ -64,11 +64,11 @@ cost: synth ## Add up what a month and what a million payments cost
 bench: synth ## Measure synthesis, functions and ledger, each beside a floor that it is held to
 	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(BENCH)
 
-policy: ## Hold both environments against the rule packs, and write docs/policy.md
+policy: ## Hold both environments against the rule packs, and write docs/explain/policy.md
 	go run ./cmd/policy
 
-manual: ## Write docs/dr.md from the help of the operator's tool
-	go run ./cmd/dr man --markdown docs/dr.md
+manual: ## Write docs/operate/dr.md from the help of the operator's tool
+	go run ./cmd/dr man --markdown docs/operate/dr.md
 
 # The tool's tests wait for most of their time, and so run many at a time, beside all others.
 test: $(PACKAGES) ## Run all tests, the real function binaries among them
@@ -83,9 +83,9 @@ lint: $(PACKAGES) ## Check format, code and templates
 	go tool actionlint .github/workflows/*.yml
 	./scripts/lint-templates $(CDK)
 
-preview: ## Draw the dashboards, with sample data, into docs/dashboards
+preview: ## Draw the dashboards, with sample data, into docs/operate/dashboards
 	$(MAKE) synth ENV=dev
-	go run ./cmd/dr --assembly $(ASSEMBLY) preview --to docs/dashboards
+	go run ./cmd/dr --assembly $(ASSEMBLY) preview --to docs/operate/dashboards
 
 docs: ## Bring the pictures and tables of the documents up to date
 	$(MAKE) synth ENV=dev
@@ -110,7 +110,7 @@ diff: synth ## Show what a deployment would change: of what is deployed with cre
 review: ## Write what the commits of this branch change, as a pull request's comment has it: make review BASE=origin/main
 	@go run ./cmd/dr review --base "$(or $(BASE),origin/main)"
 
-golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden, and what they cost, into docs/cost.md and README.md
+golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden, and what they cost, into docs/use/cost.md and README.md
 	go test . -count 1 -run '^(TestGoldenTemplates|TestCostIsDocumentedAsPrinted)$$' -update
 
 destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs

@@ -382,7 +382,7 @@ func TestCompositeAlarmsStandOnAlarmsThatExistBefore(t *testing.T) {
 	})
 }
 
-// runbookSections are the sections of docs/alarms.md, by the anchors that a reader of Markdown gives their headings.
+// runbookSections are the sections of docs/operate/alarms.md, by the anchors that a reader of Markdown gives their headings.
 func runbookSections(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(settings.RunbookFile)
@@ -437,7 +437,7 @@ func TestEveryAlarmLeadsToItsSection(t *testing.T) {
 				}
 			}
 		}
-		base := "docs/alarms.md"
+		base := "docs/operate/alarms.md"
 		if v.assembly.Settings.Environment == envEurope {
 			base = "https://runbooks.acme-bank.eu/alarms"
 		}

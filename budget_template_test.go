@@ -289,7 +289,7 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 
 // TestRecoveryTimesAreDocumentedAsPrinted keeps the printed sums up to date.
 func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
-	document, err := os.ReadFile("docs/recovery-time.md")
+	document, err := os.ReadFile("docs/operate/recovery-time.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
 		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
 			if path.Kind == recoverytime.LedgerLost && !strings.Contains(string(document), sentence) {
-				t.Errorf("docs/recovery-time.md does not say that an automatic recovery %s", sentence)
+				t.Errorf("docs/operate/recovery-time.md does not say that an automatic recovery %s", sentence)
 			}
 		}
 		var printed strings.Builder
@@ -306,7 +306,7 @@ func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
 		}
 		for line := range strings.Lines(printed.String()) {
 			if !strings.Contains(string(document), line) {
-				t.Errorf("docs/recovery-time.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
+				t.Errorf("docs/operate/recovery-time.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
 			}
 		}
 	}

@@ -25,9 +25,9 @@ func costOf(t *testing.T, env string) (cost.Report, string) {
 	return report, printed.String()
 }
 
-// TestCostIsDocumentedAsPrinted holds docs/cost.md and README.md to what dr cost says, and writes that there with -update.
+// TestCostIsDocumentedAsPrinted holds docs/use/cost.md and README.md to what dr cost says, and writes that there with -update.
 func TestCostIsDocumentedAsPrinted(t *testing.T) {
-	documents := map[string]string{"docs/cost.md": "", "README.md": ""}
+	documents := map[string]string{"docs/use/cost.md": "", "README.md": ""}
 	for path := range documents {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -53,7 +53,7 @@ func TestCostIsDocumentedAsPrinted(t *testing.T) {
 		report, printed := costOf(t, env)
 		has("README.md", env+` is \$[\d,]+ a month`, fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)))
 		has("README.md", `a million payments are \$[\d,]+`, "a million payments are $"+cost.Total(report.Million).Text(0))
-		has("docs/cost.md", "(?s)\n```\n"+env+": a month.*?\n```\n", "\n```\n"+printed+"```\n")
+		has("docs/use/cost.md", "(?s)\n```\n"+env+": a month.*?\n```\n", "\n```\n"+printed+"```\n")
 	}
 	if *update {
 		for path, content := range documents {
@@ -62,11 +62,11 @@ func TestCostIsDocumentedAsPrinted(t *testing.T) {
 			}
 		}
 	}
-	document := documents["docs/cost.md"]
+	document := documents["docs/use/cost.md"]
 	for _, types := range []map[string]string{cost.Priced, cost.Free} {
 		for kind, why := range types {
 			if row := "| `" + kind + "` | " + why + " |\n"; !strings.Contains(document, row) {
-				t.Errorf("docs/cost.md has no row %s", row)
+				t.Errorf("docs/use/cost.md has no row %s", row)
 			}
 		}
 	}

@@ -239,7 +239,7 @@ func TestDashboardImagesAreUpToDate(t *testing.T) {
 		t.Errorf("%d dashboards", len(dashboards))
 	}
 	for name, body := range dashboards {
-		path := filepath.Join("docs", "dashboards", name+".svg")
+		path := filepath.Join("docs", "operate", "dashboards", name+".svg")
 		drawn, err := os.ReadFile(path)
 		if err != nil || !bytes.Equal(drawn, dashboardpreview.Draw(name, body)) {
 			t.Errorf("%s is not what the dashboard looks like (%v): \"make preview\" draws it", path, err)

@@ -20,7 +20,7 @@ import (
 	"payments-dr/stacks"
 )
 
-// shippedEnvironments are those that docs/policy.md is about.
+// shippedEnvironments are those that docs/explain/policy.md is about.
 var shippedEnvironments = []string{envDev, envProd}
 
 // The tests' syntheses go on whatever is found, so that each test can say what is wrong with what it looks at.
@@ -453,12 +453,12 @@ func TestPolicyDocumentIsCurrent(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	written, err := os.ReadFile("docs/policy.md")
+	written, err := os.ReadFile("docs/explain/policy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(written) != policy.Document(rules, all...) {
-		t.Error("docs/policy.md is not what the templates come to: run make policy")
+		t.Error("docs/explain/policy.md is not what the templates come to: run make policy")
 	}
 }
 

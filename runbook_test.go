@@ -23,12 +23,12 @@ import (
 	"payments-dr/stacks"
 )
 
-// The tests below hold docs/runbook.md to what it is about. They run its blocks in bash, with stand-ins for every program that
+// The tests below hold docs/operate/runbook.md to what it is about. They run its blocks in bash, with stand-ins for every program that
 // would reach out, and look at what these were asked: the names against the dev environment's templates, the actions against the
 // roles in them, the options against AWS's own list. What AWS would answer they cannot know.
 
 const (
-	runbookFile = "docs/runbook.md"
+	runbookFile = "docs/operate/runbook.md"
 	// operationsFile is AWS's list of the operations that the runbook calls, with their options; scripts/aws-operations writes it.
 	operationsFile = "testdata/aws-operations.json"
 	bashTimeout    = 30 * time.Second

@@ -14,7 +14,7 @@ import (
 )
 
 // missingData is what an alarm makes of a minute without data. Every alarm says it, because CloudWatch's own choice, a state of
-// its own without an action, tells nobody anything. Why it is what it is stands in the alarm's section of docs/alarms.md.
+// its own without an action, tells nobody anything. Why it is what it is stands in the alarm's section of docs/operate/alarms.md.
 type missingData string
 
 const (
@@ -41,7 +41,7 @@ type alarm struct {
 	name string
 	// says is what the alarm means, in one sentence.
 	says string
-	// section is the heading of the alarm's section in docs/alarms.md.
+	// section is the heading of the alarm's section in docs/operate/alarms.md.
 	section string
 	// of is the metric; or query is one of Metrics Insights, a point a minute.
 	of    metric
@@ -155,7 +155,7 @@ func alarmDescription(s *settings.Settings, says, section string) string {
 	return says + " " + runbookLink(s, section)
 }
 
-// runbookLink leads to a section of docs/alarms.md, by the anchor that its heading gets.
+// runbookLink leads to a section of docs/operate/alarms.md, by the anchor that its heading gets.
 func runbookLink(s *settings.Settings, section string) string {
 	return s.RunbookURL() + "#" + strings.ReplaceAll(strings.ToLower(section), " ", "-")
 }

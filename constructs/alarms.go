@@ -10,7 +10,7 @@ import (
 // other Region. What there are many of brings its alarms along: every function (NewFunction), every dead-letter queue
 // (NewDeadLetterQueue) and every rule (newRuleAlarms).
 //
-// All of them tell the Region's topic, and each has a section in docs/alarms.md. They go by names that are known at synthesis, so
+// All of them tell the Region's topic, and each has a section in docs/operate/alarms.md. They go by names that are known at synthesis, so
 // they depend on nothing but each other, and nothing has to be handed to them.
 func NewAlarms(scope constructs.Construct, id string, s *settings.Settings, region settings.Region) {
 	scope = constructs.NewConstruct(scope, text(id))

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 )
 
-// The packs of cdk-nag whose rules every stack is held against, as their rules' names begin; see package policy. docs/policy.md
+// The packs of cdk-nag whose rules every stack is held against, as their rules' names begin; see package policy. docs/explain/policy.md
 // lists what is suppressed, with the reasons.
 const (
 	awsSolutions = "AwsSolutions-"

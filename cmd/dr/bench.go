@@ -34,7 +34,7 @@ func newBenchCommand(dir *string) *cobra.Command {
 			leaves: "nothing but the table, in the file --to.",
 			ends:   "1 if a ratio is more than it may be.",
 		}.String(),
-		Example: "  dr bench\n  dr bench --tests 5m30s --to docs/benchmarks.md",
+		Example: "  dr bench\n  dr bench --tests 5m30s --to docs/explain/benchmarks.md",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if tests < 0 {

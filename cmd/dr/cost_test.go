@@ -16,7 +16,7 @@ func runCost(arguments ...string) (string, error) {
 }
 
 // TestCostNamesAllThatIsMissing runs over an assembly that has not what a whole environment has. The real ones are held to
-// docs/cost.md.
+// docs/use/cost.md.
 func TestCostNamesAllThatIsMissing(t *testing.T) {
 	out, err := runCost()
 	if err == nil || !strings.Contains(err.Error(), "has no function processor") || !strings.Contains(err.Error(), "0 session tables") || out != "" {

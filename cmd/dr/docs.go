@@ -16,8 +16,8 @@ func newDocsCommand(dir *string) *cobra.Command {
 		Use:   "docs",
 		Short: "Bring the generated parts of the documents up to date",
 		Long: manual{
-			does: "Write the pictures and tables of docs/architecture.md and docs/permissions.md from the synthesized templates of " + pages.Environment + ", and\n" +
-				"docs/settings.md from the settings' types, their checks and cdk.json. It touches nothing that people have written, and names\n" +
+			does: "Write the pictures and tables of docs/explain/architecture.md and docs/explain/permissions.md from the synthesized templates of " + pages.Environment + ", and\n" +
+				"docs/use/settings.md from the settings' types, their checks and cdk.json. It touches nothing that people have written, and names\n" +
 				"each file that it has changed.",
 			needs:  "the project's folder with the synthesized templates of " + pages.Environment + " (make synth). No credentials: AWS is not asked.",
 			leaves: "the documents, with their generated parts as they should be.",

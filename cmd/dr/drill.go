@@ -39,7 +39,7 @@ func newDrillCommand(dir *string) *cobra.Command {
 		Short: "Hold a drill against the deployed platform, and write down what it showed",
 		Long: "Read what is to hold from a file, send test payments through the public name, move the platform by its recovery plan if the file\n" +
 			"says so, and measure: what was lost, doubled or different, and how long payments and the ledger were away. The report is the\n" +
-			"same as a rehearsal's, in the terminal, as HTML and as JSON, with a copy of the file beside it. docs/drill.md tells how to hold\n" +
+			"same as a rehearsal's, in the terminal, as HTML and as JSON, with a copy of the file beside it. docs/operate/drill.md tells how to hold\n" +
 			"a game day with it, and what it proves.\n\n" +
 			"Payments are in XTS, the currency that ISO 4217 keeps for tests: recorded like any other, and no money. They are sent only\n" +
 			"while the steady state holds and no stop condition is met, and never more than the file allows. A switchover is started as by\n" +
@@ -53,9 +53,9 @@ func newDrillCommand(dir *string) *cobra.Command {
 			"platform in the other Region.\n\nExit status: 1 if an objective is missed, the steady state does not hold, a stop condition is met, a precondition refuses it,\n" +
 			"or you do not confirm it; 2 if the file is wrong; 3 if what the file asks could not be measured or asked; 4 if an execution of\n" +
 			"the plan goes on unwatched.",
-		Example: "  dr drill --hypothesis docs/drills/planned-switchover.yaml --dry-run\n" +
-			"  dr drill --hypothesis docs/drills/planned-switchover.yaml --simulated --read-ledger\n" +
-			"  dr drill --hypothesis docs/drills/steady.yaml --yes",
+		Example: "  dr drill --hypothesis docs/operate/drills/planned-switchover.yaml --dry-run\n" +
+			"  dr drill --hypothesis docs/operate/drills/planned-switchover.yaml --simulated --read-ledger\n" +
+			"  dr drill --hypothesis docs/operate/drills/steady.yaml --yes",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return d.run(command, *dir) },
 	}
@@ -79,7 +79,7 @@ func newDrillCommand(dir *string) *cobra.Command {
 // read reads the hypothesis, and whether it may be held now.
 func (d *drilling) read() (live.Hypothesis, []byte, error) {
 	if d.file == "" {
-		return live.Hypothesis{}, nil, exit(exitUsage, "--hypothesis is missing: the file that says what is to hold, such as docs/drills/steady.yaml")
+		return live.Hypothesis{}, nil, exit(exitUsage, "--hypothesis is missing: the file that says what is to hold, such as docs/operate/drills/steady.yaml")
 	}
 	content, err := os.ReadFile(d.file)
 	if err != nil {

@@ -65,7 +65,7 @@ func newFailoverCommand() *cobra.Command {
 		Long: manual{
 			does: "Start the recovery plan, and follow it to its end. Without --planned the database fails over, and what was not replicated is\n" +
 				"recorded again from the session table. With --planned it switches over: nothing is lost, and both Regions have to be well.\n" +
-				"docs/runbook.md says when to do which, and when to do nothing.\n\n" + movingDoes,
+				"docs/operate/runbook.md says when to do which, and when to do nothing.\n\n" + movingDoes,
 			needs: movingNeeds,
 			leaves: "an execution of the plan, which goes on without this command; the ledger's writer and payments in REGION. After an\n" +
 				"unplanned one, the ledger of the other Region is to be stopped when that is back: it is told at the end.",

@@ -18,13 +18,13 @@ func newManualCommand(root *cobra.Command) *cobra.Command {
 		Use:   "man",
 		Short: "Write the manual pages, or the manual as one page of Markdown",
 		Long: manual{
-			does: "Write a manual page for each command, section 1, or, with --markdown, all of them as one file, which is what docs/dr.md is.\n" +
+			does: "Write a manual page for each command, section 1, or, with --markdown, all of them as one file, which is what docs/operate/dr.md is.\n" +
 				"They say what the help says.",
 			needs:  "nothing.",
 			leaves: "the pages, in the folder --to, over what had their names; or the file --markdown.",
 			ends:   "1 if something cannot be written, 2 if it is not said what.",
 		}.String(),
-		Example: "  dr man --to /usr/local/share/man/man1\n  dr man --markdown docs/dr.md",
+		Example: "  dr man --to /usr/local/share/man/man1\n  dr man --markdown docs/operate/dr.md",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if (to == "") == (page == "") {

@@ -93,7 +93,7 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// TestManualIsCurrent holds docs/dr.md to the commands.
+// TestManualIsCurrent holds docs/operate/dr.md to the commands.
 func TestManualIsCurrent(t *testing.T) {
 	t.Parallel()
 	want := filepath.Join(t.TempDir(), "dr.md")
@@ -106,9 +106,9 @@ func TestManualIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := os.ReadFile("../../docs/dr.md")
+	kept, err := os.ReadFile("../../docs/operate/dr.md")
 	if err != nil || string(kept) != string(written) {
-		t.Errorf("docs/dr.md is not what the commands say (%v); make manual writes it anew", err)
+		t.Errorf("docs/operate/dr.md is not what the commands say (%v); make manual writes it anew", err)
 	}
 	for _, c := range commandsOf(newCommand()) {
 		if !strings.Contains(string(written), "\n## "+c.CommandPath()+"\n") {
@@ -156,7 +156,7 @@ var (
 // TestDocumentedCommandsExist holds every command line of this tool, in any document, to the commands and their flags.
 func TestDocumentedCommandsExist(t *testing.T) {
 	t.Parallel()
-	documents, err := filepath.Glob("../../docs/*.md")
+	documents, err := filepath.Glob("../../docs/*/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func newPreviewCommand(dir *string) *cobra.Command {
 			leaves: "the images, in the folder --to, over what had their names.",
 			ends:   "1 if the templates cannot be read or an image cannot be written.",
 		}.String(),
-		Example: "  dr preview --to docs/dashboards",
+		Example: "  dr preview --to docs/operate/dashboards",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := assembly.Load(*dir)

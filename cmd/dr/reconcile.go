@@ -79,7 +79,7 @@ func newReconcileCommand() *cobra.Command {
 				total.Write(out, drill.Colour(out))
 			}
 			if !total.Clean {
-				return errors.New("ledger and table do not agree; docs/alarms.md says what to do about each fault")
+				return errors.New("ledger and table do not agree; docs/operate/alarms.md says what to do about each fault")
 			}
 			return nil
 		},

@@ -30,7 +30,7 @@ func newRewindCommand() *cobra.Command {
 		Use:   "rewind --to TIME | --list | --cleanup",
 		Short: "Bring database and table back as they were at a moment, beside the live ones",
 		Long: "Restore the ledger's cluster and the session table as they were at a moment, each beside the live one and without touching it, wait\n" +
-			"for both, compare them with what is live, and hand over the endpoint. docs/rewind.md says when, and what to do with the copies.\n\n" +
+			"for both, compare them with what is live, and hand over the endpoint. docs/operate/rewind.md says when, and what to do with the copies.\n\n" +
 			"TIME is of RFC 3339, or how long ago, such as 2h. The same command again, with the same moment, takes up what was broken off: AWS goes\n" +
 			"on with a restore whether or not anybody waits. To compare, the tool signs in to both databases by IAM, which takes rds-db:connect and\n" +
 			"a machine in their network, and reads both tables, which takes dynamodb:Query and dynamodb:BatchGetItem on the live one. Where it cannot,\n" +
@@ -156,7 +156,7 @@ func (r *rewinding) compareWith(ctx context.Context, command *cobra.Command, dep
 	case found.DatabaseProblem != nil || found.TableProblem != nil:
 		return exit(exitUnknown, "brought back, and not compared whole. From inside the network, with what --help names: %s", again(deployment, w.Region.Name, plan.Moment, " --compare"))
 	}
-	return errors.New("what is live is not what was there; docs/rewind.md says what to do with that")
+	return errors.New("what is live is not what was there; docs/operate/rewind.md says what to do with that")
 }
 
 // copies lists those that there are, and removes them if that was asked for.

@@ -1,4 +1,4 @@
-// Policy holds the environments of cdk.json against the rule packs, says what they come to, and writes docs/policy.md. It ends with
+// Policy holds the environments of cdk.json against the rule packs, says what they come to, and writes docs/explain/policy.md. It ends with
 // status 1 if a finding is open, or a suppression is none.
 //
 //	go run ./cmd/policy
@@ -22,7 +22,7 @@ import (
 	"payments-dr/stacks"
 )
 
-const document = "docs/policy.md"
+const document = "docs/explain/policy.md"
 
 func main() {
 	faults, err := run()

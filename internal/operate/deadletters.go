@@ -56,7 +56,7 @@ var DeadLetterQueues = []DeadLetterQueue{
 	{"reconcile-failures", RemedyReconcile, "the time that a failed run would have looked at is reconciled"},
 	{"canary-failures", RemedyNone, "a test payment of a minute that is over: the next minute has made another. Read, then purge"},
 	{"undelivered-notices", RemedyNone, "notices of AWS's own, which only AWS may put on a bus. Read, then purge"},
-	{"restore-validation-failures", RemedyNone, "what was restored to be tested is deleted after eight hours. Read, see docs/alarms.md, then purge; the next test is on Monday"},
+	{"restore-validation-failures", RemedyNone, "what was restored to be tested is deleted after eight hours. Read, see docs/operate/alarms.md, then purge; the next test is on Monday"},
 }
 
 // FindDeadLetterQueue is the queue of a name, which may be its physical one.

@@ -1,4 +1,4 @@
-// Package operate asks a deployed platform how it is, and moves it. It does by code what docs/runbook.md does by hand, with the
+// Package operate asks a deployed platform how it is, and moves it. It does by code what docs/operate/runbook.md does by hand, with the
 // permissions of the operator's role, and with either Region gone: every question is put to a Region's own endpoints and has its own
 // limit of time, and what is not answered is told as not known.
 package operate

@@ -156,11 +156,11 @@ func (f Follower) tellState(e *arcregionswitch.GetPlanExecutionOutput, elapsed t
 		fmt.Fprintf(f.Out, "          aws arc-region-switch approve-plan-execution-step --region %s --plan-arn %s \\\n              --execution-id %s --step-name %q --approval approve\n",
 			f.Region, f.PlanARN, f.ID, StepApprove)
 	case plantypes.ExecutionStatePausedByFailedStep:
-		f.line(elapsed, "PAUSED: a step failed, and the plan waits for you. docs/runbook.md, chapter 6, says of each step whether to try it again,")
+		f.line(elapsed, "PAUSED: a step failed, and the plan waits for you. docs/operate/runbook.md, chapter 6, says of each step whether to try it again,")
 		fmt.Fprintf(f.Out, "          to skip it, or to make it ungraceful. To try again:\n          aws arc-region-switch update-plan-execution --region %s --plan-arn %s \\\n              --execution-id %s --action resume --comment \"tried again\"\n",
 			f.Region, f.PlanARN, f.ID)
 	case plantypes.ExecutionStatePausedByOperator:
-		f.line(elapsed, "PAUSED by somebody. It goes on when it is resumed: docs/runbook.md, chapter 6.")
+		f.line(elapsed, "PAUSED by somebody. It goes on when it is resumed: docs/operate/runbook.md, chapter 6.")
 	}
 }
 
@@ -183,10 +183,10 @@ func (f Follower) end(ctx context.Context, e *arcregionswitch.GetPlanExecutionOu
 	switch e.ExecutionState {
 	case plantypes.ExecutionStateCompleted, plantypes.ExecutionStateCompletedMonitoringApplicationHealth, plantypes.ExecutionStateCompletedWithExceptions:
 	default:
-		return fmt.Errorf("%w: it is %s. What was done stays done; docs/runbook.md, chapter 6", ErrNotDone, e.ExecutionState)
+		return fmt.Errorf("%w: it is %s. What was done stays done; docs/operate/runbook.md, chapter 6", ErrNotDone, e.ExecutionState)
 	}
 	if e.Mode == plantypes.ExecutionModeUngraceful {
-		fmt.Fprintf(f.Out, "When %s is back: stop its ledger first (docs/runbook.md, \"Stop the other ledger\").\n", f.Deployment.other(f.Region).Name)
+		fmt.Fprintf(f.Out, "When %s is back: stop its ledger first (docs/operate/runbook.md, \"Stop the other ledger\").\n", f.Deployment.other(f.Region).Name)
 	}
 	err := f.reconciled(ctx, promoted)
 	if len(skipped) > 0 {
@@ -212,7 +212,7 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 		if err == nil && m.Reconciliation != nil && !m.Reconciliation.At.Before(after.Truncate(time.Minute)) {
 			r := *m.Reconciliation
 			if !r.Clean() {
-				return fmt.Errorf("%w: %s. docs/alarms.md says what each means", ErrNotClean, r)
+				return fmt.Errorf("%w: %s. docs/operate/alarms.md says what each means", ErrNotClean, r)
 			}
 			fmt.Fprintf(f.Out, "Reconciled at %s UTC, clean: %s.\n", r.At.Format("15:04"), r)
 			return nil
@@ -222,7 +222,7 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 			if problem := Explain(err); problem != nil && ctx.Err() == nil {
 				why = ": " + problem.Text
 			}
-			return fmt.Errorf("%w since the promotion at %s UTC%s. See dr status later, or run one: docs/runbook.md, \"Reconcile\"", ErrNoVerdict, after.UTC().Format("15:04:05"), why)
+			return fmt.Errorf("%w since the promotion at %s UTC%s. See dr status later, or run one: docs/operate/runbook.md, \"Reconcile\"", ErrNoVerdict, after.UTC().Format("15:04:05"), why)
 		}
 	}
 }

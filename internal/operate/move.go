@@ -57,7 +57,7 @@ type Precondition struct {
 	Says    string
 }
 
-// Preconditions holds a status against what docs/runbook.md asks before a move.
+// Preconditions holds a status against what docs/operate/runbook.md asks before a move.
 func (d *Deployment) Preconditions(s Status, m Move) []Precondition {
 	from := d.other(m.To).Name
 	var found []Precondition

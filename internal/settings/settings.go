@@ -170,7 +170,7 @@ type Ledger struct {
 type Alerts struct {
 	// EmailAddresses get every alarm, each after its owner has confirmed the subscription.
 	EmailAddresses []string `json:"emailAddresses"`
-	// RunbookURL is where docs/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
+	// RunbookURL is where docs/operate/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
 	// for the path of the file in the repository. The alarm's section comes after it as #section.
 	RunbookURL string `json:"runbookURL" settings:"optional"`
 	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month before the addresses are told, at 80 % spent and at
@@ -299,7 +299,7 @@ type Logs struct {
 func (s *Settings) APIName() string { return "api." + s.DNS.ZoneName }
 
 // RunbookFile is where the alarms are explained, in the repository.
-const RunbookFile = "docs/alarms.md"
+const RunbookFile = "docs/operate/alarms.md"
 
 // RunbookURL is where the alarms are explained.
 func (s *Settings) RunbookURL() string { return cmp.Or(s.Alerts.RunbookURL, RunbookFile) }

@@ -142,7 +142,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"address limit", "api.requestsPerAddress", float64(10), `api.requestsPerAddress = 10; allowed: 100 to`},
 		{"active Region", "ledger.activeRegion", "us-east-1", `ledger.activeRegion = "us-east-1"; allowed: primary or secondary`},
 		{"queue retention", "ledger.queueRetentionHours", float64(337), `ledger.queueRetentionHours = 337; allowed: 1 to 336 hours`},
-		{"runbook", "alerts.runbookURL", "docs/alarms.md", `alerts.runbookURL = "docs/alarms.md"; allowed: an address that starts with https://`},
+		{"runbook", "alerts.runbookURL", "docs/operate/alarms.md", `alerts.runbookURL = "docs/operate/alarms.md"; allowed: an address that starts with https://`},
 		{"runbook with a section", "alerts.runbookURL", "https://wiki.payments.example.com/alarms#x", `alerts.runbookURL = "https://wiki.payments.example.com/alarms#x"; allowed: `},
 		{"budget", "alerts.monthlyBudgetUSD", float64(-1), `alerts.monthlyBudgetUSD = -1; allowed: 0 to 10000000 US dollars`},
 		{"budget without an address", "alerts.monthlyBudgetUSD", float64(500), `alerts.emailAddresses = []; allowed: 1 to 10 addresses with a budget`},

@@ -29,9 +29,9 @@ var all = []struct {
 	path  string
 	write func(page, project string, a *assembly.Assembly) (string, error)
 }{
-	{"docs/architecture.md", func(page, _ string, a *assembly.Assembly) (string, error) { return architecture.Write(page, a) }},
-	{"docs/permissions.md", func(page, _ string, a *assembly.Assembly) (string, error) { return architecture.WriteWhoMay(page, a) }},
-	{"docs/settings.md", func(page, project string, _ *assembly.Assembly) (string, error) { return writeSettings(page, project) }},
+	{"docs/explain/architecture.md", func(page, _ string, a *assembly.Assembly) (string, error) { return architecture.Write(page, a) }},
+	{"docs/explain/permissions.md", func(page, _ string, a *assembly.Assembly) (string, error) { return architecture.WriteWhoMay(page, a) }},
+	{"docs/use/settings.md", func(page, project string, _ *assembly.Assembly) (string, error) { return writeSettings(page, project) }},
 }
 
 // Make returns every page with its generated parts made anew: from an assembly of Environment, and from the project's folder.

@@ -10,7 +10,7 @@ import (
 // packTitles are the packs by the names that their rules begin with.
 var packTitles = map[string]string{"AwsSolutions": "AWS Solutions", "NIST.800.53.R5": "NIST 800-53 revision 5", "PCI.DSS.321": "PCI DSS 3.2.1"}
 
-// Document is docs/policy.md: the rules of this platform, what the packs come to, and each suppression with its reason.
+// Document is docs/explain/policy.md: the rules of this platform, what the packs come to, and each suppression with its reason.
 func Document(rules []string, reports ...*Report) string {
 	var b strings.Builder
 	b.WriteString(`# Policy
@@ -21,7 +21,7 @@ stays as it is does. It is about templates. What an account has besides (CloudTr
 ## Rules of this platform
 
 Each synthesis checks them, as a plug-in of the library's own validation, over all three stacks and any settings. A template that breaks one is not deployed: ` + "`cdk synth`" + ` ends with the
-resource's path, the rule, what is allowed and how to mend it. Nobody can acknowledge one away. [internal/assembly/policy](../internal/assembly/policy) has them; a test breaks each of them once.
+resource's path, the rule, what is allowed and how to mend it. Nobody can acknowledge one away. [internal/assembly/policy](../../internal/assembly/policy) has them; a test breaks each of them once.
 
 | rule | forbids | allowed | why |
 | --- | --- | --- | --- |

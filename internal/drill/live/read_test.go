@@ -13,7 +13,7 @@ import (
 
 // The examples in the docs are hypotheses that can be held.
 func TestExamplesCanBeRead(t *testing.T) {
-	files, err := filepath.Glob("../../../docs/drills/*")
+	files, err := filepath.Glob("../../../docs/operate/drills/*")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%v, %v", files, err)
 	}

@@ -127,7 +127,7 @@ func same(t *testing.T, a, b json.RawMessage) bool {
 
 // What the overview names as a test is one.
 func TestOverviewNamesTests(t *testing.T) {
-	overview, err := os.ReadFile("../../../docs/simulation.md")
+	overview, err := os.ReadFile("../../../docs/explain/simulation.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,11 +150,11 @@ func TestOverviewNamesTests(t *testing.T) {
 				continue
 			}
 			if tests++; !strings.Contains(string(overview), "`Test"+name+"`") {
-				t.Errorf("docs/simulation.md does not name Test%s", name)
+				t.Errorf("docs/explain/simulation.md does not name Test%s", name)
 			}
 		}
 	}
 	if named := strings.Count(string(overview), "`Test"); tests == 0 || named != tests {
-		t.Errorf("docs/simulation.md names %d tests of %d", named, tests)
+		t.Errorf("docs/explain/simulation.md names %d tests of %d", named, tests)
 	}
 }

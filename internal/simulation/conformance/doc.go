@@ -4,5 +4,5 @@
 // A case in testdata says what is done, what the documentation says of it, on which page, and where moto or the simulation
 // differs from that and why. scripts/record-conformance puts the cases to moto and writes its answers to
 // testdata/recorded.json; the tests need neither moto nor Python. Where moto has nothing, the cases are tables in the tests.
-// docs/simulation.md is the overview.
+// docs/explain/simulation.md is the overview.
 package conformance
