@@ -30,16 +30,13 @@ const (
 	AttemptTimeout = 6 * time.Second
 	// Patience is how long a client tries a payment, and so how long a load takes to end at the most.
 	Patience = 30 * time.Second
-	// retryTokens are what each client spends on attempts that fail: ten of them, and it sends each payment once until the API
-	// answers again. Without them an outage has eight times the load, which keeps the Region that is left from taking it.
-	retryTokens = 20
 	// mostUnderWay bounds the payments that wait for an answer. Over it the schedule is not kept, and the measure says so.
 	mostUnderWay = 4_000
 	// Sessions is how many sessions the payments are spread over.
 	Sessions = 97
-	// renewal is how long a client stays with a connection where it cannot see where the name leads: the time to live of an
-	// answer for an alias to an API ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide).
-	renewal = time.Minute
+	// connectionAge is the client's default, in the clock's time. Nothing else ends a connection that works: a client does not
+	// learn that the public name has moved while its connections to the old Region answer.
+	connectionAge = 10 * time.Second
 )
 
 // Clock is the time of a run: the machine's (Wall), or one that passes faster.
@@ -68,8 +65,8 @@ type Config struct {
 	Credentials aws.CredentialsProvider
 	// Trust is whom the API's certificate may be of; nil: the machine's authorities.
 	Trust *x509.CertPool
-	// Answer is where the public name leads and for how long that may be kept, Address where that Region's API is. Nil: names are
-	// looked up as the machine does, and anew each minute.
+	// Answer is where the public name leads and for how long that may be cached, Address where that Region's API is. Nil: the
+	// machine looks names up.
 	Answer  func() (region string, ttl time.Duration, err error)
 	Address func(region string) string
 	// SessionPrefix begins the payments' sessions; Session has them whole.
@@ -93,7 +90,7 @@ type Load struct {
 	sent         int
 }
 
-// payer looks the public name up, keeps the answer for its time to live, and pays.
+// payer pays. Whenever its client makes a connection, it looks the public name up, and caches the answer for its time to live.
 type payer struct {
 	config   Config
 	payments *client.Client
@@ -113,7 +110,7 @@ func New(config Config) (*Load, error) {
 		c := &payer{config: config}
 		of := client.Config{
 			URL: config.URL, Credentials: config.Credentials, RootCAs: config.Trust,
-			MaxAttempts: clientAttempts, RetryTokens: retryTokens, AttemptTimeout: config.Clock.Real(AttemptTimeout),
+			MaxAttempts: clientAttempts, AttemptTimeout: config.Clock.Real(AttemptTimeout), ConnectionAge: config.Clock.Real(connectionAge),
 			Random:    rand.NewPCG(config.Seed, uint64(i)),
 			Wait:      config.Clock.Sleep,
 			Attempted: func(a client.Attempt) { l.attempted(a) },
@@ -149,34 +146,27 @@ func (l *Load) Sent() int {
 
 // dial connects to where the client believes the name to lead.
 func (c *payer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	region, _, err := c.lookUp()
+	region, err := c.lookUp()
 	if err != nil {
 		return nil, err
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, c.config.Address(region))
 }
 
-// lookUp is the client's own answer, or a new one when its time is over. moved tells that what the client is connected to may
-// not be where the name leads.
-func (c *payer) lookUp() (region string, moved bool, err error) {
+// lookUp is the client's cached answer, or a new one when its time to live is over.
+func (c *payer) lookUp() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.config.Clock.Now()
 	if now.Before(c.until) {
-		return c.kept, false, nil
-	}
-	if c.config.Answer == nil {
-		moved = !c.until.IsZero()
-		c.until = now.Add(renewal)
-		return "", moved, nil
+		return c.kept, nil
 	}
 	region, ttl, err := c.config.Answer()
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
-	moved = c.kept != "" && c.kept != region
 	c.kept, c.until = region, now.Add(ttl)
-	return region, moved, nil
+	return region, nil
 }
 
 // Run pays until the context is done or all is sent, and then waits for what is under way.
@@ -219,9 +209,6 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 		panic(err) // digits
 	}
 	id := payment.Identity{SessionID: Session(l.config.SessionPrefix, number), TransactionID: "t-" + strconv.Itoa(number)}
-	if _, moved, err := c.lookUp(); err == nil && moved {
-		c.payments.CloseIdleConnections() // a good client does not stay where the name no longer leads
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.Clock.Real(Patience))
 	defer cancel()
 	accepted, err := c.payments.Pay(ctx, payment.Request{Identity: id, Amount: amount})

@@ -48,8 +48,16 @@ const (
 	firstPause, maxPause = 100 * time.Millisecond, 2 * time.Second
 	// maxRetryAfter is the longest that the client waits because the API says so. What asks for more is given up.
 	maxRetryAfter = 30 * time.Second
+	// defaultRetryTokens allows ten failed attempts before a client stops repeating requests. Without a limit, clients that each
+	// send five times turn an outage into five times the load, which can keep the remaining Region from recovering.
+	defaultRetryTokens = 20
 	// tokenParts is how many settled attempts give a token back.
 	tokenParts = 10
+	// defaultConnectionAge bounds how long a busy client stays with a Region after the public name has moved. net/http looks a
+	// name up only for a new connection (golang/go#23427), and HTTP/2 keeps one connection for as long as there is traffic.
+	// API Gateway cannot close it for us: it remaps the Connection header of an integration's response ("Amazon API Gateway
+	// important notes", Amazon API Gateway Developer Guide).
+	defaultConnectionAge = 10 * time.Second
 	// maxAnswerBytes is far more than any answer of the contract to one payment.
 	maxAnswerBytes = 64 << 10
 	// maxIdleConnections are kept for the next payments, so that a load of many at once does not connect for each.
@@ -71,9 +79,12 @@ type Config struct {
 	MaxAttempts int
 	// AttemptTimeout is how long each of them may take, connecting included; 0 is 6 s.
 	AttemptTimeout time.Duration
-	// RetryTokens keeps a client from adding a storm to an outage: every attempt that settles nothing takes one of so many tokens,
-	// every one that does gives a tenth of one back, and nothing is sent again while no more than half are left. 0 is no bound.
+	// RetryTokens limits retries during an outage. An attempt that settles nothing takes a token, one that settles its request
+	// returns a tenth of a token, and the client retries only while more than half of the tokens are left. 0 is 20.
 	RetryTokens int
+	// ConnectionAge is how long new requests use a connection before the client looks the name up and connects again; 0 is
+	// 10 s. Requests under way finish on their connection.
+	ConnectionAge time.Duration
 	// RootCAs are the authorities that the API's certificate may be of; nil: the machine's.
 	RootCAs *x509.CertPool
 	// Random is where the pauses' lengths come from; nil: a source of its own. The client does not use it concurrently.
@@ -110,7 +121,8 @@ type Client struct {
 	rootCAs     *x509.CertPool
 	dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	attempted   func(Attempt)
-	transport   atomic.Pointer[http.Transport]
+	age         time.Duration
+	connections atomic.Pointer[connections]
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -121,21 +133,28 @@ type Client struct {
 	wait func(context.Context, time.Duration) error
 }
 
+// connections are the connections that requests use from a moment on.
+type connections struct {
+	*http.Transport
+	since time.Time
+}
+
 // New makes a client. Its error names the field that is wrong.
 func New(config Config) (*Client, error) {
-	if config.MaxAttempts < 0 || config.AttemptTimeout < 0 || config.RetryTokens < 0 {
-		return nil, fmt.Errorf("make payment client: MaxAttempts is %d, AttemptTimeout %v and RetryTokens %d; allowed is 0 or more",
-			config.MaxAttempts, config.AttemptTimeout, config.RetryTokens)
+	if config.MaxAttempts < 0 || config.AttemptTimeout < 0 || config.RetryTokens < 0 || config.ConnectionAge < 0 {
+		return nil, fmt.Errorf("make payment client: MaxAttempts is %d, AttemptTimeout %v, RetryTokens %d and ConnectionAge %v; allowed is 0 or more",
+			config.MaxAttempts, config.AttemptTimeout, config.RetryTokens, config.ConnectionAge)
 	}
 	u, err := url.Parse(config.URL)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || (u.Scheme != "https" && !isLoopback(u)) {
 		return nil, fmt.Errorf("make payment client: URL is %q; allowed is https:// with a host and, if any, a path", config.URL)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
+	tokens := cmp.Or(config.RetryTokens, defaultRetryTokens) * tokenParts
 	c := &Client{
 		url: u, host: u.Host, credentials: config.Credentials, signer: sigv4a.New(),
-		maxAttempts: config.MaxAttempts, timeout: config.AttemptTimeout, rootCAs: config.RootCAs,
-		mostTokens: config.RetryTokens * tokenParts, tokens: config.RetryTokens * tokenParts,
+		maxAttempts: cmp.Or(config.MaxAttempts, defaultMaxAttempts), timeout: cmp.Or(config.AttemptTimeout, DefaultAttemptTimeout),
+		age: cmp.Or(config.ConnectionAge, defaultConnectionAge), rootCAs: config.RootCAs, mostTokens: tokens, tokens: tokens,
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: smithytime.SleepWithContext,
 		dial: (&net.Dialer{Timeout: connectTimeout}).DialContext, attempted: func(Attempt) {},
 	}
@@ -151,12 +170,6 @@ func New(config Config) (*Client, error) {
 	if config.Random != nil {
 		c.random = rand.New(config.Random)
 	}
-	if c.maxAttempts == 0 {
-		c.maxAttempts = defaultMaxAttempts
-	}
-	if c.timeout == 0 {
-		c.timeout = DefaultAttemptTimeout
-	}
 	if config.DialHost != "" {
 		at := *u
 		if at.Host, err = withPort(config.DialHost, u.Port()); err != nil {
@@ -164,7 +177,7 @@ func New(config Config) (*Client, error) {
 		}
 		c.url = &at
 	}
-	c.transport.Store(c.newTransport())
+	c.connections.Store(c.connect())
 	return c, nil
 }
 
@@ -185,28 +198,36 @@ func withPort(host, port string) (string, error) {
 	return net.JoinHostPort(parsed.Hostname(), port), nil
 }
 
-// newTransport makes connections of the client's own. It follows no redirect, and goes through a proxy where the environment
-// names one.
-func (c *Client) newTransport() *http.Transport {
+// connect makes a set of connections, which connects when it is used. It follows no redirect, and uses the proxy that the
+// environment names, if any.
+func (c *Client) connect() *connections {
 	name := (&url.URL{Host: c.host}).Hostname()
-	return &http.Transport{
+	return &connections{since: c.now(), Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         c.dial,
 		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: c.rootCAs, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout:     idleTimeout,
-	}
+	}}
 }
 
 // CloseIdleConnections makes the next request look the name up and connect anew.
-func (c *Client) CloseIdleConnections() { c.leave(c.transport.Load()) }
+func (c *Client) CloseIdleConnections() { c.leave(c.connections.Load()) }
 
-// leave gives up the connections of a transport: requests under way end on them, and no other begins. A connection outlives
-// the DNS record that it was made by, so that a client that is never idle would stay with a Region that has failed.
-func (c *Client) leave(transport *http.Transport) {
-	if c.transport.CompareAndSwap(transport, c.newTransport()) {
-		transport.CloseIdleConnections()
+// current is the set of connections for the next attempt: a new one if the last has reached its age.
+func (c *Client) current() *connections {
+	used := c.connections.Load()
+	if c.now().Sub(used.since) >= c.age {
+		c.leave(used)
+	}
+	return c.connections.Load()
+}
+
+// leave replaces a set of connections: requests under way end on them, and no other begins.
+func (c *Client) leave(used *connections) {
+	if c.connections.CompareAndSwap(used, c.connect()) {
+		used.CloseIdleConnections()
 	}
 }
 
@@ -237,7 +258,8 @@ type Reading struct {
 	Payment payment.Payment
 }
 
-// RefusedError is an answer that the same request would get again: a status of 4xx but 429, or one that is none of the API's.
+// RefusedError is an answer that the same request would get again: a status of 4xx but 429, or one that is none of the API's. It
+// means that the payment was not accepted: after an attempt whose outcome is unknown, Pay returns an UnavailableError instead.
 type RefusedError struct {
 	Answer
 	// Message is what the API says, for people.
@@ -248,8 +270,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("refused with status %d by %s: %s", e.Status, orUnknown(e.Region), e.Message)
 }
 
-// UnavailableError says that no attempt has settled a request, and that there was no time or no attempt left. Whether a payment
-// was accepted is not known: sent again with the same identity, it finds out.
+// UnavailableError means that the outcome of a request is unknown: no attempt settled it, and there was no time or no attempt
+// left, or a later attempt was refused or could not be signed. The payment may have been accepted. Send it again with the same
+// identity to find out.
 type UnavailableError struct {
 	Answer
 	// Message is what the API says, for people, if it answered last.
@@ -278,8 +301,8 @@ func orUnknown(region string) string {
 	return region
 }
 
-// ErrUnsigned is the error of requests for whose signature there are no credentials. The attempt that it ended was not sent;
-// Answer.Attempts tells whether others were.
+// ErrUnsigned is the error of requests for whose signature there are no credentials. The attempt that it ended was not sent. If an
+// earlier attempt of the same payment may have been accepted, an UnavailableError wraps it.
 var ErrUnsigned = errors.New("request cannot be signed")
 
 // paymentBody is a payment as the API reads and tells it.
@@ -360,6 +383,9 @@ type call struct {
 	signed   bool
 }
 
+// writes is whether an attempt without an answer may have changed something.
+func (c call) writes() bool { return c.method == http.MethodPost }
+
 // reply is what came back.
 type reply struct {
 	status int
@@ -397,11 +423,15 @@ func (r reply) message() string {
 func (c *Client) send(ctx context.Context, request call, read func(reply) error) (Answer, error) {
 	started := c.now()
 	var answer Answer
+	unknown := false // whether an earlier attempt may have been accepted
 	for {
-		transport := c.transport.Load()
+		used := c.current()
 		one := Attempt{Began: c.now()}
-		r, err := c.attempt(ctx, transport, request)
+		r, err := c.attempt(ctx, used.Transport, request)
 		if errors.Is(err, ErrUnsigned) {
+			if unknown {
+				err = &UnavailableError{Answer: answer, Err: err}
+			}
 			return answer, err
 		}
 		one.Ended, one.Status, one.Region = c.now(), r.status, r.region
@@ -417,10 +447,14 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 		case one.Settled:
 			return answer, nil
 		case err == nil && r.status != http.StatusOK && r.status != http.StatusTooManyRequests && r.status < http.StatusInternalServerError:
+			if unknown {
+				return answer, &UnavailableError{Answer: answer, Message: r.message()}
+			}
 			return answer, &RefusedError{Answer: answer, Message: r.message()}
 		}
 		if r.status != http.StatusTooManyRequests {
-			c.leave(transport)
+			unknown = unknown || request.writes()
+			c.leave(used)
 		}
 		failure := &UnavailableError{Answer: answer, Err: err}
 		if err == nil {
@@ -446,7 +480,7 @@ func (c *Client) count(settled bool) bool {
 	} else {
 		c.tokens = max(c.tokens-tokenParts, 0)
 	}
-	return c.mostTokens == 0 || c.tokens > c.mostTokens/2
+	return c.tokens > c.mostTokens/2
 }
 
 // retryAfter is what a Retry-After header asks for: seconds, or a date (RFC 9110). What is neither asks for nothing.

@@ -430,7 +430,7 @@ func TestDialHost(t *testing.T) {
 			t.Fatal(err)
 		}
 		var dialled string
-		c.transport.Load().DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+		c.connections.Load().DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
 			dialled = address
 			return nil, errors.New("simulated")
 		}
@@ -447,17 +447,99 @@ func TestAFailedRegionIsLeft(t *testing.T) {
 	c := failing.client
 	c.rootCAs = simulation.Trust(failing.api, sound.api)
 	c.wait = func(context.Context, time.Duration) error { c.url.Host = sound.api.Address(); return nil } // DNS has moved
-	c.transport.Store(c.newTransport())
+	c.connections.Store(c.connect())
 	got, err := c.Pay(t.Context(), request(t))
 	if err != nil || got.Region != "us-east-1" || got.Attempts != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
+// TestABusyClientFollowsTheName has the public name move while the old Region still answers and the client never pauses.
+func TestABusyClientFollowsTheName(t *testing.T) {
+	var leadsTo string
+	old := newStage(t, Config{ConnectionAge: time.Minute, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, leadsTo)
+	}}, says(200, accepted, "X-Region", "us-west-2"))
+	moved := newStage(t, Config{}, says(200, accepted, "X-Region", "us-east-1"))
+	c := old.client
+	c.rootCAs = simulation.Trust(old.api, moved.api)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	c.connections.Store(c.connect())
+	start := now
+	leadsTo = old.api.Address()
+	for _, tt := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "us-west-2"}, {59 * time.Second, "us-west-2"}, {time.Minute, "us-east-1"}, {119 * time.Second, "us-east-1"}} {
+		now = start.Add(tt.after)
+		got, err := c.Pay(t.Context(), request(t))
+		if err != nil || got.Region != tt.want || got.Attempts != 1 {
+			t.Errorf("after %v: answered by %q in %d attempts, %v; want %s", tt.after, got.Region, got.Attempts, err, tt.want)
+		}
+		leadsTo = moved.api.Address() // DNS has moved
+	}
+	if old.api.Connections() != 1 || moved.api.Connections() != 1 {
+		t.Errorf("%d connections to the old Region and %d to the new; want one each", old.api.Connections(), moved.api.Connections())
+	}
+}
+
+// TestAnUnknownOutcomeStaysUnknown has attempts that may have been accepted, and a later answer that refuses.
+func TestAnUnknownOutcomeStaysUnknown(t *testing.T) {
+	unavailable, throttled := says(503, `{"error":"later"}`), says(429, "{}")
+	pay := func(c *Client) error { _, err := c.Pay(t.Context(), request(t)); return err }
+	get := func(c *Client) error { _, err := c.Get(t.Context(), request(t).Identity); return err }
+	for name, tt := range map[string]struct {
+		call    func(*Client) error
+		answers []http.HandlerFunc
+		unknown bool
+	}{
+		"no answer, then 403":          {pay, []http.HandlerFunc{hangsUp, says(403, `{"error":"expired"}`)}, true},
+		"half an answer, then 422":     {pay, []http.HandlerFunc{breaksOff, says(422, `{"error":"conflict"}`)}, true},
+		"503, then 400":                {pay, []http.HandlerFunc{unavailable, says(400, `{"error":"invalid"}`)}, true},
+		"503, throttled, then 404":     {pay, []http.HandlerFunc{unavailable, throttled, says(404, `{"error":"no such path"}`)}, true},
+		"another payment, then 400":    {pay, []http.HandlerFunc{says(200, "{}"), says(400, `{"error":"invalid"}`)}, true},
+		"throttled, then 403":          {pay, []http.HandlerFunc{throttled, says(403, `{"error":"expired"}`)}, false},
+		"a read: no answer, then 404":  {get, []http.HandlerFunc{hangsUp, says(404, `{"error":"none"}`)}, false},
+		"refused by the first attempt": {pay, []http.HandlerFunc{says(422, `{"error":"conflict"}`)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Config{}, tt.answers...)
+			err := tt.call(s.client)
+			_, unknown := errors.AsType[*UnavailableError](err)
+			_, refused := errors.AsType[*RefusedError](err)
+			if unknown != tt.unknown || refused == tt.unknown || len(s.bodies) != len(tt.answers) {
+				t.Errorf("unknown %t, refused %t after %d requests: %v", unknown, refused, len(s.bodies), err)
+			}
+		})
+	}
+	t.Run("no answer, then no credentials", func(t *testing.T) {
+		s := newStage(t, Config{}, hangsUp)
+		s.client.wait = func(context.Context, time.Duration) error { s.client.credentials = nil; return nil }
+		_, err := s.client.Pay(t.Context(), request(t))
+		if failed, ok := errors.AsType[*UnavailableError](err); !ok || failed.Attempts != 1 || !errors.Is(err, ErrUnsigned) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestRetriesAreLimitedByDefault has an outage: 200 payments, which without a limit would be sent 1,000 times.
+func TestRetriesAreLimitedByDefault(t *testing.T) {
+	s := newStage(t, Config{}, says(503, "{}"))
+	for range 200 {
+		if _, err := s.client.Pay(t.Context(), request(t)); err == nil {
+			t.Fatal("a payment was accepted")
+		}
+	}
+	if len(s.bodies) != 208 { // the first two payments five times
+		t.Errorf("%d requests for 200 payments, want 208", len(s.bodies))
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	chance := rand.New(rand.NewPCG(seed, 3))
-	s := newStage(t, Config{MaxAttempts: 50}, func(w http.ResponseWriter, r *http.Request) {
+	s := newStage(t, Config{MaxAttempts: 50, RetryTokens: 10_000}, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		n := chance.IntN(4)
 		mu.Unlock()
@@ -527,7 +609,8 @@ func TestWrongConfigurationIsNamed(t *testing.T) {
 		`DialHost is ":443"`:               {URL: "https://example.com", DialHost: ":443"},
 		`MaxAttempts is -1,`:               {URL: "https://example.com", MaxAttempts: -1},
 		`AttemptTimeout -1ns`:              {URL: "https://example.com", AttemptTimeout: -1},
-		`RetryTokens -1;`:                  {URL: "https://example.com", RetryTokens: -1},
+		`RetryTokens -1 `:                  {URL: "https://example.com", RetryTokens: -1},
+		`ConnectionAge -1ns;`:              {URL: "https://example.com", ConnectionAge: -1},
 	} {
 		if _, err := New(config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want in it %s", err, want)
