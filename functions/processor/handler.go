@@ -137,6 +137,9 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 	if err != nil {
 		return h.fail(err)
 	}
+	if err := checkIdempotencyKey(request, asked.TransactionID); err != nil {
+		return h.fail(err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
 	defer cancel()
 	accepted, replayed, err := h.table.Accept(ctx, payment.Payment{
@@ -328,6 +331,33 @@ func header(request events.APIGatewayProxyRequest, name string) string {
 		}
 	}
 	return ""
+}
+
+// checkIdempotencyKey rejects an Idempotency-Key header ("The Idempotency-Key HTTP Header Field", IETF draft) that is not the
+// transaction_id. The header may lie outside the signature, so it cannot identify a payment. A client that relies on it and sends
+// no transaction_id would pay twice by its first retry. The draft writes the key as a quoted string; many clients leave the
+// quotes out.
+func checkIdempotencyKey(request events.APIGatewayProxyRequest, transactionID string) error {
+	var keys []string
+	for name, value := range request.Headers {
+		if strings.EqualFold(name, "Idempotency-Key") {
+			keys = append(keys, value)
+		}
+	}
+	for name, values := range request.MultiValueHeaders { // Headers has only the last value
+		if strings.EqualFold(name, "Idempotency-Key") {
+			keys = append(keys, values...)
+		}
+	}
+	for _, key := range keys {
+		if key != transactionID && key != `"`+transactionID+`"` {
+			return &payment.Error{
+				Code:    payment.CodeInvalid,
+				Message: "Idempotency-Key differs from transaction_id; send a transaction_id, and the same value in the header or no header",
+			}
+		}
+	}
+	return nil
 }
 
 // pathID is an id from the path. A REST API hands path parameters on as they stand in the URL, encoded.

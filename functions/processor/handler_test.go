@@ -115,6 +115,43 @@ func TestReplayIsAnsweredAsFirstAccepted(t *testing.T) {
 	}
 }
 
+// TestIdempotencyKeyIsTheTransactionID has no payment accepted under an identity that the client does not expect.
+func TestIdempotencyKeyIsTheTransactionID(t *testing.T) {
+	const named, unnamed = `{"transaction_id":"t-1","amount":1}`, `{"amount":1}`
+	for _, tt := range []struct {
+		name, body string
+		keys       []string
+		status     int
+	}{
+		{"no key", named, nil, 200},
+		{"the same", named, []string{"t-1"}, 200},
+		{"the same, quoted as in the draft", named, []string{`"t-1"`}, 200},
+		{"the same twice", named, []string{"t-1", `"t-1"`}, 200},
+		{"another", named, []string{"t-2"}, 400},
+		{"another first", named, []string{"t-2", "t-1"}, 400},
+		{"empty", named, []string{""}, 400},
+		{"in other case", named, []string{"T-1"}, 400},
+		{"without a transaction_id", unnamed, []string{"t-1"}, 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			accepted := 0
+			table := fakeTable{accept: func(p payment.Payment) (payment.Payment, bool, error) { accepted++; return p, false, nil }}
+			request := post(tt.body)
+			if len(tt.keys) > 0 { // as API Gateway hands a header on
+				request.Headers["idempotency-key"] = tt.keys[len(tt.keys)-1]
+				request.MultiValueHeaders = map[string][]string{"idempotency-key": tt.keys}
+			}
+			response, log := serve(t, table, request)
+			if response.StatusCode != tt.status || accepted != map[int]int{200: 1, 400: 0}[tt.status] {
+				t.Errorf("status %d, %d accepted; want %d: %s", response.StatusCode, accepted, tt.status, response.Body)
+			}
+			if tt.status == 400 && (!strings.Contains(response.Body, "transaction_id") || !strings.Contains(log, `"RequestsInvalid":1`)) {
+				t.Errorf("body %s, log %s", response.Body, log)
+			}
+		})
+	}
+}
+
 func TestContractOfErrors(t *testing.T) {
 	unavailable := &payment.Error{Code: payment.CodeUnavailable, Message: "later", Err: errors.New("dial tcp 10.0.0.7:443: refused")}
 	accepting := fakeTable{accept: acceptAll}
