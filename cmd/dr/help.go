@@ -48,7 +48,8 @@ func newTopics() []*cobra.Command {
 				"Sign in as the operator of the Region that you want to move to, which is the one that is well. --as-operator takes the\n" +
 				"role of each Region for the questions to that Region, from the Region's own STS: credentials that may take both roles\n" +
 				"see both Regions. In production the roles ask for multi-factor authentication.\n\n" +
-				"dr pay needs execute-api:Invoke on the payment API, and dr preflight what you deploy with. The rest asks nobody.",
+				"dr pay needs execute-api:Invoke on the payment API, and dr preflight the policy in\n" +
+				"docs/use/preflight.md. The rest asks nobody.",
 		},
 		{
 			Use:   "environments",

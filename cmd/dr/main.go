@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/operate/preflight"
 	"payments-dr/internal/version"
 )
 
@@ -88,34 +87,7 @@ func newCommand() *cobra.Command {
 		},
 		newPreviewCommand(&dir),
 		newDocsCommand(&dir),
-		&cobra.Command{
-			Use:   "preflight",
-			Short: "Find what a deployment would fail on, before it creates anything",
-			Long: manual{
-				does: "Look at the synthesized templates and at the account they are for: is the domain one that can be delegated, are the\n" +
-					"credentials those of the account, is every Region bootstrapped. Everything that is wrong is told at once.",
-				needs:  "the synthesized templates (make synth), and the credentials that you deploy with.",
-				leaves: "nothing. Nothing is created.",
-				ends:   "1 if anything is wrong or cannot be asked.",
-			}.String(),
-			Example: "  dr preflight && npx cdk deploy --app cdk.out --all",
-			Args:    cobra.NoArgs,
-			RunE: func(command *cobra.Command, _ []string) error {
-				a, err := assembly.Load(dir)
-				if err != nil {
-					return err
-				}
-				ambient, err := awsConfig(command.Context())
-				if err != nil {
-					return err
-				}
-				if err := preflight.Check(command.Context(), a, preflight.NewAWS(ambient)); err != nil {
-					return err
-				}
-				fmt.Fprintf(command.OutOrStdout(), "nothing stands against deploying %s to account %s\n", a.Settings.Environment, a.Settings.Account)
-				return nil
-			},
-		},
+		newPreflightCommand(&dir),
 	)
 	root.AddCommand(newManualCommand(root))
 	root.AddCommand(newTopics()...)

@@ -75,9 +75,11 @@ func (d *Deployment) Writer(ctx context.Context) (string, error) {
 	return s.Writer, nil
 }
 
-// within is the Region's configuration, with a limit to each call, all attempts included.
-func (r Region) within(limit time.Duration) aws.Config {
-	config := r.Config.Copy()
+func (r Region) within(limit time.Duration) aws.Config { return Within(r.Config, limit) }
+
+// Within is a configuration with a time limit for each call, including its retries.
+func Within(config aws.Config, limit time.Duration) aws.Config {
+	config = config.Copy()
 	config.APIOptions = append(config.APIOptions[:len(config.APIOptions):len(config.APIOptions)], func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CallLimit",
 			func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
