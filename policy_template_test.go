@@ -223,8 +223,23 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			p["BacktrackWindow"] = 259200.0
 			return id
 		}, "259200"},
-		{"one-engine-version", "a member with a version", func(t *testing.T, a *assembly.Assembly) string {
+		{"one-engine-version", "a member without a version", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, stacks.RoleSecondary, "AWS::RDS::DBCluster", anyOf)
+			delete(p, "EngineVersion")
+			return id
+		}, "nothing"},
+		{"one-engine-version", "a member with another version", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::RDS::DBCluster", anyOf)
+			p["EngineVersion"] = "8.0.mysql_aurora.3.10.3"
+			return id
+		}, "3.10.3"},
+		{"one-engine-version", "a global cluster with a version that it was not created with", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, primary, "AWS::RDS::GlobalCluster", anyOf)
+			p["EngineVersion"] = "8.0.mysql_aurora.3.10.3"
+			return id
+		}, "3.10.3"},
+		{"one-engine-version", "an instance with a version", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, primary, "AWS::RDS::DBInstance", anyOf)
 			p["EngineVersion"] = "8.0.mysql_aurora.3.10.4"
 			return id
 		}, "3.10.4"},

@@ -66,8 +66,9 @@ func NewAuroraGlobalDatabase(scope constructs.Construct, id string, s *settings.
 		Cluster: awsrds.NewCfnGlobalCluster(scope, text("GlobalCluster"), &awsrds.CfnGlobalClusterProps{
 			GlobalClusterIdentifier: text(GlobalClusterIdentifier(s)),
 			Engine:                  text(auroraEngine),
-			// Here and not on the members: switchover and failover need the very same version on all of them.
-			EngineVersion:      text(s.Database.EngineVersion),
+			// The version it was created with. CloudFormation passes a change to ModifyGlobalCluster, which supports only major
+			// upgrades of Aurora MySQL; members are upgraded by their own EngineVersion.
+			EngineVersion:      text(s.Database.CreationEngineVersion()),
 			StorageEncrypted:   jsii.Bool(true),
 			DeletionProtection: jsii.Bool(s.Database.DeletionProtection),
 		}),
@@ -149,9 +150,12 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 	})
 
 	cluster := &awsrds.CfnDBClusterProps{
-		DbClusterIdentifier:             text(identifier),
-		GlobalClusterIdentifier:         text(GlobalClusterIdentifier(s)),
-		Engine:                          text(auroraEngine),
+		DbClusterIdentifier:     text(identifier),
+		GlobalClusterIdentifier: text(GlobalClusterIdentifier(s)),
+		Engine:                  text(auroraEngine),
+		// RDS creates a cluster without a version with its default version, and rejects a member whose version differs from the
+		// global cluster's (aws-cli issue 8139).
+		EngineVersion:                   text(s.Database.EngineVersion),
 		DbClusterParameterGroupName:     parameters.Ref(),
 		DbSubnetGroupName:               subnets.Ref(),
 		VpcSecurityGroupIds:             anys(props.Network.Database.SecurityGroupId()),
@@ -207,8 +211,10 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 			DbInstanceIdentifier: text(InstanceIdentifier(s, props.Region, i+1)),
 			DbClusterIdentifier:  member.Cluster.Ref(),
 			DbInstanceClass:      text(s.Database.InstanceClass),
-			Engine:               text(auroraEngine),
-			PubliclyAccessible:   jsii.Bool(false),
+			// No EngineVersion: the cluster manages its instances' version, and RDS refuses to change it on an instance
+			// ("CreateDBInstance" and "ModifyDBInstance", Amazon RDS API Reference).
+			Engine:             text(auroraEngine),
+			PubliclyAccessible: jsii.Bool(false),
 			// An upgrade of one member alone would leave versions apart, and a recovery refused.
 			AutoMinorVersionUpgrade:     jsii.Bool(false),
 			PromotionTier:               jsii.Number(i),
@@ -225,7 +231,7 @@ func NewAuroraMember(scope constructs.Construct, id string, props AuroraMemberPr
 			suppression{rules: []string{nist + "RDSInBackupPlan"},
 				reason: "An Aurora instance has no storage to back up. The cluster has, and is in the Region's AWS Backup plan by its ARN, which the rule does not follow."},
 			suppression{rules: []string{pciDSS + "RDSAutomaticMinorVersionUpgradeEnabled"},
-				reason: "Switchover and failover want one version on all members, and an instance that upgrades by itself leaves two. The version is raised by the settings, on the global cluster, for both Regions at once."},
+				reason: "Switchover and failover want one version on all members, and an instance that upgrades by itself leaves two. A setting raises the version of both clusters, the secondary's first."},
 		)
 		member.Instances = append(member.Instances, instance)
 	}

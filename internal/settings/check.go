@@ -51,6 +51,9 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	if !engineVersion.MatchString(s.Database.EngineVersion) {
 		fault("database.engineVersion", s.Database.EngineVersion, "an exact version of Aurora MySQL 3, such as 8.0.mysql_aurora.3.10.4: a recovery refuses members whose patch levels differ")
 	}
+	if v := s.Database.GlobalClusterEngineVersion; v != "" && !engineVersion.MatchString(v) {
+		fault("database.globalClusterEngineVersion", v, "the exact version of Aurora MySQL 3 that the global cluster was created with, such as 8.0.mysql_aurora.3.10.4, or nothing for database.engineVersion")
+	}
 	if class := instanceClass.FindStringSubmatch(s.Database.InstanceClass); class == nil || !slices.Contains(InstanceClassFamilies, class[1]) {
 		fault("database.instanceClass", s.Database.InstanceClass, "a class that a global database takes, such as db.r5.large, of the families %s", strings.Join(InstanceClassFamilies, ", "))
 	}

@@ -101,7 +101,12 @@ type Network struct {
 type Database struct {
 	// EngineVersion is exact, such as 8.0.mysql_aurora.3.10.4: managed switchover and failover refuse members whose patch
 	// levels differ ("Managed cross-Region database switchover", Amazon Aurora User Guide).
+	// Both members have it. To raise it, see "Raise the engine version" in docs/use/deploy.md.
 	EngineVersion string `json:"engineVersion"`
+	// GlobalClusterEngineVersion is the version that the global cluster was created with. It is set before the first change of
+	// EngineVersion and then stays: RDS does not take a minor upgrade of the global cluster itself, only of its members
+	// ("ModifyGlobalCluster", Amazon RDS API Reference). Empty: EngineVersion.
+	GlobalClusterEngineVersion string `json:"globalClusterEngineVersion" settings:"optional"`
 	// InstanceClass is a class that a global database takes; see InstanceClassFamilies.
 	InstanceClass string `json:"instanceClass"`
 	// InstancesPerRegion is 1 to 15, the writer among them. A secondary Region always has a real instance: a cluster
@@ -111,6 +116,11 @@ type Database struct {
 	BackupRetentionDays int `json:"backupRetentionDays"`
 	// DeletionProtection refuses the deletion of clusters and table. Required in production.
 	DeletionProtection bool `json:"deletionProtection"`
+}
+
+// CreationEngineVersion is the version that the global cluster was, or will be, created with.
+func (d Database) CreationEngineVersion() string {
+	return cmp.Or(d.GlobalClusterEngineVersion, d.EngineVersion)
 }
 
 // Consistency is how the session table's replicas agree.

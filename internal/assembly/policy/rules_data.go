@@ -32,19 +32,24 @@ var dataRules = []*Rule{
 	},
 	{
 		Name:    "one-engine-version",
-		Forbids: "A member of the global database has a version of its own, or takes one by itself.",
-		Allowed: "EngineVersion on the global cluster alone, and AutoMinorVersionUpgrade false on every instance.",
-		Mend:    "raise database.engineVersion in the settings; see constructs/aurora.go.",
-		Why:     "Switchover and failover refuse members whose versions differ (\"Managed planned failovers and switchovers\", Amazon Aurora User Guide).",
+		Forbids: "A cluster of the global database has no version or another one than the settings', or an instance has a version of its own.",
+		Allowed: "database.engineVersion on every cluster; the version it was created with on the global cluster; on every instance no version, and AutoMinorVersionUpgrade false.",
+		Mend:    "set EngineVersion on clusters from the settings, as in constructs/aurora.go. To raise it, follow \"Raise the engine version\" in docs/use/deploy.md.",
+		Why: "RDS gives a cluster without a version its default, and rejects a member whose version is not the global cluster's (aws-cli issue 8139). " +
+			"Switchover and failover refuse members whose versions differ (\"Managed planned failovers and switchovers\", Amazon Aurora User Guide).",
 		check: func(p *platform, report report) {
+			database := p.assembly.Settings.Database
+			wanted := map[string]any{
+				"AWS::RDS::DBCluster": database.EngineVersion, "AWS::RDS::GlobalCluster": database.CreationEngineVersion(), "AWS::RDS::DBInstance": nil,
+			}
 			p.each(func(s *stack, id string, r assembly.Resource) {
-				if version, ok := r.Properties["EngineVersion"]; ok {
+				if version := r.Properties["EngineVersion"]; version != wanted[r.Type] {
 					report(s, id, "Properties/EngineVersion", short(version))
 				}
 				if r.Type == "AWS::RDS::DBInstance" && r.Properties["AutoMinorVersionUpgrade"] != false {
 					report(s, id, "Properties/AutoMinorVersionUpgrade", short(r.Properties["AutoMinorVersionUpgrade"]))
 				}
-			}, "AWS::RDS::DBCluster", "AWS::RDS::DBInstance")
+			}, "AWS::RDS::DBCluster", "AWS::RDS::GlobalCluster", "AWS::RDS::DBInstance")
 		},
 	},
 	{
