@@ -202,8 +202,12 @@ func TestTheBackupRoleMayDoThatAlone(t *testing.T) {
 			"TagRecoveryPoints":  statement(nil, sorted(arnIn(s, here, "backup", "recovery-point:*"), arnIn(s, there, "backup", "recovery-point:*")), "backup:TagResource"),
 			"FindKeys":           statement(nil, keys, "kms:DescribeKey"),
 			"UseKeys":            statement(map[string]any{"Bool": grant}, keys, "kms:CreateGrant"),
-			"FindTheOtherKey":    statement(map[string]any{"ForAnyValue:StringEquals": alias}, arnIn(s, there, "kms", "key/*"), "kms:DescribeKey"),
-			"UseTheOtherKey":     statement(map[string]any{"ForAnyValue:StringEquals": alias, "Bool": grant}, arnIn(s, there, "kms", "key/*"), "kms:CreateGrant"),
+			// AWS Backup encrypts a table's recovery points itself, in its own vault and in the one that it copies to.
+			"EncryptInTheVault": statement(nil, getAtt(vaultKey, "Arn"), "kms:Decrypt", "kms:GenerateDataKey"),
+			"EncryptInTheOtherVault": statement(map[string]any{"ForAnyValue:StringEquals": alias}, arnIn(s, there, "kms", "key/*"),
+				"kms:Decrypt", "kms:GenerateDataKey"),
+			"FindTheOtherKey": statement(map[string]any{"ForAnyValue:StringEquals": alias}, arnIn(s, there, "kms", "key/*"), "kms:DescribeKey"),
+			"UseTheOtherKey":  statement(map[string]any{"ForAnyValue:StringEquals": alias, "Bool": grant}, arnIn(s, there, "kms", "key/*"), "kms:CreateGrant"),
 		})
 	})
 }

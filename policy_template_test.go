@@ -187,6 +187,15 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			id, _ := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), `"dynamodb:*"`) })
 			return id
 		}, "dynamodb:*"},
+		{"all-alarms", "a policy for the plan's own alarms", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, global, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "cloudwatch:DescribeAlarmHistory") })
+			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
+				if strings.Contains(text(statement), "cloudwatch:DescribeAlarms") {
+					assembly.Object(statement)["Resource"] = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:payment-prod-api-failing"
+				}
+			}
+			return id
+		}, "cloudwatch:DescribeAlarms on arn:aws:cloudwatch"},
 		{"present-keys", "a condition that holds where its key is missing", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:LeadingKeys") })
 			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {

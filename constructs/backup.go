@@ -149,6 +149,10 @@ func newBackupRole(scope constructs.Construct, props BackupProps, key awskms.IKe
 			regionalARN(stack, props.Region.Name, "backup", "recovery-point:*"), regionalARN(stack, other.Name, "backup", "recovery-point:*"),
 		}, "backup:TagResource"),
 		allow("FindKeys", []*string{props.Key.KeyArn(), key.KeyArn()}, "kms:DescribeKey"),
+		// For a table's recovery point in a vault with a customer key ("Advanced DynamoDB backup", AWS Backup Developer Guide).
+		allow("EncryptInTheVault", []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"),
+		allowIf("EncryptInTheOtherVault", map[string]any{"ForAnyValue:StringEquals": byBackupAlias(s)},
+			[]*string{regionalARN(stack, other.Name, "kms", "key/*")}, "kms:Decrypt", "kms:GenerateDataKey"),
 		allowIf("UseKeys", map[string]any{"Bool": grantForService}, []*string{props.Key.KeyArn(), key.KeyArn()}, "kms:CreateGrant"),
 		// The key of the other Region's vault, which a copy takes. Its ARN is generated there; its alias is not.
 		allowIf("FindTheOtherKey", map[string]any{"ForAnyValue:StringEquals": byBackupAlias(s)}, []*string{regionalARN(stack, other.Name, "kms", "key/*")}, "kms:DescribeKey"),

@@ -174,11 +174,10 @@ func NewRecoveryPlan(scope constructs.Construct, id string, props RecoveryPlanPr
 	)
 
 	alarms := map[string]any{}
-	var alarmARNs []*string
 	alarm := func(key, kind string, in settings.Region, name string) {
-		watched := arn("cloudwatch", in.Name, "alarm", name)
-		alarms[key] = &awsarcregionswitch.CfnPlan_AssociatedAlarmProperty{AlarmType: text(kind), ResourceIdentifier: watched}
-		alarmARNs = append(alarmARNs, watched)
+		alarms[key] = &awsarcregionswitch.CfnPlan_AssociatedAlarmProperty{
+			AlarmType: text(kind), ResourceIdentifier: arn("cloudwatch", in.Name, "alarm", name),
+		}
 	}
 	var triggers []any
 	for _, region := range s.Both() {
@@ -230,14 +229,14 @@ func NewRecoveryPlan(scope constructs.Construct, id string, props RecoveryPlanPr
 
 	plan.allow(props, planResources{
 		plans: RecoveryPlanARNs(scope, s), clusters: clusters, globalCluster: arn("rds", "", "global-cluster", GlobalClusterIdentifier(s)),
-		mappings: mappings, ledgers: ledgers, reconciliations: reconciliations, alarms: alarmARNs,
+		mappings: mappings, ledgers: ledgers, reconciliations: reconciliations,
 	})
 	return plan
 }
 
 type planResources struct {
-	plans, globalCluster                                 *string
-	clusters, mappings, ledgers, reconciliations, alarms []*string
+	plans, globalCluster                         *string
+	clusters, mappings, ledgers, reconciliations []*string
 }
 
 // allow gives the role what the plan's blocks need and no more. Each statement follows the service's sample policy for its
@@ -250,10 +249,15 @@ func (p *RecoveryPlan) allow(props RecoveryPlanProps, on planResources) {
 			Sid: text(id), Actions: texts(actions...), Resources: &resources,
 		}))
 	}
-	// "Complete plan execution role permissions". The evaluation every half hour asks IAM what this role may do.
-	statement("Evaluate", []*string{stack.FormatArn(&awscdk.ArnComponents{
+	// "Complete plan execution role permissions". The evaluation every half hour asks IAM what this role may do, and what the
+	// approver's role may do; without an answer the plan stays in need of action.
+	evaluated := []*string{stack.FormatArn(&awscdk.ArnComponents{
 		Service: text("iam"), Region: text(""), Resource: text("role"), ResourceName: text("payment-" + props.Settings.Environment + "-recovery"),
-	})}, "iam:SimulatePrincipalPolicy")
+	})}
+	if props.Approver != nil {
+		evaluated = append(evaluated, props.Approver.RoleArn())
+	}
+	statement("Evaluate", evaluated, "iam:SimulatePrincipalPolicy")
 	own := []string{"arc-region-switch:GetPlan", "arc-region-switch:GetPlanExecution", "arc-region-switch:ListPlanExecutions",
 		// "Automatic plan execution reports permissions"
 		"arc-region-switch:ListPlanExecutionEvents"}
@@ -274,13 +278,14 @@ func (p *RecoveryPlan) allow(props RecoveryPlanProps, on planResources) {
 	statement("FindRecords", []*string{stack.FormatArn(&awscdk.ArnComponents{
 		Service: text("route53"), Region: text(""), Account: text(""), Resource: text("hostedzone"), ResourceName: props.Zone.HostedZoneId(),
 	})}, "route53:ListResourceRecordSets")
-	// "Automatic plan execution reports permissions"
-	statement("ReadAlarms", on.alarms, "cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory")
+	// "Automatic plan execution reports permissions". On "*": with a narrower scope, CloudWatch returns no composite alarm
+	// ("DescribeAlarms" and "DescribeAlarmHistory", Amazon CloudWatch API Reference), and an alarm that starts the plan is one.
+	statement("ReadAlarms", []*string{text("*")}, "cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory")
 	statement("WriteReports", []*string{props.Reports.ArnForObjects(text("*"))}, "s3:PutObject")
 	policy := awsiam.NewPolicy(p.Role, text("Policy"), &awsiam.PolicyProps{Statements: &statements, Roles: &[]awsiam.IRole{p.Role}})
 	suppress(policy,
 		ownPolicy("The recovery plan"),
-		wildcards("To find clusters and the global cluster is asked without naming one, as in the service's sample policy; both actions read.", anyResource),
+		wildcards("The plan finds clusters and the global cluster without naming one, as in the service's sample policy, and CloudWatch returns composite alarms only to who may describe all alarms. All four actions read.", anyResource),
 		wildcards("The plan's own ARN ends in what AWS adds to its name; a role that the plan needs cannot wait for it.", onResource(*on.plans)),
 		wildcards("Each execution writes a report of its own name into the bucket that is for nothing else.", `Resource::<RecoveryReports[0-9A-F]{8}\.Arn>/\*`),
 	)

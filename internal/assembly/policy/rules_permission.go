@@ -16,12 +16,15 @@ var unbound = []string{
 	// in an Amazon VPC", AWS Lambda Developer Guide).
 	"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
 	"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
-	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", // the last without names
+	"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory", // see the rule all-alarms
 	"backup:DescribeRestoreJob", "backup:ListRestoreJobs", "backup:PutRestoreValidationResult",
 	"rds:DescribeGlobalClusters", "rds:DescribeDBClusters", // without names, as the recovery plan asks
 	"dynamodb:ListTables",
 	"arc-region-switch:ListPlansInRegion",
 }
+
+// alarmReads are the actions that return composite alarms to whoever may use them on "*".
+var alarmReads = []string{"cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarmHistory"}
 
 // keyActions are what the library's grants on an encrypted queue say for variants of one operation, on one key.
 var keyActions = []string{"kms:GenerateDataKey*", "kms:ReEncrypt*"}
@@ -68,6 +71,23 @@ var permissionRules = []*Rule{
 						report(s, id, "Properties/PolicyDocument", "every action "+name)
 					case everything && !slices.Contains(unbound, name):
 						report(s, id, "Properties/PolicyDocument", name+" on every resource")
+					}
+				}
+			})
+		},
+	},
+	{
+		Name:    "all-alarms",
+		Forbids: "A policy allows to describe some alarms, and composite alarms are not returned at all.",
+		Allowed: "permission on \"*\" for " + strings.Join(alarmReads, " and ") + ".",
+		Mend:    "allow them on \"*\", as in constructs/recovery_plan.go.",
+		Why:     "CloudWatch returns a composite alarm only if the permission's scope is \"*\" (\"DescribeAlarms\", Amazon CloudWatch API Reference).",
+		check: func(p *platform, report report) {
+			p.allowed(func(s *stack, id string, statement map[string]any) {
+				for _, action := range assembly.OneOrMore(statement["Action"]) {
+					name := assembly.Text(action)
+					if slices.Contains(alarmReads, name) && !slices.Contains(assembly.OneOrMore(statement["Resource"]), any("*")) {
+						report(s, id, "Properties/PolicyDocument", name+" on "+short(statement["Resource"]))
 					}
 				}
 			})
