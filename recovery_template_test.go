@@ -275,7 +275,8 @@ func TestPublicZoneIsMadeWhenThereIsNone(t *testing.T) {
 			for _, zone := range v.of("AWS::Route53::HostedZone") {
 				made++
 				same(t, env+": name", zone.Properties["Name"], v.assembly.Settings.DNS.ZoneName+".")
-				same(t, env+": features", zone.Properties["HostedZoneFeatures"], map[string]any{"EnableAcceleratedRecovery": true})
+				// Enabling it would lock the zone while the certificates need records.
+				same(t, env+": features", zone.Properties["HostedZoneFeatures"], nil)
 				same(t, env+": when its stack goes", zone.DeletionPolicy, "Retain")
 				if !strings.Contains(text(v.stack.Template.Outputs["NameServers"]), "NameServers") {
 					t.Errorf("%s: the name servers are no output", env)
@@ -288,6 +289,35 @@ func TestPublicZoneIsMadeWhenThereIsNone(t *testing.T) {
 		}
 		if made != want {
 			t.Errorf("%s: %d hosted zones, want %d", env, made, want)
+		}
+	}
+}
+
+// A zone rejects records while accelerated recovery is being enabled, so that comes after everything that writes records: all of the
+// first two stacks, and each set of records of the last one.
+func TestAcceleratedRecoveryIsTheLastStep(t *testing.T) {
+	for _, env := range environments {
+		for _, role := range []string{stacks.RolePrimary, stacks.RoleSecondary, stacks.RoleGlobal} {
+			v := viewOf(t, env, role)
+			steps := v.of("Custom::AcceleratedRecovery")
+			want := 0
+			if role == stacks.RoleGlobal && synthesized[env].Settings.DNS.HostedZoneID == "" {
+				want = 1
+			}
+			if len(steps) != want {
+				t.Errorf("%s, %s: %d steps enable accelerated recovery, want %d", env, role, len(steps), want)
+			}
+			for _, step := range steps {
+				if call := strings.ReplaceAll(text(step.Properties["Update"]), `\`, ""); !strings.Contains(call, `"action":"UpdateHostedZoneFeatures"`) || !strings.Contains(call, `"EnableAcceleratedRecovery":true`) {
+					t.Errorf("%s: it calls %s", env, call)
+				}
+				after := assembly.Texts(step.DependsOn)
+				for id := range v.of("AWS::Route53::RecordSetGroup") {
+					if !slices.Contains(after, id) {
+						t.Errorf("%s: accelerated recovery does not wait for %s", env, id)
+					}
+				}
+			}
 		}
 	}
 }

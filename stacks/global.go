@@ -67,6 +67,7 @@ func newGlobal(app awscdk.App, s *settings.Settings, primary, secondary *regiona
 			Name: region.Name, Says: "The payment API of " + region.Name, ID: dns.Serving[region.Name].AttrHealthCheckId(),
 		})
 	}
+	constructs.NewAcceleratedRecovery(stack, "AcceleratedRecovery", s, zone, key, stack.Node().FindChild(jsii.String("DNSFailover")))
 	constructs.NewHealthCheckAlarms(stack, "HealthCheckAlarms", s, checks)
 	constructs.NewGlobalDashboard(stack, "Dashboard", s)
 	constructs.NewBudget(stack, "Budget", s)

@@ -81,6 +81,7 @@ var Free = map[string]string{
 	"AWS::SSM::Parameter":                   "standard parameters are free",
 	"AWS::WAFv2::LoggingConfiguration":      "keeps what is blocked or counted alone: nothing at idle",
 	"AWS::WAFv2::WebACLAssociation":         configuration,
+	"Custom::AcceleratedRecovery":           deployment,
 	"Custom::AWS":                           deployment,
 	"Custom::CrossRegionExportReader":       deployment,
 	"Custom::CrossRegionExportWriter":       deployment,

@@ -461,6 +461,40 @@ func TestStackStates(t *testing.T) {
 	}
 }
 
+func TestDelegation(t *testing.T) {
+	const other = "Z9999999999ABCDEFGHIJ"
+	for _, tt := range []struct {
+		name  string
+		zones map[string]string
+		id    string
+		want  string
+		err   string
+	}{
+		{"none yet", nil, "", "", "there is no hosted zone of " + zone},
+		{"one", map[string]string{zoneID: zone}, "", zoneID, ""},
+		{"another name", map[string]string{zoneID: "acme-bank.com"}, "", "", "there is no hosted zone of " + zone},
+		{"two", map[string]string{zoneID: zone, other: zone}, "", "", "there are 2 hosted zones of " + zone + ": " + zoneID + " (ns-1."},
+		{"two, and one is chosen", map[string]string{zoneID: zone, other: zone}, other, other, ""},
+		{"another is chosen", map[string]string{zoneID: zone}, other, "", "there is no hosted zone of " + zone},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newAccount()
+			c.zones, c.delegated = tt.zones, []string{"ns.elsewhere.org."}
+			got, have, err := preflight.Delegation(t.Context(), c.config(), c, &settings.Settings{DNS: settings.DNS{ZoneName: zone, HostedZoneID: tt.id}})
+			if tt.err != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), tt.err) {
+					t.Errorf("error %v, want %s", err, tt.err)
+				}
+				return
+			}
+			want := []string{strings.ToLower("ns-1." + tt.want + ".org"), strings.ToLower("ns-2." + tt.want + ".net")}
+			if err != nil || got.ID != tt.want || !slices.Equal(got.NameServers, want) || !slices.Equal(have, []string{"ns.elsewhere.org"}) {
+				t.Errorf("%+v, %v, %v", got, have, err)
+			}
+		})
+	}
+}
+
 var (
 	// fixedName are the properties that hold a resource's own name or that of something else.
 	fixedName = regexp.MustCompile(`(Name|Identifier)$`)

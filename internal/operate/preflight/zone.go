@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	route53types "github.com/aws/aws-sdk-go-v2/service/route53/types"
 
+	"payments-dr/internal/operate"
 	"payments-dr/internal/settings"
 )
 
@@ -81,6 +82,34 @@ func Delegated(ctx context.Context, resolver Resolver, name string) ([]string, e
 		hosts = append(hosts, one.Host)
 	}
 	return servers(hosts), nil
+}
+
+// ErrNoZone is that a hosted zone does not exist.
+var ErrNoZone = errors.New("there is no hosted zone")
+
+// Delegation is the hosted zone that the settings choose, and the name servers that DNS has for its name. The error is ErrNoZone if
+// there is none yet; if there are several, and the settings choose none, it names them.
+func Delegation(ctx context.Context, config aws.Config, resolver Resolver, s *settings.Settings) (zone Zone, have []string, err error) {
+	zones, err := Zones(ctx, config, s.DNS.ZoneName)
+	if err != nil {
+		return zone, nil, err
+	}
+	if s.DNS.HostedZoneID != "" {
+		zones = slices.DeleteFunc(zones, func(z Zone) bool { return z.ID != s.DNS.HostedZoneID })
+	}
+	if len(zones) == 0 {
+		return zone, nil, fmt.Errorf("%w of %s", ErrNoZone, s.DNS.ZoneName)
+	}
+	if len(zones) > 1 {
+		var each []string
+		for _, one := range zones {
+			each = append(each, one.ID+" ("+strings.Join(one.NameServers, " ")+")")
+		}
+		return zone, nil, &operate.Problem{Kind: operate.KindRefused, Text: fmt.Sprintf("there are %d hosted zones of %s: %s; set dns.hostedZoneId in cdk.json to the one that is delegated",
+			len(zones), s.DNS.ZoneName, strings.Join(each, ", "))}
+	}
+	have, err = Delegated(ctx, resolver, s.DNS.ZoneName)
+	return zones[0], have, err
 }
 
 func dotted(name string) string { return strings.TrimSuffix(name, ".") + "." }
