@@ -502,7 +502,7 @@ func TestSessionTable(t *testing.T) {
 		if want := []string{s.Regions.Primary.Name, s.Regions.Secondary.Name}; !slices.Equal(regions, slices.Sorted(slices.Values(want))) {
 			t.Errorf("%s: replicas in %v, want %v", env, regions, want)
 		}
-		if want := map[bool]string{true: "Retain", false: "Delete"}[s.Production]; table.DeletionPolicy != want {
+		if want := map[bool]string{true: "RetainExceptOnCreate", false: "Delete"}[s.Production]; table.DeletionPolicy != want {
 			t.Errorf("%s: deletion policy %s, want %s", env, table.DeletionPolicy, want)
 		}
 	}

@@ -51,7 +51,7 @@ func TestVaultsAreLockedAndOutliveTheirStack(t *testing.T) {
 		for what, policies := range map[string][2]string{
 			"vault": {vault.DeletionPolicy, vault.UpdateReplacePolicy}, "key": {key.DeletionPolicy, key.UpdateReplacePolicy},
 		} {
-			if policies != [2]string{"Retain", "Retain"} {
+			if policies != [2]string{"RetainExceptOnCreate", "Retain"} {
 				t.Errorf("the %s goes with its stack: %v", what, policies)
 			}
 		}

@@ -267,6 +267,11 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			p["DBClusterIdentifier"] = "payment-prod"
 			return id
 		}, "without us-east-1"},
+		{"retain-except-on-create", "a vault that a failed creation leaves behind", func(t *testing.T, a *assembly.Assembly) string {
+			id, _ := resourceOf(t, a, primary, "AWS::Backup::BackupVault", anyOf)
+			retain(t, a, primary, id, "Retain")
+			return id
+		}, "Retain"},
 		{"rewind-window", "two days of backups", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::RDS::DBCluster", anyOf)
 			p["BackupRetentionPeriod"] = 2.0
@@ -303,6 +308,18 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			t.Errorf("%s is not broken here", rule.Name)
 		}
 	}
+}
+
+// retain gives a resource a deletion policy.
+func retain(t *testing.T, a *assembly.Assembly, role, id, policy string) {
+	t.Helper()
+	stack, err := a.Stack(role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := stack.Template.Resources[id]
+	r.DeletionPolicy = policy
+	stack.Template.Resources[id] = r
 }
 
 // templates are what the library hands to a plug-in.

@@ -630,7 +630,7 @@ func TestRecoveryReportsAreKeptAYear(t *testing.T) {
 		})
 		rule := assembly.Object(assembly.List(assembly.At(p["LifecycleConfiguration"], "Rules"))[0])
 		same(t, "kept", []any{rule["Status"], rule["ExpirationInDays"], assembly.At(rule["NoncurrentVersionExpiration"], "NoncurrentDays")}, []any{"Enabled", 365, 365})
-		same(t, "when the stack goes", bucket.DeletionPolicy, "Retain")
+		same(t, "when the stack goes", bucket.DeletionPolicy, "RetainExceptOnCreate")
 		_, plan := v.one(t, "AWS::ARCRegionSwitch::Plan")
 		same(t, "the plan reports to", plan.Properties["ReportConfiguration"], map[string]any{"ReportOutput": []any{
 			map[string]any{"S3Configuration": map[string]any{"BucketPath": ref(id), "BucketOwner": s.Account}},

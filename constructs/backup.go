@@ -70,12 +70,12 @@ func NewBackup(scope constructs.Construct, id string, props BackupProps) *Backup
 		Alias:             text(BackupKeyAlias(s)),
 		Description:       text("Payments platform, " + s.Environment + ": recovery points of the vault of this Region"),
 		EnableKeyRotation: jsii.Bool(true),
-		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN,
+		RemovalPolicy:     retained,
 	})
 	vault := awsbackup.NewCfnBackupVault(scope, text("Vault"), &awsbackup.CfnBackupVaultProps{
 		BackupVaultName: text(name), EncryptionKeyArn: key.KeyArn(), LockConfiguration: vaultLock(s),
 	})
-	vault.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	vault.ApplyRemovalPolicy(retained, nil)
 
 	lifecycle := &awsbackup.CfnBackupPlan_LifecycleResourceTypeProperty{DeleteAfterDays: jsii.Number(s.Backup.RetentionDays)}
 	plan := awsbackup.NewCfnBackupPlan(scope, text("Plan"), &awsbackup.CfnBackupPlanProps{

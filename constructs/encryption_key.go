@@ -35,10 +35,15 @@ func NewEncryptionKey(scope constructs.Construct, id string, s *settings.Setting
 	return key
 }
 
-// removalPolicy is what happens to data when its stack goes: in production it stays.
+// retained keeps a resource when its stack or the resource is deleted, but not when its own creation fails: a fixed name that
+// such a failure leaves behind would block the next attempt ("DeletionPolicy attribute", RetainExceptOnCreate, AWS CloudFormation
+// User Guide).
+const retained = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
+
+// removalPolicy is what happens to data when its stack is deleted: in production it stays.
 func removalPolicy(s *settings.Settings) awscdk.RemovalPolicy {
 	if s.Production {
-		return awscdk.RemovalPolicy_RETAIN
+		return retained
 	}
 	return awscdk.RemovalPolicy_DESTROY
 }

@@ -76,7 +76,8 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 		Description:   text("Payment API, " + s.Environment + ", " + props.Region.Name),
 		EndpointTypes: &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
 		// Logs need a role that is one for the whole account and Region. It stays when the stack goes, because other APIs of
-		// the account may write with it.
+		// the account may write with it, and also when the creation of the stack fails: deleting the resource does not clear the
+		// account's setting, which would then name a role that is gone. It has no fixed name.
 		CloudWatchRole:              jsii.Bool(true),
 		CloudWatchRoleRemovalPolicy: awscdk.RemovalPolicy_RETAIN,
 		DefaultMethodOptions:        &awsapigateway.MethodOptions{AuthorizationType: awsapigateway.AuthorizationType_IAM},

@@ -28,6 +28,8 @@ func NewPublicZone(scope constructs.Construct, id string, s *settings.Settings) 
 		ZoneName: text(s.DNS.ZoneName),
 		Comment:  text("Payments platform, " + s.Environment),
 	})
+	// Also when its own creation fails, unlike everything else that is retained: by then its name servers may stand in the parent
+	// domain, and the validation records in it would not let it be deleted, which would end the rollback.
 	zone.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)
 	stack := awscdk.Stack_Of(scope)
 	awscdk.NewCfnOutput(stack, text("HostedZoneId"), &awscdk.CfnOutputProps{

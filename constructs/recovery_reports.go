@@ -28,7 +28,7 @@ func NewRecoveryReports(scope constructs.Construct, id string, s *settings.Setti
 			Id: text("a year"), Expiration: days, NoncurrentVersionExpiration: days,
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(7)),
 		}},
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN, // evidence outlives what it is about
+		RemovalPolicy: retained, // evidence outlives what it is about
 	})
 	suppress(bucket,
 		suppression{rules: append(nistAndPCI("S3BucketLoggingEnabled"), awsSolutions+"S1"),

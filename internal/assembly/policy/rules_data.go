@@ -8,6 +8,8 @@ import (
 	"payments-dr/internal/assembly"
 )
 
+const typeAPIAccount = "AWS::ApiGateway::Account"
+
 // rewindDays is the least window of point-in-time recovery: 72 hours.
 const rewindDays = 3
 
@@ -76,6 +78,23 @@ var dataRules = []*Rule{
 				regional := p.assembly.Settings.StackName("global") != s.Name
 				if given && regional && !strings.Contains(assembly.Text(name), s.Region) {
 					report(s, id, "Properties/"+property, short(name)+", without "+s.Region)
+				}
+			})
+		},
+	},
+	{
+		Name:    "retain-except-on-create",
+		Forbids: "A resource is kept when its own creation fails, and its name blocks the next attempt.",
+		Allowed: "DeletionPolicy RetainExceptOnCreate. Retain is for a hosted zone, whose name servers may be delegated by then, and for the account's role that API Gateway writes logs with.",
+		Mend:    "use the removal policy \"retained\" of constructs/encryption_key.go.",
+		Why:     "A rollback keeps what has Retain, and the next creation fails with AlreadyExists (\"DeletionPolicy attribute\", AWS CloudFormation User Guide).",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, r assembly.Resource) {
+				accountRole := s.any(func(_ string, account assembly.Resource) bool {
+					return assembly.Referred(account.Properties["CloudWatchRoleArn"]) == id
+				}, typeAPIAccount)
+				if r.DeletionPolicy == "Retain" && r.Type != "AWS::Route53::HostedZone" && r.Type != typeAPIAccount && !accountRole {
+					report(s, id, "DeletionPolicy", r.DeletionPolicy)
 				}
 			})
 		},

@@ -348,10 +348,10 @@ func fate(before map[string]any, action Action) string {
 	default:
 		return ""
 	}
-	switch policy {
-	case "Retain":
+	switch {
+	case retains(policy):
 		return "the old one stays, and is nobody's"
-	case "Snapshot":
+	case policy == "Snapshot":
 		return "the old one is deleted, a snapshot stays"
 	}
 	return "the old one is deleted"

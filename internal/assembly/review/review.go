@@ -54,9 +54,10 @@ var guards = map[string]string{
 	"EnableIAMDatabaseAuthentication": "true",
 	"termination protection":          "true",
 	"AuthorizationType":               "AWS_IAM",
-	"DeletionPolicy":                  "Retain",
-	"UpdateReplacePolicy":             "Retain",
 }
+
+// retains is whether a DeletionPolicy or an UpdateReplacePolicy keeps the resource.
+func retains(policy string) bool { return policy == "Retain" || policy == "RetainExceptOnCreate" }
 
 // weaker finds protections that go: a guard that loses its value, a snapshot that is no longer taken, fewer days of backups, an alarm
 // that is removed.
@@ -79,7 +80,7 @@ func weaker(stacks []Stack) []string {
 				name := p.Path[strings.LastIndex(p.Path, ".")+1:]
 				switch {
 				case guards[name] == p.Old && p.Old != "" && p.New != p.Old,
-					strings.HasSuffix(name, "Policy") && p.Old == "Snapshot" && p.New != "Retain",
+					(name == "DeletionPolicy" || name == "UpdateReplacePolicy") && (retains(p.Old) || p.Old == "Snapshot") && !retains(p.New) && p.New != p.Old,
 					strings.HasSuffix(name, "RetentionPeriod") && less(p.New, p.Old),
 					name == "LockConfiguration" && p.New == "":
 					say(r.LogicalID, p)
