@@ -102,7 +102,7 @@ licenses: ## Check that no dependency's licence forbids what is done with it
 
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
-	$(CDK) deploy --app $(ASSEMBLY) --all
+	go run ./cmd/dr --assembly $(ASSEMBLY) deploy
 
 diff: synth ## Show what a deployment would change: of what is deployed with credentials, of the base branch without, or with BASE=origin/main
 	@go run ./cmd/dr --assembly $(ASSEMBLY) diff --base "$(BASE)"

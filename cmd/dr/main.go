@@ -88,6 +88,7 @@ func newCommand() *cobra.Command {
 		newPreviewCommand(&dir),
 		newDocsCommand(&dir),
 		newPreflightCommand(&dir),
+		newDeployCommand(&dir),
 		newNameServersCommand(),
 	)
 	root.AddCommand(newManualCommand(root))

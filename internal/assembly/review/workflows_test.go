@@ -149,3 +149,18 @@ func TestWorkflowsGrantLittle(t *testing.T) {
 		}
 	}
 }
+
+// A first deployment that is rolled back cannot be repeated, so every deployment goes through dr deploy, which knows when not to.
+func TestDeploymentsGoThroughTheTool(t *testing.T) {
+	makefile, err := os.ReadFile("../../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := workflows(t)
+	texts["Makefile"] = string(makefile)
+	for name, text := range texts {
+		if match := regexp.MustCompile(`(?i)cdk\)? deploy\b.*`).FindString(text); match != "" {
+			t.Errorf("%s calls %q; call dr deploy", name, match)
+		}
+	}
+}

@@ -441,6 +441,9 @@ func TestCheck(t *testing.T) {
 }
 
 func TestStackStates(t *testing.T) {
+	if status, err := preflight.StackStatus(t.Context(), newAccount().config(), "us-east-1", "payment-dev-primary"); status != "" || err != nil {
+		t.Errorf("the status of a stack that does not exist is %q, %v", status, err)
+	}
 	for status, want := range map[cloudformationtypes.StackStatus]string{
 		"CREATE_COMPLETE": "", "UPDATE_COMPLETE": "", "UPDATE_ROLLBACK_COMPLETE": "", "REVIEW_IN_PROGRESS": "",
 		"UPDATE_IN_PROGRESS": "blocks", "DELETE_FAILED": "blocks", "UPDATE_ROLLBACK_FAILED": "blocks",
@@ -453,6 +456,9 @@ func TestStackStates(t *testing.T) {
 			state, protected := strings.CutSuffix(string(status), " protected")
 			c.stacks["payment-dev-primary"].StackStatus = cloudformationtypes.StackStatus(state)
 			c.stacks["payment-dev-primary"].EnableTerminationProtection = &protected
+			if status, err := preflight.StackStatus(t.Context(), c.config(), "us-east-1", "payment-dev-primary"); status != state || err != nil {
+				t.Errorf("the status is %q, %v", status, err)
+			}
 			found := lines(preflight.Check(t.Context(), a, c.config(), c))
 			if want == "" && len(found) > 0 || want != "" && (len(found) != 1 || !strings.HasPrefix(found[0], want+" us-east-1: stack payment-dev-primary is in the state "+state)) {
 				t.Errorf("found %q, want %q", found, want)

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cloudformationtypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"payments-dr/internal/operate"
 )
 
 // deployedStack is a stack as CloudFormation has it.
@@ -35,6 +37,20 @@ func (c *check) deploymentChecks() []func(context.Context) {
 		checks = append(checks, func(ctx context.Context) { c.checkStack(ctx, stack.Name, stack.Region) })
 	}
 	return checks
+}
+
+// StackStatus is CloudFormation's status of a stack, or nothing if the stack does not exist.
+func StackStatus(ctx context.Context, config aws.Config, region, name string) (string, error) {
+	config = operate.Within(config, callTimeout)
+	config.Region = region
+	answer, err := cloudformation.NewFromConfig(config).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
+	if absent(err) || err == nil && len(answer.Stacks) == 0 {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read state of stack %s: %w", name, err)
+	}
+	return string(answer.Stacks[0].StackStatus), nil
 }
 
 func (c *check) checkStack(ctx context.Context, name, region string) {
