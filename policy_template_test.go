@@ -175,6 +175,11 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			p["ManagedPolicyArns"] = []any{map[string]any{"Fn::Join": []any{"", []any{"arn:", ref("AWS::Partition"), ":iam::aws:policy/AmazonDynamoDBFullAccess"}}}}
 			return id
 		}, "AmazonDynamoDBFullAccess"},
+		{"managed-policy", "the library's policy for functions, which lets them create log groups", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(text(p), "ssm:PutParameter") })
+			p["ManagedPolicyArns"] = []any{map[string]any{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}}
+			return id
+		}, "AWSLambdaBasicExecutionRole"},
 		{"named-resources", "an action on every resource", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(text(p), "dynamodb:PutItem") })
 			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
@@ -205,6 +210,12 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			}
 			return id
 		}, "ForAllValues:StringLike of dynamodb:LeadingKeys, which may be missing"},
+		{"no-log-group-creation", "a function that creates its log group", func(t *testing.T, a *assembly.Assembly) string {
+			id, p := resourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(text(p["Description"]), "processor") })
+			document := assembly.At(assembly.List(p["Policies"])[0], "PolicyDocument")
+			assembly.Object(assembly.List(assembly.At(document, "Statement"))[0])["Action"] = []any{"logs:CreateLogGroup", "logs:PutLogEvents"}
+			return id
+		}, "logs:CreateLogGroup"},
 		{"no-password", "a secret's value in an environment", func(t *testing.T, a *assembly.Assembly) string {
 			id, variables := environment(t, a, "ledger")
 			variables["DATABASE_LOGIN"] = "{{resolve:secretsmanager:payment/prod/db/master:SecretString:password}}"

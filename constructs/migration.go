@@ -56,14 +56,7 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) c
 		})},
 	}))
 	logs := NewLogGroup(scope, "ProviderLogs", "/aws/lambda/payment-"+s.Environment+"-migrate-provider", s, props.Key)
-	// The library's own choice of a role has a managed policy that allows every log group of the account.
-	role := awsiam.NewRole(scope, text("ProviderRole"), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(text("lambda.amazonaws.com"), nil),
-		Description: text("Invokes the migration for CloudFormation"),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{"Runtime": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &[]awsiam.PolicyStatement{
-			allow("Log", []*string{logs.LogGroupArn()}, "logs:CreateLogStream", "logs:PutLogEvents"),
-		}})},
-	})
+	role := newProviderRole(scope, "ProviderRole", "Invokes the migration for CloudFormation", logs)
 	provider := customresources.NewProvider(scope, text("Provider"), &customresources.ProviderProps{
 		OnEventHandler:       function,
 		LogGroup:             logs,

@@ -76,10 +76,12 @@ func newParameterElsewhere(scope constructs.Construct, id, name string, s *setti
 	put := call("PutParameter", map[string]any{
 		"Name": fullName, "Value": value, "Type": "String", "Overwrite": true, "Description": parameterDescriptions[name],
 	})
+	logs := parameterLogs(scope, s, key)
 	made := customresources.NewAwsCustomResource(scope, text(id), &customresources.AwsCustomResourceProps{
 		OnCreate: put, OnUpdate: put, OnDelete: call("DeleteParameter", map[string]any{"Name": fullName}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            parameterLogs(scope, s, key),
+		LogGroup:            logs,
+		Role:                sdkCallRole(scope, logs),
 		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 				Actions: texts("ssm:PutParameter", "ssm:DeleteParameter"),

@@ -55,6 +55,7 @@ func NewAcceleratedRecovery(scope constructs.Construct, id string, s *settings.S
 		return
 	}
 	scope = constructs.NewConstruct(scope, text(id))
+	logs := parameterLogs(scope, s, key)
 	enable := customresources.NewAwsCustomResource(scope, text("Enable"), &customresources.AwsCustomResourceProps{
 		ResourceType: text("Custom::AcceleratedRecovery"),
 		OnUpdate: &customresources.AwsSdkCall{ // and at creation
@@ -67,7 +68,8 @@ func NewAcceleratedRecovery(scope constructs.Construct, id string, s *settings.S
 			allow("EnableAcceleratedRecovery", []*string{zone.HostedZoneArn()}, "route53:UpdateHostedZoneFeatures"),
 		}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            parameterLogs(scope, s, key),
+		LogGroup:            logs,
+		Role:                sdkCallRole(scope, logs),
 	})
 	for _, first := range after {
 		enable.Node().AddDependency(first)

@@ -69,6 +69,7 @@ func SessionTableReplica(scope constructs.Construct, id string, s *settings.Sett
 	name := SessionTableName(s)
 	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{Service: text("dynamodb"), Resource: text("table"), ResourceName: text(name)})
 	const streamARN = "Table.LatestStreamArn"
+	logs := NewLogGroup(scope, "Logs", "/aws/lambda/payment-"+s.Environment+"-table-stream", s, key)
 	stream := customresources.NewAwsCustomResource(scope, text("Stream"), &customresources.AwsCustomResourceProps{
 		ResourceType: text("Custom::SessionTableStream"),
 		OnUpdate: &customresources.AwsSdkCall{ // and at creation
@@ -80,7 +81,8 @@ func SessionTableReplica(scope constructs.Construct, id string, s *settings.Sett
 			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("dynamodb:DescribeTable"), Resources: &[]*string{arn}}),
 		}),
 		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            NewLogGroup(scope, "Logs", "/aws/lambda/payment-"+s.Environment+"-table-stream", s, key),
+		LogGroup:            logs,
+		Role:                sdkCallRole(scope, logs),
 	})
 	suppress(child(stream, "CustomResourcePolicy"), ownPolicy("The deployment, to look up the stream of the session table,"))
 	suppressSDKCalls(scope)

@@ -108,7 +108,7 @@ func deadLetters(of string) suppression {
 }
 
 // suppressSDKCalls is for the one function of a stack by which the library makes AWS calls at deployment, its
-// AwsCustomResource. The library makes it, with its role, under an id that is the same in every app.
+// AwsCustomResource. The library makes it under an id that is the same in every app.
 func suppressSDKCalls(scope constructs.Construct) {
 	function := child(awscdk.Stack_Of(scope), "AWS679f53fac002430cb0da5b7982bd2287")
 	suppress(function,
@@ -117,6 +117,4 @@ func suppressSDKCalls(scope constructs.Construct) {
 		suppression{[]string{nist + "LambdaConcurrency"}, nil, "CloudFormation invokes it, once for each call that a deployment makes; a reservation would take from the account's pool for something that runs at deployments alone."},
 		suppression{[]string{nist + "LambdaDLQ"}, nil, "CloudFormation waits for its answer. A call that fails, or that is never answered, fails the deployment, which is seen and rolled back; a message in a queue would add nothing."},
 	)
-	suppress(child(function, "ServiceRole"), suppression{rules: []string{awsSolutions + "IAM4"},
-		reason: "The library gives this role to its function for single AWS calls. The managed policy lets it write logs; what calls it may make is in a policy of its own, with resources."})
 }

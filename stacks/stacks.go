@@ -3,9 +3,9 @@ package stacks
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/constructs"
 	"payments-dr/internal/assembly/policy/validator"
 	"payments-dr/internal/settings"
 )
@@ -31,12 +31,12 @@ func Build(app awscdk.App, s *settings.Settings) {
 	global.AddStackDependency(secondary.Stack, jsii.String("ties both Regions together"))
 }
 
-func newStack(scope constructs.Construct, s *settings.Settings, role, region, description string) awscdk.Stack {
+func newStack(app awscdk.App, s *settings.Settings, role, region, description string) awscdk.Stack {
 	tags := map[string]*string{}
 	for key, value := range s.Tags {
 		tags[key] = jsii.String(value)
 	}
-	stack := awscdk.NewStack(scope, jsii.String(s.StackName(role)), &awscdk.StackProps{
+	stack := awscdk.NewStack(app, jsii.String(s.StackName(role)), &awscdk.StackProps{
 		StackName:   jsii.String(s.StackName(role)),
 		Description: jsii.String(description),
 		Env:         &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(region)},
@@ -46,6 +46,7 @@ func newStack(scope constructs.Construct, s *settings.Settings, role, region, de
 		TerminationProtection: jsii.Bool(s.Production),
 		Tags:                  &tags,
 	})
+	constructs.RestrictLibraryProviders(stack)
 	for _, r := range s.Both() {
 		if r.Name == region {
 			// The library compares the zones that a network names with those of the account, and asks AWS for them. This is

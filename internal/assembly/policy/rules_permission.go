@@ -29,11 +29,8 @@ var alarmReads = []string{"cloudwatch:DescribeAlarms", "cloudwatch:DescribeAlarm
 // keyActions are what the library's grants on an encrypted queue say for variants of one operation, on one key.
 var keyActions = []string{"kms:GenerateDataKey*", "kms:ReEncrypt*"}
 
-// serviceRoles are the policies of AWS that a role may have: each is what the service's documentation names for it, or the library's
-// choice for a function of its own that does nothing but log.
-var serviceRoles = []string{
-	"service-role/AmazonRDSEnhancedMonitoringRole", "service-role/AmazonAPIGatewayPushToCloudWatchLogs", "service-role/AWSLambdaBasicExecutionRole",
-}
+// serviceRoles are the policies of AWS that a role may have: each is what the service's documentation names for it.
+var serviceRoles = []string{"service-role/AmazonRDSEnhancedMonitoringRole", "service-role/AmazonAPIGatewayPushToCloudWatchLogs"}
 
 // The rules of least privilege.
 var permissionRules = []*Rule{
@@ -113,6 +110,37 @@ var permissionRules = []*Rule{
 					}
 				}
 			})
+		},
+	},
+	{
+		Name:    "no-log-group-creation",
+		Forbids: "A function may create log groups.",
+		Allowed: "logs:CreateLogStream and logs:PutLogEvents on a log group of the stack, and no managed policy.",
+		Mend:    "give it a role by NewFunction or newProviderRole; RestrictLibraryProviders is for those that the library's core brings.",
+		Why: "Such a function recreates its group with its last lines after CloudFormation has deleted it, unencrypted and kept forever, and the next deployment fails with AlreadyExists " +
+			"(aws-cdk issue 31487).",
+		check: func(p *platform, report report) {
+			for _, s := range p.stacks {
+				functions := map[string]bool{} // by role
+				s.each(func(_ string, r assembly.Resource) { functions[assembly.Referred(r.Properties["Role"])] = true }, typeFunction)
+				s.each(func(id string, r assembly.Resource) {
+					of := functions[id]
+					for _, role := range assembly.OneOrMore(r.Properties["Roles"]) {
+						of = of || functions[assembly.Referred(role)]
+					}
+					if !of {
+						return
+					}
+					for _, statement := range statements(r) {
+						for _, action := range assembly.OneOrMore(statement["Action"]) {
+							// Other rules reject managed policies and wildcards in actions.
+							if statement["Effect"] == "Allow" && assembly.Text(action) == "logs:CreateLogGroup" {
+								report(s, id, "Properties/PolicyDocument", "logs:CreateLogGroup on "+short(statement["Resource"]))
+							}
+						}
+					}
+				}, "AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+			}
 		},
 	},
 	{
