@@ -283,6 +283,12 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			retain(t, a, primary, id, "Retain")
 			return id
 		}, "Retain"},
+		{"key-outlives-data", "a key that is deleted while a final snapshot needs it", func(t *testing.T, a *assembly.Assembly) string {
+			_, cluster := resourceOf(t, a, primary, "AWS::RDS::DBCluster", anyOf)
+			id := assembly.Referred(cluster["KmsKeyId"])
+			retain(t, a, primary, id, "Delete")
+			return id
+		}, "has Snapshot"},
 		{"rewind-window", "two days of backups", func(t *testing.T, a *assembly.Assembly) string {
 			id, p := resourceOf(t, a, primary, "AWS::RDS::DBCluster", anyOf)
 			p["BackupRetentionPeriod"] = 2.0

@@ -12,13 +12,17 @@ import (
 
 // NewEncryptionKey makes the customer key of one Region: for the database's storage and for the logs. Each Region has a key
 // of its own, because a Region must be able to decrypt while the other is gone.
+//
+// The key stays when its stack is deleted, in every environment: the cluster's final snapshot and its recovery points in AWS
+// Backup are encrypted with it, and a key that is scheduled for deletion decrypts nothing ("Deleting AWS KMS keys", AWS KMS
+// Developer Guide).
 func NewEncryptionKey(scope constructs.Construct, id string, s *settings.Settings) awskms.Key {
 	stack := awscdk.Stack_Of(scope)
 	key := awskms.NewKey(scope, text(id), &awskms.KeyProps{
 		Alias:             text("payment-" + s.Environment),
 		Description:       text("Payments platform, " + s.Environment + ": database and logs of this Region"),
 		EnableKeyRotation: jsii.Bool(true),
-		RemovalPolicy:     removalPolicy(s),
+		RemovalPolicy:     retained,
 	})
 	// CloudWatch Logs takes a key only if the key's own policy names the service ("Encrypt log data in CloudWatch Logs using
 	// AWS KMS", CloudWatch Logs User Guide). The condition keeps the permission to log groups of this account and Region.

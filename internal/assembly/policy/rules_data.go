@@ -19,6 +19,25 @@ var role = regexp.MustCompile(`(?i)(^|[^a-z])(primary|secondary|standby)([^a-z]|
 // The rules on data and on names.
 var dataRules = []*Rule{
 	{
+		Name:    "key-outlives-data",
+		Forbids: "A key is deleted with its stack, and something that outlives the stack is encrypted with it.",
+		Allowed: "a key that is retained, wherever what refers to it is retained or leaves a snapshot.",
+		Mend:    "give the key the removal policy \"retained\" of constructs/encryption_key.go.",
+		Why:     "A key that is scheduled for deletion decrypts nothing, from the first day of its waiting period (\"Deleting AWS KMS keys\", AWS KMS Developer Guide).",
+		check: func(p *platform, report report) {
+			p.each(func(s *stack, id string, key assembly.Resource) {
+				if outlives(key) {
+					return
+				}
+				s.each(func(user string, r assembly.Resource) {
+					if outlives(r) && mentions(r.Properties, id) {
+						report(s, id, "DeletionPolicy", short(key.DeletionPolicy)+", and "+user+" has "+r.DeletionPolicy)
+					}
+				})
+			}, "AWS::KMS::Key")
+		},
+	},
+	{
 		Name:    "no-backtrack",
 		Forbids: "A member of the global database has Backtrack.",
 		Allowed: "no BacktrackWindow. The way back in time is point-in-time recovery beside the live cluster: dr rewind.",
@@ -130,6 +149,11 @@ var dataRules = []*Rule{
 			}, "AWS::RDS::DBCluster", "AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table")
 		},
 	},
+}
+
+// outlives is whether a resource stays when its stack is deleted, or leaves a snapshot.
+func outlives(r assembly.Resource) bool {
+	return r.DeletionPolicy == "Retain" || r.DeletionPolicy == "RetainExceptOnCreate" || r.DeletionPolicy == "Snapshot"
 }
 
 // isName is whether a property is what AWS knows a resource by.
