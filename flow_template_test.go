@@ -464,7 +464,11 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 		})
 		same(t, "promotion's state", promotion["State"], "ENABLED")
 		same(t, "promotion's function", assembly.At(assembly.List(promotion["Targets"])[0], "Arn"), target["Arn"])
-		same(t, "promotion's input", assembly.At(assembly.List(promotion["Targets"])[0], "Input"), `{"promotion":true}`)
+		// The message tells which cluster was promoted, and the function has to know its own.
+		same(t, "promotion's input", assembly.At(assembly.List(promotion["Targets"])[0], "InputTransformer"), map[string]any{
+			"InputPathsMap": map[string]any{"detail-Message": "$.detail.Message"},
+			"InputTemplate": `{"cluster":"payment-` + s.Environment + "-" + v.stack.Region + `","message":<detail-Message>,"promotion":true}`,
+		})
 		function := v.function(t, "reconcile")
 		same(t, "timeout", function.Properties["Timeout"], 900)
 		async := v.invokeConfigOf(t, "reconcile")

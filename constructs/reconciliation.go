@@ -33,7 +33,8 @@ const (
 
 // promotionEvents are what RDS says when a global database's switchover has finished and when its failover has completed
 // ("Amazon RDS event categories and event messages for Aurora", Amazon Aurora User Guide). However the promotion was started,
-// by the recovery plan in either mode, by hand or by RDS, these come from the Region that was promoted.
+// by the recovery plan in either mode, by hand or by RDS, the promoted Region gets one of them. A switchover's comes in both
+// Regions, and its message names the promoted cluster: the function compares.
 var promotionEvents = []string{"RDS-EVENT-0185", "RDS-EVENT-0238"}
 
 // ReconciliationProps is what the reconciliation needs of its Region.
@@ -126,7 +127,9 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			},
 		},
 		// Not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet.
-		Targets: target(map[string]any{"promotion": true}, reconcileEvery),
+		Targets: target(map[string]any{
+			"promotion": true, "cluster": ClusterIdentifier(s, props.Region), "message": awsevents.EventField_FromPath(text("$.detail.Message")),
+		}, reconcileEvery),
 	})
 	// Alarms that depend on which Region's cluster is the writer take it from the answers; see newDatabaseAlarms.
 	rule("Role", "reconcile-role", awsevents.RuleProps{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"payments-dr/internal/payment/reconcile"
@@ -27,11 +28,12 @@ type handler struct {
 	now       func() time.Time
 }
 
-// invoke is what Lambda calls. An event that asks for the role gets no reconciliation. The hourly schedule runs in both Regions;
-// in the standby there is nothing to do, because the other Region's run does it, and the answer says so. Whoever asks for a window
-// of their own gets it tried in any case.
+// invoke is what Lambda calls. An event that asks for the role gets no reconciliation. The hourly schedule runs in both Regions,
+// and RDS reports a promotion in both; in the standby there is nothing to do, because the other Region's run does it, and the
+// answer says so. Whoever asks for a window of their own gets it tried in any case.
 func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, error) {
 	var e struct {
+		promotion
 		Scheduled bool `json:"scheduled"`
 		Role      bool `json:"role"`
 	}
@@ -39,17 +41,48 @@ func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, err
 	if err == nil && e.Role {
 		return h.role(ctx), nil
 	}
-	if err == nil && e.Scheduled {
-		standby, err := h.standby(ctx)
-		if err != nil {
+	standby := false
+	switch {
+	case err != nil: // handle says what is wrong
+	case e.Scheduled:
+		if standby, err = h.standby(ctx); err != nil {
 			return nil, fmt.Errorf("find out whether this Region is the standby: %w", err)
 		}
-		if standby {
-			h.logger.LogAttrs(ctx, slog.LevelInfo, "standby", telemetry.Counts(h.namespace, "reconcile", h.now(), telemetry.MetricReconcileRuns)...)
-			return map[string]bool{"standby": true}, nil
-		}
+	case e.Promotion:
+		standby = h.promotedElsewhere(ctx, e.promotion)
+	}
+	if standby {
+		h.logger.LogAttrs(ctx, slog.LevelInfo, "standby", telemetry.Counts(h.namespace, "reconcile", h.now(), telemetry.MetricReconcileRuns)...)
+		return map[string]bool{"standby": true}, nil
 	}
 	return h.handle(ctx, payload)
+}
+
+// promotion is the event of a rule about RDS's promotion events.
+type promotion struct {
+	Promotion bool `json:"promotion"`
+	// Cluster is this Region's, and Message what RDS reports.
+	Cluster string `json:"cluster"`
+	Message string `json:"message"`
+}
+
+// promotedCluster finds the promoted cluster in a message: "Global switchover to DB cluster name in Region name finished.",
+// "Global failover to DB cluster name in Region name completed." ("Amazon RDS event categories and event messages for Aurora",
+// Amazon Aurora User Guide).
+var promotedCluster = regexp.MustCompile(`\bto DB cluster (\S+) in Region `)
+
+// promotedElsewhere tells whether a promotion is not this Region's. A switchover emits RDS-EVENT-0185 in both Regions. The message
+// decides, because the promoted database may not answer as the writer yet; only a message of another form leaves it to the
+// database. In doubt the Region reconciles: that costs nothing, and a promotion without a reconciliation does.
+func (h *handler) promotedElsewhere(ctx context.Context, p promotion) bool {
+	if p.Message == "" {
+		return false
+	}
+	if found := promotedCluster.FindStringSubmatch(p.Message); found != nil && p.Cluster != "" {
+		return found[1] != p.Cluster
+	}
+	standby, err := h.standby(ctx)
+	return err == nil && standby
 }
 
 // role tells whether the database takes writes: as its answer, and as metrics that alarms of both Regions stand on. A database that

@@ -304,6 +304,59 @@ func TestScheduledRunLeavesTheStandbyAlone(t *testing.T) {
 	}
 }
 
+// TestPromotionIsReconciledWhereItHappened has each Region's event of each move, in both directions. A switchover emits
+// RDS-EVENT-0185 in both Regions, a failover RDS-EVENT-0238 in the promoted one.
+func TestPromotionIsReconciledWhereItHappened(t *testing.T) {
+	const east, west = "payment-dev-us-east-1", "payment-dev-us-west-2"
+	switchover := func(to, region string) string {
+		return "Global switchover to DB cluster " + to + " in Region " + region + " finished."
+	}
+	failover := func(to, region string) string {
+		return "Global failover to DB cluster " + to + " in Region " + region + " completed."
+	}
+	broken := errors.New("no endpoint answers")
+	for _, tt := range []struct {
+		name, cluster, message string
+		standby                bool
+		err                    error
+		reconciles             bool
+	}{
+		{"switchover to west, in west", west, switchover(west, "us-west-2"), false, nil, true},
+		{"switchover to west, in east", east, switchover(west, "us-west-2"), true, nil, false},
+		{"switchover to east, in east", east, switchover(east, "us-east-1"), false, nil, true},
+		{"switchover to east, in west", west, switchover(east, "us-east-1"), true, nil, false},
+		{"failover to west, in west", west, failover(west, "us-west-2"), false, nil, true},
+		{"failover to east, in east", east, failover(east, "us-east-1"), false, nil, true},
+		{"the promoted database is not the writer yet", west, switchover(west, "us-west-2"), true, nil, true},
+		{"the old database does not answer", east, switchover(west, "us-west-2"), false, broken, false},
+		{"a message of another form, in the standby", east, "The global database has a new writer.", true, nil, false},
+		{"a message of another form, in the writer", west, "The global database has a new writer.", false, nil, true},
+		{"a message of another form, and no answer", west, "The global database has a new writer.", false, broken, true},
+		{"no message", west, "", true, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := &side{}
+			h, _ := newTestHandler(table, &ledgerSide{})
+			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
+			payload, err := json.Marshal(map[string]any{"promotion": true, "cluster": tt.cluster, "message": tt.message})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := h.invoke(t.Context(), payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := json.Marshal(answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(table.asked) > 0; got != tt.reconciles || got == (string(body) == `{"standby":true}`) {
+				t.Errorf("reconciles: %v, want %v; answer %s", got, tt.reconciles, body)
+			}
+		})
+	}
+}
+
 func TestRoleIsToldAsMetrics(t *testing.T) {
 	for _, tt := range []struct {
 		name         string

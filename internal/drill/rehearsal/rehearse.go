@@ -22,6 +22,7 @@ import (
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/drill/load"
+	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
@@ -511,9 +512,25 @@ func (r *rehearsal) promote(ctx context.Context, region string, failover bool) e
 	r.promoted = append(r.promoted, rows)
 	r.mu.Unlock()
 	r.event(drill.Event{Kind: drill.KindPromotion, Region: region})
-	// RDS says so, and a rule has the reconciliation look.
-	go func() { _ = r.reconcile(context.WithoutCancel(ctx), region, `{"promotion":true}`) }()
+	r.reportPromotion(context.WithoutCancel(ctx), region, failover)
 	return nil
+}
+
+// reportPromotion hands RDS's event of a promotion to the reconciliation, as the rules do. A switchover emits its event in both
+// Regions, a failover in the promoted one.
+func (r *rehearsal) reportPromotion(ctx context.Context, promoted string, failover bool) {
+	form := "Global switchover to DB cluster %s in Region %s finished."
+	if failover {
+		form = "Global failover to DB cluster %s in Region %s completed."
+	}
+	message := fmt.Sprintf(form, operate.Cluster(&r.settings, promoted), promoted)
+	for _, region := range r.settings.Both() {
+		if failover && region.Name != promoted {
+			continue
+		}
+		event := fmt.Sprintf(`{"promotion":true,"cluster":%q,"message":%q}`, operate.Cluster(&r.settings, region.Name), message)
+		go func() { _ = r.reconcile(ctx, region.Name, event) }()
+	}
 }
 
 // reconcile runs a Region's reconcile function.
@@ -526,10 +543,17 @@ func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error
 		r.note("the reconciliation of %s failed: %v", region, err)
 		return err
 	}
-	var report reconcile.Report
-	if err := json.Unmarshal(out, &report); err != nil {
+	var answer struct {
+		reconcile.Report
+		Standby bool `json:"standby"`
+	}
+	if err := json.Unmarshal(out, &answer); err != nil {
 		return fmt.Errorf("read the reconciliation's report: %w", err)
 	}
+	if answer.Standby {
+		return nil // the other Region's reconciles
+	}
+	report := answer.Report
 	r.mu.Lock()
 	r.reconciliations, r.reconciledAt = append(r.reconciliations, report), r.clock.Now()
 	r.mu.Unlock()
