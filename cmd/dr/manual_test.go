@@ -221,6 +221,9 @@ func parses(line string) error {
 	command.InitDefaultHelpFlag()
 	var arguments []string
 	for i := 0; i < len(rest); i++ {
+		if rest[i] == "--" {
+			break // what follows belongs to another tool, such as cdk deploy
+		}
 		name, _, valued := strings.Cut(rest[i], "=")
 		if !strings.HasPrefix(name, "-") || strings.HasPrefix(name, "$") {
 			if !strings.HasPrefix(rest[i], "$(") && rest[i] != "..." && rest[i] != "flags" {
