@@ -154,6 +154,7 @@ func withoutOrigin(t *testing.T, a *assembly.Assembly) {
 // The relay itself looks at the origin, too, so that a filter without it puts nothing on the buses. The ledger would hide it in
 // any case.
 func TestPaymentsRelayedByBothRegionsAreNamed(t *testing.T) {
+	t.Parallel()
 	const payments = 6
 	sound := build(t, "processor", "relay")
 	open := maps.Clone(sound)
@@ -275,6 +276,7 @@ func takeSteps(block map[string]any, lacking string, taken *int) {
 // A ledger that does not look for what it has, in a table without a primary key, records every message, and a message may
 // come again at any time.
 func TestLedgerThatIsNotIdempotentIsFoundOut(t *testing.T) {
+	t.Parallel()
 	const payments = 9
 	binaries := build(t, "processor", "relay", "ledger")
 	careless := maps.Clone(binaries)
@@ -343,6 +345,7 @@ func TestLedgerThatIsNotIdempotentIsFoundOut(t *testing.T) {
 
 // What a platform has not recorded in the end is a finding, and no reason to give no report.
 func TestPaymentsThatAreNeverRecordedAreNamed(t *testing.T) {
+	t.Parallel()
 	a := synthesize(t)
 	line, err := loopback.NewLine("127.0.0.1:1")
 	if err != nil {
@@ -470,6 +473,7 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 
 // The whole rehearsal, which ends before its fault.
 func TestRehearsalEndsAtAnEndpointThatIsUnhealthyWithNothingWrong(t *testing.T) {
+	t.Parallel()
 	a := synthesize(t)
 	askForHealthz(t, a)
 	_, err := rehearse(t, a, build(t, "processor", "relay", "ledger", "reconcile"), "region-loss")

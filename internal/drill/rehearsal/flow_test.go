@@ -76,6 +76,7 @@ func migrated(t *testing.T, server *localmysql.Server) {
 // come twice and in no order, and the database is away for a while. Then the table and the ledger agree to the cent, each
 // payment once. Then rows are deleted and changed by hand, and the reconciliation finds exactly those.
 func TestEveryAcceptedPaymentReachesTheLedgerOnce(t *testing.T) {
+	t.Parallel()
 	servers, closeServers, err := localmysql.StartAll()
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,7 @@ func nothingAtFault(t *testing.T, report drill.Report) {
 
 // Times are not held here: on a busy machine what really runs appears slow. "make rehearse" judges them.
 func TestRegionLossLosesNothing(t *testing.T) {
+	t.Parallel()
 	a := synthesize(t)
 	report, err := rehearse(t, a, build(t, "processor", "relay", "ledger", "reconcile"), "region-loss")
 	if err != nil {
