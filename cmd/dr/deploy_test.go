@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -65,5 +66,27 @@ func TestDeploy(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// After the CDK's own comparison, dr diff says which changes of the deployed stacks AWS refuses.
+func TestDiffNamesWhatIsRefused(t *testing.T) {
+	t.Chdir("../..")
+	a, err := assembly.Load("testdata/golden/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := writeObstacles(t.Context(), &out, a, func(stack assembly.Stack) (string, error) {
+		template, err := os.ReadFile("testdata/golden/dev/" + stack.Name + ".template.json")
+		if stack.Name == "payment-dev-global" {
+			return "", nil // not deployed yet
+		}
+		return strings.ReplaceAll(string(template), `"Family": "aurora-mysql8.0"`, `"Family": "aurora-mysql7.9"`), err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), "CANNOT BE DEPLOYED: AWS::RDS::DBClusterParameterGroup "); got != 2 || strings.Count(out.String(), "\n") != 4 {
+		t.Errorf("said %q", out.String())
 	}
 }

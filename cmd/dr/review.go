@@ -19,6 +19,7 @@ import (
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/golden"
 	"payments-dr/internal/assembly/review"
+	"payments-dr/internal/operate/preflight"
 )
 
 // newReviewCommand writes what a change does, as a comment for a pull request.
@@ -120,7 +121,8 @@ func newDiffCommand(dir *string) *cobra.Command {
 		Short: "Show what a deployment would change: of what is deployed, or of the base branch",
 		Long: manual{
 			does: "With credentials, compare the synthesized templates with the deployed stacks (cdk diff). Without, or with --base, compare them\n" +
-				"with the golden templates of the commit in which this branch left its base. The first line says which of the two was done.",
+				"with the golden templates of the commit in which this branch left its base. The first line says which of the two was done. The\n" +
+				"last lines name changes that AWS refuses, such as the replacement of a resource with a fixed name, and those that need a procedure.",
 			needs:  "the synthesized templates (make synth); either credentials that may read the stacks, or a repository of git that has the base.",
 			leaves: "nothing.",
 			ends:   "0 whatever the differences are; 1 if the templates cannot be compared.",
@@ -140,7 +142,13 @@ func newDiffCommand(dir *string) *cobra.Command {
 				if err := cdk.Run(); err != nil {
 					return fmt.Errorf("compare with the deployed stacks: %w", err)
 				}
-				return nil
+				ambient, err := awsConfig(ctx)
+				if err != nil {
+					return err
+				}
+				return writeObstacles(ctx, out, a, func(stack assembly.Stack) (string, error) {
+					return preflight.DeployedTemplate(ctx, ambient, stack.Region, stack.Name)
+				})
 			}
 			why := "there are no credentials"
 			if base != "" {
@@ -172,6 +180,44 @@ func newDiffCommand(dir *string) *cobra.Command {
 	}
 	command.Flags().StringVar(&base, "base", "", "compare with this branch or commit, with credentials too")
 	return command
+}
+
+// writeObstacles writes which changes of the deployed stacks AWS refuses, and which need more than a deployment. The CDK's own comparison
+// does not say so. deployed is a stack's template, or empty if it is not deployed.
+func writeObstacles(ctx context.Context, out io.Writer, a *assembly.Assembly, deployed func(assembly.Stack) (string, error)) error {
+	now, err := golden.Read(os.DirFS(a.Dir))
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "deployed-")
+	if err != nil {
+		return fmt.Errorf("make temporary folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	for _, stack := range a.Stacks {
+		template, err := deployed(stack)
+		if err != nil {
+			return failed(ctx, "whether the changes can be deployed is not known", err)
+		}
+		if template == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, stack.Name+".template.json"), []byte(template), 0o600); err != nil {
+			return fmt.Errorf("write deployed template: %w", err)
+		}
+	}
+	old, err := now.Deployed(os.DirFS(dir), a.Settings.Account)
+	if err != nil {
+		return err
+	}
+	changes, err := review.Compare(ctx, ".", old, now)
+	if err != nil {
+		return err
+	}
+	for _, o := range review.Obstacles(changes) {
+		fmt.Fprintf(out, "\n%s\n", o)
+	}
+	return nil
 }
 
 // hasCredentials is whether any of the usual places has credentials. A machine outside AWS answers within the time.

@@ -46,8 +46,10 @@ type Resource struct {
 	NewLogicalID string
 	Type         string
 	// Path is the construct's.
-	Path   string
-	Action Action
+	Path string
+	// OldName and NewName are what the templates call it, if no second resource can have that name. Empty if AWS makes up the name.
+	OldName, NewName string
+	Action           Action
 	// HoldsData is whether the old resource holds what cannot be made again from a template.
 	HoldsData bool
 	// Fate is what becomes of the old resource when it is replaced or removed.
@@ -125,6 +127,8 @@ type compared struct {
 		NewType    string            `json:"newType"`
 		Impact     string            `json:"impact"`
 		HoldsData  bool              `json:"holdsData"`
+		OldName    string            `json:"oldName"`
+		NewName    string            `json:"newName"`
 		Properties []changedProperty `json:"properties"`
 	} `json:"resources"`
 	Broadened       bool            `json:"broadened"`
@@ -260,7 +264,7 @@ func resources(c compared, old, now map[string]any) []Resource {
 	var all []Resource
 	for _, r := range c.Resources {
 		before, after := resourceOf(old, r.ID), resourceOf(now, r.ID)
-		resource := Resource{LogicalID: r.ID, Type: r.Type, Path: pathOf(before, after), Action: actions[r.Impact], HoldsData: r.HoldsData || keeps[r.Type]}
+		resource := Resource{LogicalID: r.ID, Type: r.Type, Path: pathOf(before, after), Action: actions[r.Impact], HoldsData: r.HoldsData || keeps[r.Type], OldName: r.OldName, NewName: r.NewName}
 		if r.NewType != r.Type {
 			resource.Type = r.Type + " → " + r.NewType
 		}
@@ -325,7 +329,7 @@ func renamed(all []Resource, old, now map[string]any) []Resource {
 			continue
 		}
 		before, after := resourceOf(old, all[i].LogicalID), resourceOf(now, all[j].LogicalID)
-		all[i].Action, all[i].NewLogicalID = Replaced, all[j].LogicalID
+		all[i].Action, all[i].NewLogicalID, all[i].NewName = Replaced, all[j].LogicalID, all[j].NewName
 		// The old one has left the template: it is treated as one that is removed, not as one that CloudFormation replaces.
 		all[i].Fate = fate(before, Removed)
 		all[i].Properties = append([]Property{{Path: "logical id", Old: all[i].LogicalID, New: all[j].LogicalID, Replaces: true}},

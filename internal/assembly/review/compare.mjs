@@ -10,7 +10,19 @@ const { fullDiff } = require('@aws-cdk/cloudformation-diff');
 const { loadAwsServiceSpecSync } = require('@aws-cdk/aws-service-spec');
 
 const spec = loadAwsServiceSpecSync();
-const holdsData = (type) => spec.lookup('resource', 'cloudFormationType', 'equals', type)[0]?.isStateful === true;
+const schema = (type) => spec.lookup('resource', 'cloudFormationType', 'equals', type)[0];
+const holdsData = (type) => schema(type)?.isStateful === true;
+
+// The name that a template gives a resource and that no second one can have: what identifies it, or, where AWS makes up the identifier,
+// a name that cannot be changed. Empty if AWS makes up the name.
+const fixedName = (resource) => {
+  const type = schema(resource?.Type);
+  if (!type) return '';
+  const identifiers = (type.primaryIdentifier ?? []).filter((p) => p in type.properties);
+  const names = ['Name', `${type.name}Name`].filter((p) => type.properties[p]?.causesReplacement === 'yes');
+  const values = (identifiers.length > 0 ? identifiers : names).map((p) => resource.Properties?.[p]);
+  return values.every((v) => typeof v === 'string') ? values.join(' ') : '';
+};
 
 const both = (collection, as) => ({ added: collection.additions.map(as), removed: collection.removals.map(as) });
 const statement = (s) => s.render();
@@ -29,6 +41,8 @@ const stacks = JSON.parse(readFileSync(0, 'utf8')).map(({ name, old, new: now })
       newType: change.newResourceType ?? type,
       impact: change.changeImpact,
       holdsData: holdsData(type),
+      oldName: fixedName(old.Resources?.[id]),
+      newName: fixedName(now.Resources?.[id]),
       properties: Object.entries(change.propertyUpdates).filter(([, p]) => p.isDifferent).map(([property, p]) => ({ property, impact: p.changeImpact })),
     });
   });

@@ -254,6 +254,10 @@ func (c Comment) order(b *strings.Builder, d detail) {
 		for _, refused := range e.Order.Refused {
 			lines = append(lines, "  - **cannot be deployed as it is**: "+code(refused, 4*d.value))
 		}
+		for _, o := range e.Obstacles {
+			word, rest, _ := strings.Cut(o.String(), ": ")
+			lines = append(lines, "  - **"+strings.ToLower(word)+"**: "+code(rest, 4*d.value))
+		}
 		for _, reason := range e.Order.Reasons {
 			lines = append(lines, "  - "+code(reason, 2*d.value))
 		}

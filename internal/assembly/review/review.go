@@ -17,6 +17,8 @@ type Environment struct {
 	Budgets Budgets
 	// Weaker are protections that go or get less, a sentence each.
 	Weaker []string
+	// Obstacles are changes that the deployment cannot make, or not by itself.
+	Obstacles []Obstacle
 }
 
 // Of compares two states of an environment. Either may be empty. moduleDir is the project's folder.
@@ -31,6 +33,7 @@ func Of(ctx context.Context, moduleDir, name string, old, now golden.Set) (Envir
 		return e, fmt.Errorf("review %s: %w", name, err)
 	}
 	e.Order, e.Costs, e.Budgets, e.Weaker = OrderOf(old, now, e.Stacks), costsOf(before, after), budgetsOf(before, after), weaker(e.Stacks)
+	e.Obstacles = Obstacles(e.Stacks)
 	return e, nil
 }
 

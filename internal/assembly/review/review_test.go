@@ -404,3 +404,66 @@ func TestNothingInATemplateIsMarkdown(t *testing.T) {
 	}
 	wants(t, text, "everyone &#124; &lt;img")
 }
+
+// What CloudFormation creates before it deletes cannot have the name of what it replaces, and some changes that the schemas call
+// updates are refused or need more than a deployment. One comparison has all, because starting Node.js takes a second.
+func TestObstacles(t *testing.T) {
+	const (
+		replaced = "CloudFormation creates the new one before it deletes the old one, and both "
+		refused  = "CANNOT BE DEPLOYED: "
+		needs    = "NEEDS A PROCEDURE: "
+	)
+	e, comment := changed(t, func(now golden.Set) {
+		set := func(role, kind, property string, value any) {
+			_, r := resource(t, now, role, kind, anyOf)
+			properties(r)[property] = value
+		}
+		rename := func(role, kind, path string) {
+			id, r := resource(t, now, role, kind, anyOf)
+			resources := section(t, now, role, "Resources")
+			delete(resources, id)
+			if path != "" {
+				r["Metadata"] = map[string]any{"aws:cdk:path": path}
+			}
+			resources["Renamed"+strings.ReplaceAll(kind, ":", "")] = r
+		}
+		// These are none.
+		set("primary", "AWS::CloudWatch::Alarm", "Threshold", 3.0)
+		set("primary", "AWS::CertificateManager::Certificate", "DomainName", "api.elsewhere.org")
+		set("secondary", "AWS::RDS::DBClusterParameterGroup", "DBClusterParameterGroupName", "another-name")
+		// These are.
+		set("primary", "AWS::RDS::DBClusterParameterGroup", "Family", "aurora-mysql9.0")
+		rename("primary", "AWS::SecretsManager::Secret", "")
+		rename("secondary", "AWS::SQS::Queue", "payment-prod-secondary/Elsewhere")
+		set("primary", "AWS::EC2::Subnet", "AvailabilityZone", "us-east-1f")
+		set("primary", "AWS::RDS::GlobalCluster", "EngineVersion", "8.0.mysql_aurora.3.11.0")
+		set("secondary", "AWS::RDS::DBCluster", "EngineVersion", "8.0.mysql_aurora.3.11.0")
+		set("primary", "AWS::DynamoDB::GlobalTable", "MultiRegionConsistency", "EVENTUAL")
+		set("primary", "AWS::Backup::BackupVault", "LockConfiguration", map[string]any{"MinRetentionDays": 7.0, "MaxRetentionDays": 365.0, "ChangeableForDays": 3.0})
+	})
+	want := []struct{ of, why string }{
+		{refused + "AWS::DynamoDB::GlobalTable ", "A global table keeps the consistency that it was created with."},
+		{refused + "AWS::EC2::Subnet ", replaced + "have the same range of addresses in the same network."},
+		{refused + "AWS::RDS::DBClusterParameterGroup ", replaced + "are called payment-prod-us-east-1 (what changes is Family)."},
+		{refused + "AWS::RDS::GlobalCluster ", "A global cluster of Aurora MySQL keeps the minor version that it was created with."},
+		{refused + "AWS::SQS::Queue RenamedAWSSQSQueue of payment-prod-secondary: ", "It is called payment-prod-"},
+		{refused + "AWS::SecretsManager::Secret ", replaced + "are called payment/prod/db/master (what changes is its logical id)."},
+		{needs + "AWS::Backup::BackupVault ", "A compliance lock cannot be taken off"},
+		{needs + "AWS::RDS::DBCluster DatabaseClusterC6094C50 of payment-prod-secondary: ", "RDS upgrades the members of a global database one by one"},
+	}
+	var found []string
+	for _, o := range e.Obstacles {
+		found = append(found, o.String())
+	}
+	for i, line := range found {
+		if i >= len(want) || !strings.HasPrefix(line, want[i].of) || !strings.Contains(line, want[i].why) {
+			t.Errorf("%q is not wanted, or not there", line)
+			continue
+		}
+		wants(t, e.Text(), line)
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d obstacles, want %d:\n%s", len(found), len(want), strings.Join(found, "\n"))
+	}
+	wants(t, comment, "  - **cannot be deployed**: ", "  - **needs a procedure**: ")
+}

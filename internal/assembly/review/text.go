@@ -91,6 +91,9 @@ func (e Environment) Text() string {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
+	for _, o := range e.Obstacles {
+		fmt.Fprintf(&b, "\n%s\n", o)
+	}
 	for _, line := range e.Weaker {
 		fmt.Fprintf(&b, "\nprotection gets less: %s\n", line)
 	}

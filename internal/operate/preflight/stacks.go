@@ -53,6 +53,20 @@ func StackStatus(ctx context.Context, config aws.Config, region, name string) (s
 	return string(answer.Stacks[0].StackStatus), nil
 }
 
+// DeployedTemplate is the template that a stack was deployed with, or nothing if the stack does not exist.
+func DeployedTemplate(ctx context.Context, config aws.Config, region, name string) (string, error) {
+	config = operate.Within(config, callTimeout)
+	config.Region = region
+	answer, err := cloudformation.NewFromConfig(config).GetTemplate(ctx, &cloudformation.GetTemplateInput{StackName: &name, TemplateStage: cloudformationtypes.TemplateStageOriginal})
+	if absent(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read template of stack %s: %w", name, err)
+	}
+	return aws.ToString(answer.TemplateBody), nil
+}
+
 func (c *check) checkStack(ctx context.Context, name, region string) {
 	client := c.clients(region).cloudformation
 	answer, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
