@@ -381,7 +381,7 @@ func TestWhoIsToldInEachState(t *testing.T) {
 // TestALostRegionIsToldInTime measures, in minutes of the model, from the last word of the writer's Region to the alarm that starts a
 // recovery. The plan has what is left of the recovery time objective.
 func TestALostRegionIsToldInTime(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		s := synthesized[env].Settings
 		writer, standby := s.Regions.Primary.Name, s.Regions.Secondary.Name
 		const lost = 240

@@ -251,7 +251,7 @@ func viewsIn(a *assembly.Assembly, region string) []view {
 // eachStack runs a test on every stack of every environment.
 func eachStack(t *testing.T, test func(t *testing.T, v view)) {
 	t.Helper()
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		for _, role := range []string{stacks.RolePrimary, stacks.RoleSecondary, stacks.RoleGlobal} {
 			t.Run(env+"/"+role, func(t *testing.T) { test(t, viewOf(t, env, role)) })
 		}
@@ -774,7 +774,7 @@ func alternatives(pattern map[string]any) []map[string]any {
 }
 
 func TestHealthCheckAlarms(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		v := viewOf(t, env, stacks.RoleGlobal)
 		for _, region := range v.assembly.Settings.Both() {
 			alarm, ok := v.alarms(t)["payment-"+env+"-"+region.Name+"-unhealthy"]

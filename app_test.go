@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,8 +19,7 @@ import (
 	"payments-dr/stacks"
 )
 
-// The environments that the tests look at: the two that are shipped, and one that is unlike them in every choice that
-// changes the shape of a template.
+// Environments that tests name: two of cdk.json, and one that differs from them in every choice that changes the shape of a template.
 const (
 	envDev  = "dev"
 	envProd = "prod"
@@ -30,6 +28,20 @@ const (
 	// starts, and backups that nobody can delete.
 	envEurope = "europe"
 )
+
+// shippedEnvironments are those of cdk.json, and environments are all that are synthesized here.
+var (
+	shippedEnvironments = mustListEnvironments()
+	environments        = append(slices.Clone(shippedEnvironments), envEurope)
+)
+
+func mustListEnvironments() []string {
+	context, err := shippedContext()
+	if err != nil {
+		panic(err)
+	}
+	return settings.Environments(context)
+}
 
 var regionalRoles = []string{stacks.RolePrimary, stacks.RoleSecondary}
 
@@ -52,7 +64,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		synthesizedIn = dir
-		for _, env := range []string{envDev, envProd, envEurope} {
+		for _, env := range environments {
 			folders[env] = filepath.Join(dir, env)
 			if synthesized[env], err = synthesizeEnvironment(env, folders[env]); err != nil {
 				fmt.Fprintf(os.Stderr, "synthesize %s: %v\n", env, err)
@@ -68,8 +80,7 @@ func synthesizeEnvironment(env, dir string) (*assembly.Assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	environments := context["environments"].(map[string]any)
-	environments[envEurope] = european(environments[envDev].(map[string]any))
+	context["environments"].(map[string]any)[envEurope] = european()
 	context["env"] = env
 	s, err := settings.Load(context, "")
 	if err != nil {
@@ -88,47 +99,36 @@ func synthesizeEnvironment(env, dir string) (*assembly.Assembly, error) {
 
 // shippedContext is the context of cdk.json, as the CDK CLI hands it to the app.
 func shippedContext() (map[string]any, error) {
-	data, err := os.ReadFile("cdk.json")
-	if err != nil {
-		return nil, err
-	}
-	var file struct{ Context map[string]any }
-	err = json.Unmarshal(data, &file)
-	return file.Context, err
+	return settings.ReadContext("cdk.json")
 }
 
-func european(dev map[string]any) map[string]any {
-	europe := maps.Clone(dev)
+func european() map[string]any {
 	region := func(name, cidr string) map[string]any {
 		return map[string]any{"name": name, "cidr": cidr, "availabilityZones": []any{name + "a", name + "b", name + "c"}}
 	}
-	europe["regions"] = map[string]any{"primary": region("eu-west-1", "10.30.0.0/16"), "secondary": region("eu-central-1", "10.31.0.0/16")}
-	europe["session"] = map[string]any{"consistency": "eventual"}
-	europe["network"] = map[string]any{"natGatewaysPerRegion": 0.0}
-	europe["dns"] = map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"}
-	europe["account"] = "111122223333"
-	europe["alerts"] = map[string]any{
-		"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+	return map[string]any{
+		"production": false,
+		"account":    "111122223333",
+		"regions":    map[string]any{"primary": region("eu-west-1", "10.30.0.0/16"), "secondary": region("eu-central-1", "10.31.0.0/16")},
+		"session":    map[string]any{"consistency": "eventual"},
+		"network":    map[string]any{"natGatewaysPerRegion": 0.0},
+		"dns":        map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+		"alerts": map[string]any{
+			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+		},
+		"recovery":  map[string]any{"automatic": true, "reconcileMinutes": 180.0},
+		"operators": map[string]any{"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}},
+		"ledger":    map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0},
+		"backup":    map[string]any{"retentionDays": 35.0, "lock": "compliance", "lockGraceDays": 14.0},
+		// The members have been upgraded since the global cluster was created.
+		"database": map[string]any{"instancesPerRegion": 3.0, "globalClusterEngineVersion": "8.0.mysql_aurora.3.10.1"},
 	}
-	recovery := maps.Clone(dev["recovery"].(map[string]any))
-	recovery["automatic"], recovery["reconcileMinutes"] = true, 180.0
-	europe["recovery"] = recovery
-	europe["operators"] = map[string]any{
-		"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}, "approvers": []any{},
-	}
-	europe["ledger"] = map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0}
-	europe["backup"] = map[string]any{"retentionDays": 35.0, "lock": "compliance", "lockGraceDays": 14.0}
-	database := maps.Clone(dev["database"].(map[string]any))
-	database["instancesPerRegion"] = 3.0
-	database["globalClusterEngineVersion"] = "8.0.mysql_aurora.3.10.1" // its members have been upgraded since
-	europe["database"] = database
-	return europe
 }
 
 // each runs a test on the template of every regional stack of every environment.
 func each(t *testing.T, test func(t *testing.T, view view)) {
 	t.Helper()
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		for _, role := range regionalRoles {
 			t.Run(env+"/"+role, func(t *testing.T) { test(t, viewOf(t, env, role)) })
 		}
@@ -365,7 +365,7 @@ func TestDatabaseAdmitsTheFunctionsAlone(t *testing.T) {
 }
 
 func TestGlobalDatabaseIsBuiltByEngine(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		v := viewOf(t, env, stacks.RolePrimary)
 		id, global := v.one(t, "AWS::RDS::GlobalCluster")
 		// The one that is unlike the others was created with an older version than its members have now.
@@ -464,7 +464,7 @@ func TestMasterPasswordIsGeneratedAndReplicated(t *testing.T) {
 }
 
 func TestSessionTable(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		v := viewOf(t, env, stacks.RolePrimary)
 		s := v.assembly.Settings
 		_, table := v.one(t, "AWS::DynamoDB::GlobalTable")
@@ -759,7 +759,7 @@ func TestWebACL(t *testing.T) {
 }
 
 func TestParametersAreInBothRegions(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		prefix := "/payment/" + env + "/"
 		in := map[string]map[string]any{} // Region, then name
 		for _, role := range []string{stacks.RolePrimary, stacks.RoleSecondary, stacks.RoleGlobal} {

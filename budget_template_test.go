@@ -293,7 +293,7 @@ func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
 			if path.Kind == recoverytime.LedgerLost && !strings.Contains(string(document), sentence) {

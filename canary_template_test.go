@@ -78,7 +78,7 @@ func TestCanaryComesFromOutside(t *testing.T) {
 }
 
 func TestCanaryMayPayAndReadAndNothingElse(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		var policies []string
 		for _, role := range regionalRoles {
 			v := viewOf(t, env, role)
@@ -127,7 +127,7 @@ func TestCanaryMayPayAndReadAndNothingElse(t *testing.T) {
 // TestCanaryIsTheSameInBothRegions but for the names of Regions and stacks.
 func TestCanaryIsTheSameInBothRegions(t *testing.T) {
 	ofStack := regexp.MustCompile(`(AllowEventRule)payment[a-z]+(primary|secondary)\w+`) // the library's own names
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		var made [2][]string
 		for i, role := range regionalRoles {
 			v := viewOf(t, env, role)

@@ -49,7 +49,7 @@ func TestCostIsDocumentedAsPrinted(t *testing.T) {
 		}
 		documents[path] = strings.Replace(documents[path], places[0], want, 1)
 	}
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		report, printed := costOf(t, env)
 		has("README.md", env+` is \$[\d,]+ a month`, fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)))
 		has("README.md", `a million payments are \$[\d,]+`, "a million payments are $"+cost.Total(report.Million).Text(0))
@@ -93,7 +93,7 @@ func TestEveryResourceIsPricedOrKnownToBeFree(t *testing.T) {
 			}
 		}
 	}
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		if report, _ := costOf(t, env); len(report.NotPriced) > 0 {
 			t.Errorf("%s: not priced: %v", env, report.NotPriced)
 		}
@@ -104,7 +104,7 @@ func TestEveryResourceIsPricedOrKnownToBeFree(t *testing.T) {
 // interface endpoints for a network without NAT gateways.
 func TestEveryPriceIsUsed(t *testing.T) {
 	used := map[string]bool{"vpc.interface-endpoint": true}
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		report, _ := costOf(t, env)
 		for _, row := range slices.Concat(report.Idle, report.Million) {
 			used[row.Price] = true

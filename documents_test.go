@@ -56,7 +56,7 @@ func copied(t *testing.T, a *assembly.Assembly) *assembly.Assembly {
 
 // TestPaymentsWayIsDrawn names every arrow of a payment's way, in both Regions of every environment.
 func TestPaymentsWayIsDrawn(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		s := synthesized[env].Settings
 		picture := draw(t, synthesized[env], architecture.PaymentWay)
 		for _, region := range s.Both() {

@@ -57,7 +57,7 @@ func paymentEvent(env string) func(region string) eventbus.Entry {
 }
 
 func TestEachEventReachesEachBusAndLedgerQueueOnce(t *testing.T) {
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		routes, err := eventbus.CheckRouting(t.Context(), synthesized[env].Settings.Account, topology(t, env, nil), paymentEvent(env))
 		if err != nil {
 			t.Errorf("%s: %v", env, err)
@@ -488,7 +488,7 @@ func TestReconciliationIsScheduledAndItsFailuresAreKept(t *testing.T) {
 			t.Errorf("granted %v", granted)
 		}
 	})
-	for _, env := range []string{envDev, envProd, envEurope} {
+	for _, env := range environments {
 		_, table := viewOf(t, env, stacks.RolePrimary).one(t, "AWS::DynamoDB::GlobalTable")
 		var index struct {
 			IndexName  string

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write testdata/golden and the costs in 
 // TestGoldenTemplates holds the templates of both shipped environments against the ones in testdata/golden, which is where a review
 // reads what a change does. What differs is told resource by resource.
 func TestGoldenTemplates(t *testing.T) {
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		t.Run(env, func(t *testing.T) {
 			dir := filepath.Join("testdata", "golden", env)
 			now, err := golden.Read(os.DirFS(synthesized[env].Dir))

@@ -20,9 +20,6 @@ import (
 	"payments-dr/stacks"
 )
 
-// shippedEnvironments are those that docs/explain/policy.md is about.
-var shippedEnvironments = []string{envDev, envProd}
-
 // The tests' syntheses go on whatever is found, so that each test can say what is wrong with what it looks at.
 func TestNothingIsFoundInvalid(t *testing.T) {
 	for _, env := range environments {

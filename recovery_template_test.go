@@ -18,8 +18,6 @@ import (
 	"payments-dr/stacks"
 )
 
-var environments = []string{envDev, envProd, envEurope}
-
 // inGlobal runs a test on the global template of every environment.
 func inGlobal(t *testing.T, test func(t *testing.T, v view, s settings.Settings)) {
 	t.Helper()

@@ -27,7 +27,7 @@ func TestToolReadsWhatTheAppWrites(t *testing.T) {
 		}
 		return string(out)
 	}
-	for _, env := range []string{envDev, envProd} {
+	for _, env := range shippedEnvironments {
 		t.Run(env, func(t *testing.T) {
 			_, printed := costOf(t, env)
 			same(t, "dr cost", run(t, env, "cost", "--env", env), printed)

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -34,20 +31,11 @@ func (e *environment) operatorFlag(command *cobra.Command) {
 
 // appContext is what cdk.json has for the app, in the folder that the tool runs in.
 func appContext() (map[string]any, error) {
-	content, err := os.ReadFile("cdk.json")
+	context, err := settings.ReadContext("cdk.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, exit(exitUsage, "there is no cdk.json here: run this in the project's folder")
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", err)
-	}
-	var app struct {
-		Context map[string]any `json:"context"`
-	}
-	if err := json.Unmarshal(content, &app); err != nil {
-		return nil, fmt.Errorf("read cdk.json: %w", err)
-	}
-	return app.Context, nil
+	return context, err
 }
 
 // settings reads them from cdk.json, in the folder that the tool runs in.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,24 +84,11 @@ func completeFolder(command *cobra.Command, flag string) {
 
 // environmentNames are those in cdk.json.
 func environmentNames() []string {
-	content, err := os.ReadFile("cdk.json")
+	context, err := settings.ReadContext("cdk.json")
 	if err != nil {
 		return nil
 	}
-	var app struct {
-		Context struct {
-			Environments map[string]any `json:"environments"`
-		} `json:"context"`
-	}
-	if json.Unmarshal(content, &app) != nil {
-		return nil
-	}
-	var names []string
-	for name := range app.Context.Environments {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return settings.Environments(context)
 }
 
 // regionNames are both Regions of the environment.

@@ -5,12 +5,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -44,18 +42,13 @@ func run() (faults []string, err error) {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	var file struct{ Context map[string]any }
-	data, err := os.ReadFile("cdk.json")
+	shipped, err := settings.ReadContext("cdk.json")
 	if err != nil {
-		return nil, fmt.Errorf("read the context: %w", err)
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("parse cdk.json: %w", err)
+		return nil, err
 	}
 	var reports []*policy.Report
-	environments, _ := file.Context["environments"].(map[string]any)
-	for _, env := range slices.Sorted(maps.Keys(environments)) {
-		context := maps.Clone(file.Context)
+	for _, env := range settings.Environments(shipped) {
+		context := maps.Clone(shipped)
 		context["env"] = env
 		report, err := synthesize(context, filepath.Join(dir, env))
 		if err != nil {

@@ -76,8 +76,8 @@ var (
 	plainWord   = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 )
 
-// Load reads one environment from the app's context and checks all of it. The environment is the one that context key
-// "env" names. An account that the context leaves open is ambientAccount (the CDK CLI's CDK_DEFAULT_ACCOUNT), or
+// Load reads one environment from the app's context, with the defaults of what it leaves out, and checks all of it. The environment is
+// the one that context key "env" names. An account that the context leaves open is ambientAccount (the CDK CLI's CDK_DEFAULT_ACCOUNT), or
 // PlaceholderAccount if that is empty too. The error is a Faults: all that is wrong, not the first.
 func Load(context map[string]any, ambientAccount string) (*Settings, error) {
 	var faults Faults
@@ -94,7 +94,7 @@ func Load(context map[string]any, ambientAccount string) (*Settings, error) {
 	name, _ := context["env"].(string)
 	raw, ok := environments[name].(map[string]any)
 	if !ok {
-		known := strings.Join(slices.Sorted(maps.Keys(environments)), " or ")
+		known := strings.Join(Environments(context), " or ")
 		faults.add("env", orMissing(context, "env"), "the name of an environment: "+known)
 		return nil, faults
 	}
@@ -102,7 +102,7 @@ func Load(context map[string]any, ambientAccount string) (*Settings, error) {
 	s := &Settings{}
 	key := "environments." + name
 	prefix := key + "."
-	decode(raw, reflect.ValueOf(s).Elem(), key, &faults)
+	decode(Complete(name, raw), reflect.ValueOf(s).Elem(), key, &faults)
 	s.Environment = name
 	s.check(prefix, &faults)
 	if s.Account == "" {

@@ -1,9 +1,10 @@
 package settings_test
 
 import (
-	"encoding/json"
 	"errors"
-	"os"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,17 +14,11 @@ import (
 // context reads the app's own context, so that every test starts from what is shipped.
 func context(t *testing.T) map[string]any {
 	t.Helper()
-	data, err := os.ReadFile("../../cdk.json")
+	context, err := settings.ReadContext("../../cdk.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Context map[string]any `json:"context"`
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	return file.Context
+	return context
 }
 
 // set puts a value at a dotted path below environments.dev; removed takes the key out.
@@ -32,6 +27,9 @@ func set(t *testing.T, context map[string]any, path string, value any) {
 	object := context["environments"].(map[string]any)["dev"].(map[string]any)
 	parts := strings.Split(path, ".")
 	for _, part := range parts[:len(parts)-1] {
+		if _, ok := object[part]; !ok {
+			object[part] = map[string]any{}
+		}
 		object = object[part].(map[string]any)
 	}
 	if value == (removed{}) {
@@ -44,7 +42,7 @@ func set(t *testing.T, context map[string]any, path string, value any) {
 type removed struct{}
 
 func TestShippedEnvironmentsAreValid(t *testing.T) {
-	for _, name := range []string{"dev", "prod"} {
+	for _, name := range settings.Environments(context(t)) {
 		t.Run(name, func(t *testing.T) {
 			c := context(t)
 			c["env"] = name
@@ -65,6 +63,58 @@ func TestShippedEnvironmentsAreValid(t *testing.T) {
 				t.Errorf("database %+v, objectives %+v", s.Database, s.Objectives)
 			}
 		})
+	}
+}
+
+// An environment lists only what differs from the defaults, and objects are completed, not replaced.
+func TestWhatAnEnvironmentLeavesOutHasItsDefault(t *testing.T) {
+	c := context(t)
+	environments := c["environments"].(map[string]any)
+	dev := environments["dev"].(map[string]any)
+	environments["staging"] = map[string]any{
+		"production": false, "regions": dev["regions"], "dns": map[string]any{"zoneName": "staging.payments.acme-bank.com"},
+		"session":  map[string]any{"witnessRegion": "us-east-2"},
+		"recovery": map[string]any{"stepMinutes": map[string]any{"promotion": 6.0}},
+	}
+	c["env"] = "staging"
+	s, err := settings.Load(c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (settings.StepMinutes{Approval: 2, Promotion: 6, Ledger: 1, Reconciliation: 2, Traffic: 1}); s.Recovery.StepMinutes != want {
+		t.Errorf("steps %+v, want %+v", s.Recovery.StepMinutes, want)
+	}
+	if s.Database.InstanceClass != "db.r5.large" || s.Backup.Lock != settings.LockGovernance || s.Session.Consistency != settings.ConsistencyStrong {
+		t.Errorf("%+v, %+v, %+v", s.Database, s.Backup, s.Session)
+	}
+	if want := map[string]string{"application": "payments", "environment": "staging"}; !maps.Equal(s.Tags, want) {
+		t.Errorf("tags %v, want %v", s.Tags, want)
+	}
+	if got := settings.Environments(c); !slices.Equal(got, []string{"dev", "prod", "staging"}) {
+		t.Errorf("environments %v", got)
+	}
+	environments["staging"].(map[string]any)["tags"] = map[string]any{"team": "ledger"}
+	if s, err := settings.Load(c, ""); err != nil || !maps.Equal(s.Tags, map[string]string{"team": "ledger"}) {
+		t.Errorf("tags %+v, %v", s, err)
+	}
+}
+
+// An environment in cdk.json does not repeat a default: nobody could tell what differs.
+func TestNoEnvironmentRepeatsADefault(t *testing.T) {
+	c := context(t)
+	var repeated func(path string, given, defaults map[string]any)
+	repeated = func(path string, given, defaults map[string]any) {
+		for name, value := range given {
+			below, _ := value.(map[string]any)
+			if defaultBelow, ok := defaults[name].(map[string]any); ok && below != nil {
+				repeated(path+"."+name, below, defaultBelow)
+			} else if byDefault, ok := defaults[name]; ok && reflect.DeepEqual(value, byDefault) {
+				t.Errorf("%s.%s repeats its default", path, name)
+			}
+		}
+	}
+	for _, name := range settings.Environments(c) {
+		repeated(name, c["environments"].(map[string]any)[name].(map[string]any), settings.Defaults(name))
 	}
 }
 
@@ -105,8 +155,9 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"unknown key", "database.instanceClas", "db.r5.large", `environments.dev.database.instanceClas = "db.r5.large"; allowed: the keys engineVersion, globalClusterEngineVersion, instanceClass,`},
 		{"unknown group", "databse", map[string]any{}, `environments.dev.databse = {}; allowed: the keys`},
 		{"reserved key", "environment", "dev", `environments.dev.environment = "dev"; allowed: the keys`},
-		{"missing key", "database.instanceClass", removed{}, `database.instanceClass = (missing); allowed: a string`},
-		{"missing group", "objectives", removed{}, `objectives = (missing); allowed: an object`},
+		{"missing key", "dns.zoneName", removed{}, `dns.zoneName = (missing); allowed: a string`},
+		{"missing group", "regions", removed{}, `regions = (missing); allowed: an object`},
+		{"null for a default", "objectives", nil, `objectives = null; allowed: an object`},
 		{"wrong type", "database.backupRetentionDays", "seven", `database.backupRetentionDays = "seven"; allowed: a whole number`},
 		{"not whole", "database.backupRetentionDays", 7.5, `database.backupRetentionDays = 7.5; allowed: a whole number`},
 		{"wrong type in a list", "alerts.emailAddresses", zones(float64(3)), `alerts.emailAddresses[0] = 3; allowed: a string`},
@@ -123,7 +174,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
 		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 16; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},
 		{"steps over a smaller objective", "objectives.rtoMinutes", float64(9), `recovery.stepMinutes = 10; allowed: steps that add up to objectives.rtoMinutes (9)`},
-		{"missing step", "recovery.stepMinutes.traffic", removed{}, `recovery.stepMinutes.traffic = (missing); allowed: a whole number`},
+		{"missing step", "recovery.stepMinutes.traffic", nil, `recovery.stepMinutes.traffic = null; allowed: a whole number`},
 		{"anybody as operator", "operators.principals", zones("*"), `operators.principals[0] = "*"; allowed: the ARN of an IAM role or user`},
 		{"person as approver", "operators.approvers", zones("arn:aws:iam::111122223333:role/lead", "ann"), `operators.approvers[1] = "ann"; allowed: the ARN`},
 		{"no instance", "database.instancesPerRegion", float64(0), `database.instancesPerRegion = 0; allowed: 1 to 15`},
@@ -157,12 +208,12 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"processors", "alarms.databaseCPUPercent", float64(101), `alarms.databaseCPUPercent = 101; allowed: 1 to 100`},
 		{"connections", "alarms.databaseConnectionPercent", float64(0), `alarms.databaseConnectionPercent = 0; allowed: 1 to 100`},
 		{"memory", "alarms.databaseFreeMemoryPercent", float64(51), `alarms.databaseFreeMemoryPercent = 51; allowed: 1 to 50`},
-		{"missing threshold", "alarms.relayDelaySeconds", removed{}, `alarms.relayDelaySeconds = (missing); allowed: a whole number`},
+		{"missing threshold", "alarms.relayDelaySeconds", nil, `alarms.relayDelaySeconds = null; allowed: a whole number`},
 		{"RPO", "objectives.rpoMinutes", float64(6), `objectives.rpoMinutes = 6; allowed: 1 to 5`},
 		{"RTO", "objectives.rtoMinutes", float64(16), `objectives.rtoMinutes = 16; allowed: 1 to 15`},
 		{"backup", "backup.retentionDays", float64(1), `backup.retentionDays = 1; allowed: 3 to 365`},
 		{"backup for years", "backup.retentionDays", float64(366), `backup.retentionDays = 366; allowed: 3 to 365 days`},
-		{"no lock", "backup.lock", removed{}, `backup.lock = (missing); allowed: a string`},
+		{"no lock", "backup.lock", nil, `backup.lock = null; allowed: a string`},
 		{"unknown lock", "backup.lock", "none", `backup.lock = "none"; allowed: governance or compliance; after its grace days the latter cannot be undone by anybody, not by AWS either`},
 		{"grace of a lock that needs none", "backup.lockGraceDays", float64(3), `backup.lockGraceDays = 3; allowed: nothing with governance`},
 		{"compliance without grace", "backup", map[string]any{"retentionDays": 7.0, "lock": "compliance"}, `backup.lockGraceDays = 0; allowed: 3 to 365 days with compliance, after which nobody, not AWS either, can undo the lock`},
@@ -210,7 +261,7 @@ func TestAllFaultsComeAtOnceAndEachKeyOnce(t *testing.T) {
 	set(t, c, "database.instanceClass", "db.t3.medium")
 	set(t, c, "database.backupRetentionDays", "2")
 	set(t, c, "database.colour", "blue")
-	set(t, c, "objectives.rtoMinutes", removed{})
+	set(t, c, "objectives.rtoMinutes", nil)
 	set(t, c, "dns.zoneName", "no zone")
 	c["evn"] = "prod"
 	_, err := settings.Load(c, "12")
@@ -309,7 +360,7 @@ func TestAutomaticRecoveryHasNoApprovalToWaitFor(t *testing.T) {
 }
 
 func TestComplianceIsAskedForInSoManyWords(t *testing.T) {
-	for _, name := range []string{"dev", "prod"} {
+	for _, name := range settings.Environments(context(t)) {
 		c := context(t)
 		c["env"] = name
 		s, err := settings.Load(c, "")

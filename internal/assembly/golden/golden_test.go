@@ -92,7 +92,11 @@ func TestGoldenIsReadAsItIsWritten(t *testing.T) {
 
 // TestAssemblyHasStringsAgain gives the shipped environments to what reads dashboards out of strings.
 func TestAssemblyHasStringsAgain(t *testing.T) {
-	for _, env := range []string{"dev", "prod"} {
+	context, err := settings.ReadContext("../../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range settings.Environments(context) {
 		set, err := golden.Read(os.DirFS("../../../testdata/golden/" + env))
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@
 package pages
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/architecture"
 	"payments-dr/internal/assembly/document"
+	"payments-dr/internal/settings"
 	"payments-dr/internal/settings/reference"
 )
 
@@ -55,15 +55,11 @@ func Make(project string, a *assembly.Assembly) ([]Page, error) {
 }
 
 func writeSettings(page, project string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(project, "cdk.json"))
+	context, err := settings.ReadContext(filepath.Join(project, "cdk.json"))
 	if err != nil {
-		return "", fmt.Errorf("read settings: %w", err)
+		return "", err
 	}
-	var file struct{ Context map[string]any }
-	if err := json.Unmarshal(data, &file); err != nil {
-		return "", fmt.Errorf("parse cdk.json: %w", err)
-	}
-	groups, err := reference.Read(os.DirFS(filepath.Join(project, "internal", "settings")), file.Context)
+	groups, err := reference.Read(os.DirFS(filepath.Join(project, "internal", "settings")), context)
 	if err != nil {
 		return "", err
 	}

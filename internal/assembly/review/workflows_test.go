@@ -3,6 +3,7 @@ package review_test
 import (
 	"os"
 	"path/filepath"
+	"payments-dr/internal/settings"
 	"regexp"
 	"slices"
 	"strings"
@@ -147,6 +148,29 @@ func TestWorkflowsGrantLittle(t *testing.T) {
 				t.Errorf("%s %s: takes a role %v, may write %v", name, id, role, write)
 			}
 		}
+	}
+}
+
+// Workflows name no environment that cdk.json does not have. Which environments deploy.yml deploys, and in which order, is a decision; every
+// other workflow reads the list.
+func TestWorkflowsNameEnvironmentsOfCdkJson(t *testing.T) {
+	context, err := settings.ReadContext("../../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for name, text := range workflows(t) {
+		for _, match := range regexp.MustCompile(`(?m)^ *environment: (\w+|\[[\w, ]+\])$`).FindAllStringSubmatch(text, -1) {
+			for environment := range strings.SplitSeq(strings.Trim(match[1], "[]"), ", ") {
+				found++
+				if name != "deploy.yml" || !slices.Contains(settings.Environments(context), environment) {
+					t.Errorf("%s names the environment %s; cdk.json has %v", name, environment, settings.Environments(context))
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("deploy.yml names no environment")
 	}
 }
 

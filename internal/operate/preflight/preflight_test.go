@@ -527,7 +527,11 @@ var (
 
 // A name that is in use blocks the deployment, whatever it is of. A resource type with a fixed name that no lookup covers fails here.
 func TestEveryFixedNameIsLookedUp(t *testing.T) {
-	for _, env := range []string{"dev", "prod"} {
+	context, err := settings.ReadContext("../../../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range settings.Environments(context) {
 		a := templates(t, env)
 		c := newAccount()
 		want := map[string]bool{}

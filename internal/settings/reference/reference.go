@@ -32,7 +32,10 @@ type Setting struct {
 	Optional bool
 	// Allowed is what the check names as allowed, more than one if it depends on others.
 	Allowed []string
-	// Values are those of each environment, as a reader wants them. What an environment leaves out is not in it.
+	// Default is what an environment has that leaves it out. HasDefault is false if it has to be given, or may be empty.
+	Default    string
+	HasDefault bool
+	// Values are those that the environments give, for display. What an environment leaves out is not in it.
 	Values map[string]string
 
 	kind reflect.Kind
@@ -80,10 +83,14 @@ func Read(source fs.FS, context map[string]any) ([]Group, error) {
 		groups = append(groups, group)
 	}
 	groups = append([]Group{top}, groups...)
+	defaults := settings.Defaults("the environment's name")
 	for i := range groups {
 		for j := range groups[i].Settings {
 			s := &groups[i].Settings[j]
 			s.Values = map[string]string{}
+			if value, ok := at(defaults, s.Key); ok {
+				s.Default, s.HasDefault = readable(value), true
+			}
 			for name, environment := range environments {
 				if value, ok := at(environment, s.Key); ok {
 					s.Values[name] = readable(value)
@@ -251,7 +258,7 @@ func allowed(context map[string]any, s Setting) ([]string, error) {
 		reflect.Map:    {map[string]any{"aws:x": ""}},
 	}[s.kind]
 	var found []string
-	for _, environment := range slices.Sorted(maps.Keys(context["environments"].(map[string]any))) {
+	for _, environment := range settings.Environments(context) {
 		for _, extra := range []map[string]any{nil, also[s.Key]} {
 			for _, value := range wrong {
 				tried, err := with(context, environment, s.Key, value, extra)
@@ -303,6 +310,9 @@ func put(object map[string]any, key string, value any) {
 	if !more {
 		object[name] = value
 		return
+	}
+	if _, ok := object[name]; !ok {
+		object[name] = map[string]any{}
 	}
 	if below, ok := object[name].(map[string]any); ok {
 		put(below, rest, value)
@@ -361,17 +371,21 @@ func Write(groups []Group) string {
 		} else {
 			fmt.Fprintf(&b, "### %s\n\n%s\n\n", g.Name, g.Meaning)
 		}
-		fmt.Fprintf(&b, "| setting | %s | meaning, and what is allowed |\n| --- |%s --- |\n", strings.Join(names, " | "), strings.Repeat(" --- |", len(names)))
+		fmt.Fprintf(&b, "| setting | default | %s | meaning, and what is allowed |\n| --- | --- |%s --- |\n", strings.Join(names, " | "), strings.Repeat(" --- |", len(names)))
 		for _, s := range g.Settings {
 			// The object's name stands above the table.
-			fmt.Fprintf(&b, "| `%s` |", strings.TrimPrefix(s.Key, g.Name+"."))
+			byDefault := s.Default
+			switch {
+			case !s.HasDefault && !s.Optional:
+				byDefault = "*required*"
+			case byDefault == "":
+				byDefault = "*none*"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |", strings.TrimPrefix(s.Key, g.Name+"."), byDefault)
 			for _, name := range names {
 				fmt.Fprintf(&b, " %s |", s.Values[name])
 			}
 			limits := strings.Join(s.Allowed, "; ")
-			if s.Optional {
-				limits += "; may be left out"
-			}
 			fmt.Fprintf(&b, " %s<br>*Allowed: %s.* |\n", cell(s.Meaning), cell(limits))
 		}
 		b.WriteString("\n")

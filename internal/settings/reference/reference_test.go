@@ -1,7 +1,6 @@
 package reference_test
 
 import (
-	"encoding/json"
 	"io/fs"
 	"os"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"payments-dr/internal/settings"
 	"payments-dr/internal/settings/reference"
 )
 
@@ -16,15 +16,11 @@ const source = ".."
 
 func context(t *testing.T) map[string]any {
 	t.Helper()
-	data, err := os.ReadFile("../../../cdk.json")
+	context, err := settings.ReadContext("../../../cdk.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct{ Context map[string]any }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	return file.Context
+	return context
 }
 
 func read(t *testing.T, context map[string]any) map[string]reference.Setting {
@@ -59,13 +55,17 @@ func TestEverySettingOfCdkJsonIsThereWithItsValue(t *testing.T) {
 	c := context(t)
 	all := read(t, c)
 	for name, environment := range c["environments"].(map[string]any) {
-		keys := leaves("", environment.(map[string]any))
+		given := map[string]bool{}
+		for _, key := range leaves("", environment.(map[string]any)) {
+			given[key] = true
+		}
+		keys := leaves("", settings.Complete(name, environment.(map[string]any)))
 		if len(keys) < 50 {
 			t.Errorf("%s has %d settings", name, len(keys))
 		}
 		for _, key := range keys {
 			s, ok := all[key]
-			if _, there := s.Values[name]; !ok || !there {
+			if _, there := s.Values[name]; !ok || there != given[key] || !there && !s.HasDefault {
 				t.Errorf("%s: %s is missing", name, key)
 			}
 			if s.Meaning == "" || len(s.Allowed) == 0 {
@@ -95,7 +95,7 @@ func TestAllowedIsWhatTheCheckSays(t *testing.T) {
 	// What depends on another setting follows it.
 	c := context(t)
 	for _, environment := range c["environments"].(map[string]any) {
-		environment.(map[string]any)["objectives"].(map[string]any)["rpoMinutes"] = 2.0
+		environment.(map[string]any)["objectives"] = map[string]any{"rpoMinutes": 2.0}
 	}
 	if got := strings.Join(read(t, c)["alarms.replicationLagSeconds"].Allowed, "; "); !strings.HasPrefix(got, "1 to 120 ") {
 		t.Errorf("with an objective of 2 minutes the lag may be %q", got)
