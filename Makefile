@@ -3,15 +3,11 @@
 # The environment, a key of "environments" in cdk.json: make synth ENV=prod
 ENV ?= dev
 
-# What make rehearse lets happen, and what else dr rehearse is told, such as REHEARSE="--speed 20"
+# The fault that make rehearse plays
 FAULT ?= region-loss
-REHEARSE ?=
 
-# What make drill is to hold
-HYPOTHESIS ?= docs/operate/drills/planned-switchover.yaml
-
-# What dr bench is told, such as BENCH="--to docs/explain/benchmarks.md"
-BENCH ?=
+# Further flags of the command behind a target: make rehearse ARGS="--speed 20"
+ARGS ?=
 
 # What make diff and make review compare with, a branch or a commit.
 BASE ?=
@@ -37,46 +33,47 @@ export JSII_DEPRECATED := quiet
 export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse drill soak synth budget cost policy bench manual test lint preview docs sbom licenses deploy diff review golden destroy clean
+.PHONY: help rehearse drill soak synth build recovery-time cost bench test lint generate sbom licenses deploy diff review destroy clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 synth: $(PACKAGES) ## Write the CloudFormation templates, with the functions' code, to cdk.out
 	$(CDK) synth --quiet --context env=$(ENV) --output $(ASSEMBLY)
 	@go run ./cmd/dr --assembly $(ASSEMBLY) stacks
 
-rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
-	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(REHEARSE)
+build: ## Build the operator's tool, bin/dr
+	go build -o bin/dr ./cmd/dr
 
-drill: synth ## Hold a drill against both Regions on this machine: make drill HYPOTHESIS=docs/operate/drills/steady.yaml
-	go run ./cmd/dr --assembly $(ASSEMBLY) drill --hypothesis $(HYPOTHESIS) --simulated $(REHEARSE)
+rehearse: synth ## Lose a Region on this machine, fail over and back, and prove what was lost: make rehearse FAULT=flapping
+	go run ./cmd/dr --assembly $(ASSEMBLY) rehearse --fault $(FAULT) $(ARGS)
+
+drill: synth ## Run a drill against both Regions on this machine: make drill ARGS="--hypothesis docs/operate/drills/steady.yaml"
+	go run ./cmd/dr --assembly $(ASSEMBLY) drill --hypothesis docs/operate/drills/planned-switchover.yaml --simulated $(ARGS)
 
 soak: synth ## Rehearse every fault, and chaos with twenty seeds: an hour and more
-	go run ./cmd/dr --assembly $(ASSEMBLY) soak --rate 6 $(REHEARSE)
+	go run ./cmd/dr --assembly $(ASSEMBLY) soak --rate 6 $(ARGS)
 
-budget: synth ## Add up how long a recovery takes
-	@go run ./cmd/dr --assembly $(ASSEMBLY) budget
+recovery-time: synth ## Add up how long a recovery takes
+	@go run ./cmd/dr --assembly $(ASSEMBLY) recovery-time
 
 cost: synth ## Add up what a month and what a million payments cost
 	@go run ./cmd/dr --assembly $(ASSEMBLY) cost --env $(ENV)
 
 bench: synth ## Measure synthesis, functions and ledger, each beside a floor that it is held to
-	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(BENCH)
-
-policy: ## Hold both environments against the rule packs, and write docs/explain/policy.md
-	go run ./cmd/policy
-
-manual: ## Write docs/operate/dr.md from the help of the operator's tool
-	go run ./cmd/dr man --markdown docs/operate/dr.md
+	@go run ./cmd/dr --assembly $(ASSEMBLY) bench $(ARGS)
 
 # Packages with tests. "go test" compiles packages without tests too, and the CDK's take a minute with the race detector.
-TESTED = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./cmd/... ./internal/... ./functions/...)
+tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(1))
 
-# Most tests wait for most of their time, so more packages and more tests run at a time than there are cores. make lint vets.
+# What runs concurrently runs under the race detector. The rest compares files and rows, which the detector makes several times slower.
+SEQUENTIAL := . ./internal/assembly/... ./internal/settings/... ./internal/version ./internal/payment/compare
+CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
+
+# Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.
 test: $(PACKAGES) ## Run all tests, including those of the real function binaries
-	go test $(RACE) -vet off -p 4 -parallel 6 -timeout 20m $(TESTED)
-	go test -vet off .
+	go test $(RACE) -vet off -parallel 6 -timeout 20m $(CONCURRENT)
+	go test -vet off -timeout 20m $(call tested,$(SEQUENTIAL))
 
 lint: $(PACKAGES) ## Check format, code and templates
 	@unformatted=$$(gofmt -l app.go *_test.go cmd constructs functions internal stacks); \
@@ -86,13 +83,9 @@ lint: $(PACKAGES) ## Check format, code and templates
 	go tool actionlint .github/workflows/*.yml
 	./scripts/lint-templates $(CDK)
 
-preview: ## Draw the dashboards, with sample data, into docs/operate/dashboards
-	$(MAKE) synth ENV=dev
-	go run ./cmd/dr --assembly $(ASSEMBLY) preview --to docs/operate/dashboards
-
-docs: ## Bring the pictures and tables of the documents up to date
-	$(MAKE) synth ENV=dev
-	go run ./cmd/dr --assembly $(ASSEMBLY) docs
+generate: $(PACKAGES) ## Write everything that is generated: golden templates, tables and pictures of the documents, the tool's manual
+	go run ./cmd/dr man --markdown docs/operate/dr.md
+	go test . -count 1 -run '^(TestGeneratedFilesAreCurrent|TestEverySettingsChangeIsKnown)$$' -update
 
 sbom: $(PACKAGES) ## Write what the app and its tools consist of, as CycloneDX, to sbom
 	@mkdir -p sbom
@@ -112,9 +105,6 @@ diff: synth ## Show what a deployment would change: of what is deployed with cre
 
 review: ## Write what the commits of this branch change, as a pull request's comment has it: make review BASE=origin/main
 	@go run ./cmd/dr review --base "$(or $(BASE),origin/main)"
-
-golden: $(PACKAGES) ## Write the golden templates anew, to testdata/golden, and what they cost, into docs/use/cost.md and README.md
-	go test . -count 1 -run '^(TestGoldenTemplates|TestCostIsDocumentedAsPrinted)$$' -update
 
 destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs
 	$(CDK) destroy --context env=$(ENV) --all

@@ -98,11 +98,11 @@ func TestDailyPlanCopiesIntoTheOtherRegion(t *testing.T) {
 }
 
 // The 72 hours are the cluster's and the table's own, in both Regions.
-func TestPointInTimeRecoveryCoversTheRewind(t *testing.T) {
+func TestPointInTimeRecoveryCoversTheRestore(t *testing.T) {
 	covers := func(t *testing.T, what string, days any) {
 		t.Helper()
-		if n, ok := days.(float64); !ok || n*24 < settings.RewindHours {
-			t.Errorf("%s can be brought back for %v days, want %d hours", what, days, settings.RewindHours)
+		if n, ok := days.(float64); !ok || n*24 < settings.RestoreWindowHours {
+			t.Errorf("%s can be brought back for %v days, want %d hours", what, days, settings.RestoreWindowHours)
 		}
 	}
 	each(t, func(t *testing.T, v view) {

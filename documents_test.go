@@ -11,25 +11,8 @@ import (
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/architecture"
-	"payments-dr/internal/assembly/pages"
 	"payments-dr/internal/settings"
 )
-
-// TestDocumentsAreCurrent holds the generated parts of the documents to the templates, the settings' types and cdk.json.
-func TestDocumentsAreCurrent(t *testing.T) {
-	made, err := pages.Make(".", synthesized[envDev])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, page := range made {
-		if !page.Current {
-			t.Errorf("%s is not what the templates and settings say; run make docs", page.Path)
-		}
-	}
-	if _, err := pages.Make(".", synthesized[envProd]); err == nil {
-		t.Error("documents that show dev were made from prod")
-	}
-}
 
 func draw(t *testing.T, a *assembly.Assembly, picture func(*assembly.Assembly) (*architecture.Picture, error)) *architecture.Picture {
 	t.Helper()

@@ -695,7 +695,7 @@ func TestOperatorRoles(t *testing.T) {
 						continue // what a drill may read is TestOperatorMayHoldADrill's
 					}
 					for _, resource := range resourcesOf(statement) {
-						if !strings.HasSuffix(text(resource), `-rewind-*"`) {
+						if !strings.HasSuffix(text(resource), `-restore-*"`) {
 							t.Errorf("%s is allowed on %s", action, text(resource))
 						}
 					}

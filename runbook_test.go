@@ -768,7 +768,7 @@ func TestRunbookNamesWhatThereIs(t *testing.T) {
 	for _, c := range runbookCalls(t) {
 		for _, part := range append(slices.Clone(c.arguments), c.input) {
 			for _, name := range platformName.FindAllString(part, -1) {
-				newName := slices.ContainsFunc([]string{"-rewind-failover", "-failover-"}, func(s string) bool { return strings.Contains(name, s) })
+				newName := slices.ContainsFunc([]string{"-restore-failover", "-failover-"}, func(s string) bool { return strings.Contains(name, s) })
 				isPrefix := slices.Contains(c.arguments, "--alarm-name-prefix") && name == "payment-dev-"
 				if !newName && !isPrefix && !names.everywhere(strings.TrimPrefix(name, "role/")) && !names.everywhere(name[strings.LastIndex(name, "/")+1:]) {
 					t.Errorf("%v\n\tnothing is called %s", c, name)

@@ -41,8 +41,8 @@ func TestToolReadsWhatTheAppWrites(t *testing.T) {
 			if dearer := run(t, env, "cost", "--table-gb", "5000"); dearer == printed {
 				t.Error("5,000 GB in the table cost nothing")
 			}
-			if out := run(t, env, "budget"); strings.Count(out, "kept") < 3 {
-				t.Errorf("dr budget:\n%s", out)
+			if out := run(t, env, "recovery-time"); strings.Count(out, "kept") < 3 {
+				t.Errorf("dr recovery-time:\n%s", out)
 			}
 			listed := run(t, env, "stacks")
 			for _, stack := range synthesized[env].Stacks {
@@ -51,9 +51,9 @@ func TestToolReadsWhatTheAppWrites(t *testing.T) {
 				}
 			}
 			folder := t.TempDir()
-			for _, path := range strings.Fields(run(t, env, "preview", "--to", folder)) {
+			for _, path := range strings.Fields(run(t, env, "dashboards", "--to", folder)) {
 				if image, err := os.ReadFile(path); err != nil || !strings.Contains(string(image), "<svg") {
-					t.Errorf("dr preview: %s: %v", path, err)
+					t.Errorf("dr dashboards: %s: %v", path, err)
 				}
 			}
 		})

@@ -66,5 +66,5 @@ func newOtherRegionAlarms(scope constructs.Construct, s *settings.Settings, othe
 
 // otherRegionPatience is how long the other Region has to be unreachable, without a minute between: two runs of the canary, a minute
 // apart, each of which has found most of its probes to fail. One run alone may meet a deployment's hiccup. A third
-// would take the time that a recovery by hand has for people: package budget adds it up.
+// would take the time that a recovery by hand has for people: package recoverytime adds it up.
 const otherRegionPatience = 2 * time.Minute

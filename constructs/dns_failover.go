@@ -15,7 +15,7 @@ const (
 	// healthCheckInterval is the shorter of the two that Route 53 has, and healthCheckFailures how many checks in a row have to
 	// fail: three are no lost packet and no single slow answer. Each is up to 16 s, the interval and what a checker waits for an
 	// answer. With resolvers' 60 s that leaves nearly nothing of the two minutes in which payments have to be back, and a fourth
-	// does not fit; package budget adds it up.
+	// does not fit; package recoverytime adds it up.
 	healthCheckInterval = 10 * time.Second
 	healthCheckFailures = 3
 	// serverErrorPeriod, serverErrorPeriods and serverErrorShare make an API that answers, but half of the time with a server

@@ -55,8 +55,8 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		return stack.FormatArn(&awscdk.ArnComponents{Service: text(service), Resource: text(resource), ResourceName: text(name), ArnFormat: format})
 	}
 	// What is restored stands beside the live data under a name of its own, and that prefix is all that a restore may make.
-	beside := ClusterIdentifier(s, region) + "-rewind-*"
-	tableBeside := SessionTableName(s) + "-rewind-*"
+	beside := ClusterIdentifier(s, region) + "-restore-*"
+	tableBeside := SessionTableName(s) + "-restore-*"
 	here := &map[string]any{"StringEquals": map[string]any{"aws:RequestedRegion": region.Name}}
 	var statements []awsiam.PolicyStatement
 	statement := func(id string, resources []*string, actions ...string) {
@@ -114,7 +114,7 @@ func NewOperatorRole(scope constructs.Construct, id string, props OperatorRolePr
 		ownPolicy("Whoever is on call for the Region"),
 		wildcards("To find the plan, to list tables and to read metrics and alarms are actions that know no resources; each of them reads, and a condition keeps it to the role's own Region.", anyResource),
 		wildcards("The plan that is run and watched has an ARN that ends in a suffix of AWS's. The plan is made in another stack, after the role, so the wildcard stands for the suffix.", onResource(*RecoveryPlanARNs(scope, s))),
-		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -rewind- in it, and nothing live has such a name. The live cluster's "+
+		wildcards("What is restored beside the live data is named when it is restored; the prefix is the platform's, with -restore- in it, and nothing live has such a name. The live cluster's "+
 			"instances, of which RDS makes more when it fails over to one, may be looked at.",
 			onResource(*arn("rds", "cluster", beside)), onResource(*arn("rds", "db", beside)), onResource(*arn("rds", "db", live+"-*")), onResource(*arn("dynamodb", "table", tableBeside))),
 		wildcards("A list is of all clusters; it is how a copy is found that was forgotten, and shows of the others what they are called and where.", onResource(*everyCluster)),

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/drill/bench"
 )
 
@@ -40,7 +39,7 @@ func newBenchCommand(dir *string) *cobra.Command {
 			if tests < 0 {
 				return exit(exitUsage, "--tests is %v; allowed is 0 or more", tests)
 			}
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}

@@ -3,14 +3,12 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/cost"
 )
 
 // newCostCommand adds up what an environment costs. dir is where the templates are, known when the command runs.
 func newCostCommand(dir *string) *cobra.Command {
 	var asJSON bool
-	var environment string
 	usage := cost.DefaultUsage()
 	command := &cobra.Command{
 		Use:   "cost",
@@ -26,12 +24,9 @@ func newCostCommand(dir *string) *cobra.Command {
 		Example: "  dr cost\n  dr cost --env prod --table-gb 500 --database-gb 200\n  dr cost --json | jq .idleMonth.usd",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
-			}
-			if environment != "" && environment != a.Settings.Environment {
-				return exit(exitUsage, "add up costs: %s holds the environment %s, not %s: synthesize that first (make synth ENV=%s)", *dir, a.Settings.Environment, environment, environment)
 			}
 			report, err := cost.Make(a, usage)
 			if err != nil {
@@ -45,8 +40,6 @@ func newCostCommand(dir *string) *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.BoolVar(&asJSON, "json", false, "print JSON, with every row of each Region; amounts are decimal numbers as strings")
-	flags.StringVar(&environment, "env", "", "the environment that the templates have to be of")
-	complete(command, "env", environmentNames)
 	flags.Int64Var(&usage.TableGB, "table-gb", usage.TableGB, "GB that the session table holds, its index included")
 	flags.Int64Var(&usage.DatabaseGB, "database-gb", usage.DatabaseGB, "GB that the database holds")
 	flags.Int64Var(&usage.CheckersPerRegion, "checkers", usage.CheckersPerRegion, "health checkers of Route 53 in each Region of a check")

@@ -22,7 +22,7 @@ func TestCostNamesAllThatIsMissing(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "has no function processor") || !strings.Contains(err.Error(), "0 session tables") || out != "" {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if _, err := runCost("--env", "prod"); err == nil || !strings.Contains(err.Error(), "holds the environment small, not prod: synthesize that first (make synth ENV=prod)") {
+	if _, err := runCost("--env", "prod"); err == nil || !strings.Contains(err.Error(), "has the templates of the environment small, not of prod: run make synth ENV=prod first") {
 		t.Error(err)
 	}
 	if _, err := runCost("--checkers", "0"); err == nil || !strings.Contains(err.Error(), "checkers a Region is 0: want 1 or more") {

@@ -59,7 +59,7 @@ func newDrillCommand(dir *string) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return d.run(command, *dir) },
 	}
-	d.env.flag(command)
+	d.env.of(command)
 	d.env.operatorFlag(command)
 	d.following.flags(command)
 	flags := command.Flags()
@@ -108,7 +108,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 	if d.verbose {
 		d.simulated.log = command.ErrOrStderr()
 	}
-	t, err := d.open(ctx, dir, out, h)
+	t, err := d.open(command, dir, h)
 	if err != nil {
 		return err
 	}

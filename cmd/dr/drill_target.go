@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/spf13/cobra"
 
 	"payments-dr/internal/drill/live"
 	"payments-dr/internal/drill/load"
@@ -30,9 +30,10 @@ import (
 type ledgerOpener = func(ctx context.Context, writer string) (*sql.DB, error)
 
 // open finds what the drill is held against: the deployed environment, or the one that is simulated here.
-func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
+func (d *drilling) open(command *cobra.Command, dir string, h live.Hypothesis) (*drillTarget, error) {
+	ctx := command.Context()
 	if d.simulate {
-		return d.simulation(ctx, dir, out, h)
+		return d.simulation(command, dir, h)
 	}
 	deployment, err := d.env.open(ctx)
 	if err != nil {
@@ -50,9 +51,10 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.H
 }
 
 // simulation starts both Regions on this machine, and asks them as it would AWS.
-func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
+func (d *drilling) simulation(command *cobra.Command, dir string, h live.Hypothesis) (*drillTarget, error) {
+	ctx := command.Context()
 	d.simulated.rate, d.simulated.clients = h.Load.Rate, h.Load.Clients
-	ready, err := d.simulated.prepare(dir, out)
+	ready, err := d.simulated.prepare(command, dir)
 	if err != nil {
 		return nil, err
 	}

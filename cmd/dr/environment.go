@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"payments-dr/internal/assembly"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/settings"
 )
@@ -19,9 +22,39 @@ type environment struct {
 	asOperator bool
 }
 
-func (e *environment) flag(command *cobra.Command) {
-	command.Flags().StringVar(&e.name, "env", "", "the environment, a key of \"environments\" in cdk.json; empty: the one it names")
-	complete(command, "env", environmentNames)
+// of makes it the environment that the command line names.
+func (e *environment) of(command *cobra.Command) {
+	command.PreRun = func(command *cobra.Command, _ []string) { e.name = chosenEnvironment(command) }
+}
+
+// environmentFlag is a flag of every command.
+func environmentFlag(root *cobra.Command) {
+	root.PersistentFlags().String("env", "", "the environment, a key of \"environments\" in cdk.json; empty: the variable ENV, or the one that cdk.json names")
+	complete(root, "env", environmentNames)
+}
+
+// chosenEnvironment is what --env names, or else the variable ENV, which make hands on. It is empty if neither does. A path is none: POSIX
+// shells take the name of a start-up file from ENV.
+func chosenEnvironment(command *cobra.Command) string {
+	if name := command.Flag("env").Value.String(); name != "" {
+		return name
+	}
+	if name := os.Getenv("ENV"); !strings.Contains(name, "/") {
+		return name
+	}
+	return ""
+}
+
+// loadAssembly reads the synthesized templates in a folder, which have to be of the environment that the command line names.
+func loadAssembly(command *cobra.Command, dir string) (*assembly.Assembly, error) {
+	a, err := assembly.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	if name := chosenEnvironment(command); name != "" && name != a.Settings.Environment {
+		return nil, exit(exitUsage, "%s has the templates of the environment %s, not of %s: run make synth ENV=%s first", dir, a.Settings.Environment, name, name)
+	}
+	return a, nil
 }
 
 // operatorFlag is for what asks both Regions.

@@ -33,7 +33,7 @@ type moving struct {
 }
 
 func (m *moving) flags(command *cobra.Command) {
-	m.env.flag(command)
+	m.env.of(command)
 	m.env.operatorFlag(command)
 	m.following.flags(command)
 	command.Flags().BoolVar(&m.dryRun, "dry-run", false, "show preconditions and steps, and start nothing")
@@ -164,7 +164,7 @@ func newWatchPlanCommand() *cobra.Command {
 			return how.follow(command, deployment, execution.Region, status.PlanARN(), execution.ID)
 		},
 	}
-	env.flag(command)
+	env.of(command)
 	env.operatorFlag(command)
 	how.flags(command)
 	return command

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/version"
 )
 
@@ -43,56 +42,61 @@ func newCommand() *cobra.Command {
 	var dir string
 	root.PersistentFlags().StringVar(&dir, "assembly", "cdk.out", "folder of the synthesized templates")
 	_ = root.MarkPersistentFlagDirname("assembly") // it is there
-	root.AddCommand(
-		newStatusCommand(),
-		newFailoverCommand(),
-		newFailbackCommand(),
-		newWatchPlanCommand(),
-		newPayCommand(),
-		newRewindCommand(),
-		newReconcileCommand(),
-		newReplayCommand(),
-		newDrillCommand(&dir),
-		newRehearseCommand(&dir),
-		newSoakCommand(&dir),
-		newBudgetCommand(&dir),
-		newCostCommand(&dir),
-		newBenchCommand(&dir),
-		newReviewCommand(),
-		newDiffCommand(&dir),
-		newOrderCommand(&dir),
-		&cobra.Command{
-			Use:   "stacks",
-			Short: "List the synthesized stacks",
-			Long: manual{
-				does:   "List the stacks of the synthesized templates, with their Regions and how many resources each has.",
-				needs:  needsTemplates,
-				leaves: leavesNothing,
-				ends:   "1 if there are no templates, or none of this app.",
-			}.String(),
-			Example: "  dr stacks\n  dr --assembly cdk.out stacks",
-			Args:    cobra.NoArgs,
-			RunE: func(command *cobra.Command, _ []string) error {
-				a, err := assembly.Load(dir)
-				if err != nil {
-					return err
-				}
-				table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 3, ' ', 0)
-				fmt.Fprintln(table, "STACK\tREGION\tRESOURCES")
-				for _, stack := range a.Stacks {
-					fmt.Fprintf(table, "%s\t%s\t%d\n", stack.Name, stack.Region, len(stack.Template.Resources))
-				}
-				return table.Flush()
-			},
-		},
-		newPreviewCommand(&dir),
-		newDocsCommand(&dir),
-		newPreflightCommand(&dir),
-		newDeployCommand(&dir),
-		newNameServersCommand(),
-	)
-	root.AddCommand(newManualCommand(root))
+	environmentFlag(root)
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"operate", "Operate a deployed platform:", []*cobra.Command{
+			newStatusCommand(), newFailoverCommand(), newFailbackCommand(), newWatchPlanCommand(), newPayCommand(), newReconcileCommand(),
+			newRedriveCommand(), newReplayCommand(), newRestoreCommand(),
+		}},
+		{"verify", "Verify recovery:", []*cobra.Command{
+			newDrillCommand(&dir), newRehearseCommand(&dir), newSoakCommand(&dir), newRecoveryTimeCommand(&dir), newBenchCommand(&dir),
+		}},
+		{"review", "Review and deploy a change:", []*cobra.Command{
+			newReviewCommand(), newDiffCommand(&dir), newCostCommand(&dir), newDeployOrderCommand(&dir), newPreflightCommand(&dir),
+			newDeployCommand(&dir), newNameServersCommand(),
+		}},
+		{"local", "Work with the synthesized templates and the documents:", []*cobra.Command{
+			newStacksCommand(&dir), newDashboardsCommand(&dir), newManualCommand(root),
+		}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, command := range group.commands {
+			command.GroupID = group.id
+		}
+		root.AddCommand(group.commands...)
+	}
 	root.AddCommand(newTopics()...)
 	usageErrors(root)
 	return root
+}
+
+// newStacksCommand lists the stacks. dir is where the assembly is, known when the command runs.
+func newStacksCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stacks",
+		Short: "List the synthesized stacks",
+		Long: manual{
+			does:   "List the stacks of the synthesized templates, with their Regions and how many resources each has.",
+			needs:  needsTemplates,
+			leaves: leavesNothing,
+			ends:   "1 if there are no templates, or none of this app.",
+		}.String(),
+		Example: "  dr stacks\n  dr --assembly cdk.out stacks",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := loadAssembly(command, *dir)
+			if err != nil {
+				return err
+			}
+			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 3, ' ', 0)
+			fmt.Fprintln(table, "STACK\tREGION\tRESOURCES")
+			for _, stack := range a.Stacks {
+				fmt.Fprintf(table, "%s\t%s\t%d\n", stack.Name, stack.Region, len(stack.Template.Resources))
+			}
+			return table.Flush()
+		},
+	}
 }

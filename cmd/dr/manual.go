@@ -88,7 +88,7 @@ func documented(root *cobra.Command) []*cobra.Command {
 func markdownManual(root *cobra.Command) string {
 	fenced := func(block string) string { return "```\n" + block + "\n```" }
 	var page strings.Builder
-	page.WriteString("# dr\n\nWritten by `make manual` from the tool's own help; a test holds it to that. `go build -o dr ./cmd/dr` builds the tool.\n")
+	page.WriteString("# dr\n\nWritten by `make generate` from the tool's own help; a test holds it to that. `go build -o dr ./cmd/dr` builds the tool.\n")
 	for _, c := range documented(root) {
 		if c != root {
 			fmt.Fprintf(&page, "\n## %s\n\n%s.\n", c.CommandPath(), c.Short)

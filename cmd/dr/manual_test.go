@@ -56,6 +56,12 @@ func TestEveryCommandSaysWhatItDoesNeedsAndLeaves(t *testing.T) {
 					t.Errorf("a line of its help is %q", line)
 				}
 			}
+			if c.GroupID == "" {
+				t.Error("it is in no group of dr --help: see newCommand")
+			}
+			if c.Flag("env") == nil {
+				t.Error("it has no --env")
+			}
 			if c.Example == "" {
 				t.Error("there is no example")
 			}
@@ -108,7 +114,7 @@ func TestManualIsCurrent(t *testing.T) {
 	}
 	kept, err := os.ReadFile("../../docs/operate/dr.md")
 	if err != nil || string(kept) != string(written) {
-		t.Errorf("docs/operate/dr.md is not what the commands say (%v); make manual writes it anew", err)
+		t.Errorf("docs/operate/dr.md is not what the commands say (%v); make generate writes it anew", err)
 	}
 	for _, c := range commandsOf(newCommand()) {
 		if !strings.Contains(string(written), "\n## "+c.CommandPath()+"\n") {

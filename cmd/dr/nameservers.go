@@ -81,7 +81,7 @@ func newNameServersCommand() *cobra.Command {
 			}
 		},
 	}
-	env.flag(command)
+	env.of(command)
 	command.Flags().BoolVar(&wait, "wait", false, "wait until the zone exists and is delegated")
 	return command
 }

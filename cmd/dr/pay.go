@@ -98,7 +98,7 @@ func newPayCommand() *cobra.Command {
 			return nil
 		},
 	}
-	env.flag(command)
+	env.of(command)
 	flags := command.Flags()
 	flags.StringVar(&amount, "amount", "1.00", "how much")
 	flags.StringVar(&code, "currency", payment.TestCurrency, "its currency")

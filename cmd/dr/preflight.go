@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/operate/preflight"
 )
 
@@ -30,7 +29,7 @@ func newPreflightCommand(dir *string) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, out := command.Context(), command.OutOrStdout()
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}

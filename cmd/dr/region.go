@@ -16,7 +16,7 @@ type regional struct {
 }
 
 func (r *regional) flags(command *cobra.Command, otherwise string) {
-	r.env.flag(command)
+	r.env.of(command)
 	r.env.operatorFlag(command)
 	command.Flags().StringVar(&r.region, "region", "", "the Region; empty: "+otherwise)
 }

@@ -12,22 +12,7 @@ import (
 	"payments-dr/internal/operate"
 )
 
-func newReplayCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use:   "replay",
-		Short: "Bring back dead letters, or the bus's archive",
-		Long: "Bring back what was not delivered or not processed: dead letters, each the way that is its own, or a window of the bus's archive.\n" +
-			"All who read payments' events know a payment by its identity, so that nothing is recorded twice by it.",
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			return exit(exitUsage, "say what: dead-letters or archive; see %s --help", command.CommandPath())
-		},
-	}
-	command.AddCommand(newReplayDeadLettersCommand(), newReplayArchiveCommand())
-	return command
-}
-
-// replaying is what both have.
+// replaying has what dr redrive and dr replay have in common.
 type replaying struct {
 	regional
 	every, patience time.Duration
@@ -43,21 +28,23 @@ func (r *replaying) flags(command *cobra.Command, otherwise, word string) {
 	flags.DurationVar(&r.patience, "patience", 2*time.Minute, "how long AWS may give no answer before the waiting ends")
 }
 
-func newReplayDeadLettersCommand() *cobra.Command {
+// newRedriveCommand counts and brings back dead letters. All who read payments' events know a payment by its identity, so nothing is
+// recorded twice.
+func newRedriveCommand() *cobra.Command {
 	var r replaying
 	var ways strings.Builder
 	for _, q := range operate.DeadLetterQueues {
 		fmt.Fprintf(&ways, "  %-28s %s\n", q.Name, wrapped(q.Does, 100, 31))
 	}
 	command := &cobra.Command{
-		Use:   "dead-letters [QUEUE]",
+		Use:   "redrive [QUEUE]",
 		Short: "Count the dead letters, or bring back those of a queue",
 		Long: "Without a queue: count what is in each dead-letter queue of both Regions. With one: bring back what is in it, each queue the way that is\n" +
 			"its own, and count again. Mend the cause first. A message is deleted when what it is about is where it belongs, and not before.\n\n" +
 			ways.String() + "\n" +
 			"SQS's counts are approximate, and a minute behind.\n\n" +
 			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: empty dead-letter queues, and what was in them where it belongs; nothing with --dry-run or without a queue.\n\nExit status: 1 if anything waits or is kept, or you do not confirm it; 3 if something could not be asked; 4 if SQS goes on moving.",
-		Example: "  dr replay dead-letters\n  dr replay dead-letters ledger-dead-letters --dry-run\n  dr replay dead-letters undelivered-events --region us-west-2",
+		Example: "  dr redrive\n  dr redrive ledger-dead-letters --dry-run\n  dr redrive undelivered-events --region us-west-2",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			if err := checkEvery(r.every); err != nil {
@@ -165,7 +152,7 @@ func (d *deadLetters) list(ctx context.Context, regions []operate.Region) error 
 	case unknown > 0:
 		return exit(exitUnknown, "%d questions have no answer", unknown)
 	case waiting > 0:
-		return errors.New("dead letters wait: dr replay dead-letters QUEUE")
+		return errors.New("dead letters wait: dr redrive QUEUE")
 	}
 	fmt.Fprintln(out, "No dead letters.")
 	return nil
@@ -249,7 +236,7 @@ func (d *deadLetters) one(ctx context.Context, region operate.Region, q operate.
 	case err == nil:
 		return nil
 	case errors.Is(err, operate.ErrGoesOn):
-		return exit(exitLeftOpen, "%w: SQS moves the messages. Watch it: dr replay dead-letters --env %s --region %s %s", err, d.deployment.Settings.Environment, region.Name, q.Name)
+		return exit(exitLeftOpen, "%w: SQS moves the messages. Watch it: dr redrive --env %s --region %s %s", err, d.deployment.Settings.Environment, region.Name, q.Name)
 	case errors.Is(err, operate.ErrKept):
 		return err
 	case unfinished(err) && ctx.Err() == nil:
@@ -266,21 +253,22 @@ func unfinished(err error) bool {
 	return is
 }
 
-func newReplayArchiveCommand() *cobra.Command {
+// newReplayCommand replays a window of the bus's archive.
+func newReplayCommand() *cobra.Command {
 	var (
 		r        replaying
 		from, to string
 		another  bool
 	)
 	command := &cobra.Command{
-		Use:   "archive --from TIME [--to TIME]",
+		Use:   "replay --from TIME [--to TIME]",
 		Short: "Send the events of a window to the ledger's queue again",
 		Long: "Have EventBridge replay the events of a window from the archive of a Region's bus, to the ledger's rule alone, and follow it. What the ledger\n" +
 			"has already it knows. For payments that are in the table, dr reconcile does the same faster, and proves it; this is for when the table is in doubt.\n\n" +
 			"The ends of the window are times of RFC 3339, or how long ago. It ends ten minutes ago at the latest: events take that long to the archive. The\n" +
 			"same command again follows a replay that goes on. Nothing here stops one; the message says what does.\n\n" +
 			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: a replay, which goes on without this command; events in the ledger queue of that Region.\n\nExit status: 1 if it is refused or fails, 3 if something could not be asked, 4 if the replay goes on unwatched.",
-		Example: "  dr replay archive --from 6h --dry-run\n  dr replay archive --from 2026-11-22T03:00:00Z --to 2026-11-22T05:30:00Z",
+		Example: "  dr replay --from 6h --dry-run\n  dr replay --from 2026-11-22T03:00:00Z --to 2026-11-22T05:30:00Z",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := checkEvery(r.every); err != nil {
@@ -361,7 +349,7 @@ func (r *replaying) archive(command *cobra.Command, from, to string, another boo
 		fmt.Fprintf(out, "The ledger's queue: before %s; after %s, approximately, and the ledger empties it meanwhile.\n", before, after)
 	}
 	if errors.Is(err, operate.ErrGoesOn) {
-		return exit(exitLeftOpen, "%w: replay %s. Watch it: dr replay archive --env %s --region %s --from %s --to %s. Stop it: aws events cancel-replay --region %s --replay-name %s", err, name,
+		return exit(exitLeftOpen, "%w: replay %s. Watch it: dr replay --env %s --region %s --from %s --to %s. Stop it: aws events cancel-replay --region %s --replay-name %s", err, name,
 			deployment.Settings.Environment, region.Name, window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), region.Name, name)
 	}
 	if err != nil {

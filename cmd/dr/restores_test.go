@@ -174,7 +174,7 @@ func (s *simulated) clusters(w http.ResponseWriter, region, operation string, fo
 		answer("<DBInstance><DBInstanceIdentifier>%s-1</DBInstanceIdentifier></DBInstance>", name)
 	case "DeleteDBInstance":
 		of := strings.TrimSuffix(form.Get("DBInstanceIdentifier"), "-1")
-		if !strings.Contains(of, "-rewind-") {
+		if !strings.Contains(of, "-restore-") {
 			s.t.Errorf("instance of %s is deleted", of)
 		}
 		if r.clusters[of] == nil {
@@ -184,7 +184,7 @@ func (s *simulated) clusters(w http.ResponseWriter, region, operation string, fo
 		r.clusters[of].instance = "deleting"
 		answer("<DBInstance/>")
 	case "DeleteDBCluster":
-		if !strings.Contains(name, "-rewind-") || form.Get("SkipFinalSnapshot") != "true" {
+		if !strings.Contains(name, "-restore-") || form.Get("SkipFinalSnapshot") != "true" {
 			s.t.Errorf("%s is deleted with %v", name, form)
 		}
 		if !found {
@@ -296,7 +296,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 			table.status = "ACTIVE"
 		}
 	case "DeleteTable":
-		if !strings.Contains(in.TableName, "-rewind-") {
+		if !strings.Contains(in.TableName, "-restore-") {
 			s.t.Errorf("%s is deleted", in.TableName)
 		}
 		table.status = "DELETING"

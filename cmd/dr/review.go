@@ -39,7 +39,7 @@ func newReviewCommand() *cobra.Command {
 		Example: "  dr review\n  dr review --base origin/main --head 1a2b3c4 --to comment.md",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			comment, err := reviewOf(command.Context(), review.Repository{Dir: "."}, base, head)
+			comment, err := reviewOf(command.Context(), review.Repository{Dir: "."}, base, head, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,8 @@ func newReviewCommand() *cobra.Command {
 	return command
 }
 
-func reviewOf(ctx context.Context, repository review.Repository, base, head string) (review.Comment, error) {
+// reviewOf compares the golden templates of every environment, or of the named one.
+func reviewOf(ctx context.Context, repository review.Repository, base, head, only string) (review.Comment, error) {
 	tip := head
 	if tip == "" {
 		tip = "HEAD"
@@ -96,6 +97,9 @@ func reviewOf(ctx context.Context, repository review.Repository, base, head stri
 	environments = append(environments, before...)
 	slices.Sort(environments)
 	for _, env := range slices.Compact(environments) {
+		if only != "" && env != only {
+			continue
+		}
 		old, err := repository.Golden(ctx, parted, env)
 		if err != nil {
 			return review.Comment{}, err
@@ -131,7 +135,7 @@ func newDiffCommand(dir *string) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, out := command.Context(), command.OutOrStdout()
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}
@@ -232,11 +236,11 @@ func hasCredentials(ctx context.Context) bool {
 	return err == nil
 }
 
-// newOrderCommand tells in which order to deploy the stacks. dir is where the assembly is, known when the command runs.
-func newOrderCommand(dir *string) *cobra.Command {
+// newDeployOrderCommand tells in which order to deploy the stacks. dir is where the assembly is, known when the command runs.
+func newDeployOrderCommand(dir *string) *cobra.Command {
 	var deployed string
 	command := &cobra.Command{
-		Use:   "order",
+		Use:   "deploy-order",
 		Short: "Tell in which order the stacks can be deployed, the secondary Region first",
 		Long: manual{
 			does: "Compare the synthesized templates with those that are deployed, which scripts/deployed-templates fetches, and print the stacks in\n" +
@@ -245,10 +249,10 @@ func newOrderCommand(dir *string) *cobra.Command {
 			leaves: "nothing.",
 			ends:   "1 if no order works, because a value that another stack reads would change.",
 		}.String(),
-		Example: "  dr order --deployed deployed",
+		Example: "  dr deploy-order --deployed deployed",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}

@@ -200,10 +200,10 @@ func TestCommandsUnderTheRaceDetector(t *testing.T) {
 	dr(0, "status", "--json")
 	dr(0, "pay", "--region", "us-west-2")
 	dr(0, "reconcile")
-	dr(1, "replay", "dead-letters", "canary-failures")
-	dr(0, "replay", "archive", "--from", "30h", "--yes", "--every", "100ms")
-	dr(3, "rewind", "--to", "30h", "--yes", "--every", "100ms", "--back", "20m") // no database is there to sign in to
-	dr(0, "rewind", "--cleanup", "--yes", "--every", "100ms")
+	dr(1, "redrive", "canary-failures")
+	dr(0, "replay", "--from", "30h", "--yes", "--every", "100ms")
+	dr(3, "restore", "--to", "30h", "--yes", "--every", "100ms", "--back", "20m") // no database is there to sign in to
+	dr(0, "restore", "--cleanup", "--yes", "--every", "100ms")
 	dr(0, "drill", "--hypothesis", "steady.yaml", "--yes")
 	s.mu.Lock()
 	s.lost["us-east-1"], s.traffic = "silent", "us-west-2"

@@ -74,7 +74,7 @@ func newStatusCommand() *cobra.Command {
 			}
 		},
 	}
-	env.flag(command)
+	env.of(command)
 	env.operatorFlag(command)
 	flags := command.Flags()
 	flags.BoolVar(&asJSON, "json", false, "print JSON, with --watch an object a line")

@@ -58,8 +58,8 @@ func (s *Settings) check(prefix string, faults *Faults) {
 		fault("database.instanceClass", s.Database.InstanceClass, "a class that a global database takes, such as db.r5.large, of the families %s", strings.Join(InstanceClassFamilies, ", "))
 	}
 	within("database.instancesPerRegion", s.Database.InstancesPerRegion, 1, 15, ": a secondary Region without an instance could not take over")
-	within("database.backupRetentionDays", s.Database.BackupRetentionDays, RewindHours/24, 35,
-		fmt.Sprintf(", the %d-hour rewind to Aurora's limit", RewindHours))
+	within("database.backupRetentionDays", s.Database.BackupRetentionDays, RestoreWindowHours/24, 35,
+		fmt.Sprintf(", the %d-hour restore window to Aurora's limit", RestoreWindowHours))
 
 	within("api.throttlingRateLimit", s.API.ThrottlingRateLimit, 1, 10_000, " requests a second")
 	within("api.throttlingBurstLimit", s.API.ThrottlingBurstLimit, 1, 5_000, " requests at once")
@@ -162,7 +162,7 @@ func (s *Settings) checkRecovery(within func(key string, value, least, most int,
 }
 
 func (s *Settings) checkBackup(within func(key string, value, least, most int, why string), fault func(key string, value any, allowed string, more ...any)) {
-	within("backup.retentionDays", s.Backup.RetentionDays, RewindHours/24, MaxBackupRetentionDays, " days")
+	within("backup.retentionDays", s.Backup.RetentionDays, RestoreWindowHours/24, MaxBackupRetentionDays, " days")
 	switch s.Backup.Lock {
 	case LockGovernance:
 		if s.Backup.LockGraceDays != 0 {

@@ -54,7 +54,7 @@ func ReadContext(file string) (map[string]any, error) {
 	}
 	var app struct{ Context map[string]any }
 	if err := json.Unmarshal(data, &app); err != nil {
-		return nil, fmt.Errorf("decode context of %s: %w", file, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	return app.Context, nil
 }

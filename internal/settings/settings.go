@@ -17,8 +17,8 @@ const PlaceholderAccount = "000000000000"
 // nowhere else ("Monitoring health checks using CloudWatch", Amazon Route 53 Developer Guide).
 const GlobalRegion = "us-east-1"
 
-// RewindHours is how far back the platform promises to bring its data, on any day.
-const RewindHours = 72
+// RestoreWindowHours is how far back the platform promises to bring its data, on any day.
+const RestoreWindowHours = 72
 
 // Settings is one environment, whole. Every value has passed the checks of Load.
 type Settings struct {
@@ -112,7 +112,7 @@ type Database struct {
 	// InstancesPerRegion is 1 to 15, the writer among them. A secondary Region always has a real instance: a cluster
 	// without one would have to make it in the middle of a recovery.
 	InstancesPerRegion int `json:"instancesPerRegion"`
-	// BackupRetentionDays is the window of point-in-time recovery, 3 (the 72-hour rewind) to 35 (Aurora's limit).
+	// BackupRetentionDays is the window of point-in-time recovery, 3 (the 72-hour restore window) to 35 (Aurora's limit).
 	BackupRetentionDays int `json:"backupRetentionDays"`
 	// DeletionProtection refuses the deletion of clusters and table. Required in production.
 	DeletionProtection bool `json:"deletionProtection"`
@@ -354,7 +354,7 @@ func (s *Settings) Other(region Region) Region {
 var InstanceClassFamilies = []string{"r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g"}
 
 // LogRetentionDays are the retentions that CloudWatch Logs takes ("PutRetentionPolicy", CloudWatch Logs API Reference),
-// from three days, the rewind, up.
+// from three days, the restore window, up.
 var LogRetentionDays = []int{3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
 // strongRegionSets are the sets within which a table can be strongly consistent over Regions ("Multi-Region strong

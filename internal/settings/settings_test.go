@@ -163,7 +163,7 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"wrong type in a list", "alerts.emailAddresses", zones(float64(3)), `alerts.emailAddresses[0] = 3; allowed: a string`},
 		{"value for an object", "dns", "example.com", `dns = "example.com"; allowed: an object`},
 		{"string for a boolean", "production", "yes", `production = "yes"; allowed: true or false`},
-		{"retention under the rewind", "database.backupRetentionDays", float64(2), `database.backupRetentionDays = 2; allowed: 3 to 35, the 72-hour rewind to Aurora's limit`},
+		{"retention under the restore window", "database.backupRetentionDays", float64(2), `database.backupRetentionDays = 2; allowed: 3 to 35, the 72-hour restore window to Aurora's limit`},
 		{"burstable class", "database.instanceClass", "db.t4g.medium", `database.instanceClass = "db.t4g.medium"; allowed: a class that a global database takes, such as db.r5.large`},
 		{"old class", "database.instanceClass", "db.r4.large", `database.instanceClass = "db.r4.large"; allowed: `},
 		{"no class", "database.instanceClass", "r5.large", `database.instanceClass = "r5.large"; allowed: `},
@@ -376,12 +376,12 @@ func TestComplianceIsAskedForInSoManyWords(t *testing.T) {
 }
 
 // The way 72 hours back is the table's and the cluster's own window, whatever the backup plan keeps.
-func TestThePointInTimeWindowCoversTheRewind(t *testing.T) {
+func TestThePointInTimeWindowCoversTheRestore(t *testing.T) {
 	for days := range 40 {
 		c := context(t)
 		set(t, c, "database.backupRetentionDays", float64(days))
 		_, err := settings.Load(c, "")
-		if allowed := days*24 >= settings.RewindHours && days <= 35; (err == nil) != allowed {
+		if allowed := days*24 >= settings.RestoreWindowHours && days <= 35; (err == nil) != allowed {
 			t.Errorf("%d days: %v", days, err)
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	assumePayment   = "a payment is an item of less than 1 KB, with its index 1.2 KB in the table, and 1 KB in the database"
 	assumeProcessor = "the processor takes 100 ms for a payment, the time that package sessiontable gives a strongly consistent write, and 200 ms for a health check, which writes and reads"
 	assumeRelay     = "the relay takes 50 ms a batch"
-	assumeLedger    = "the ledger takes 500 ms a batch, as dr budget assumes"
+	assumeLedger    = "the ledger takes 500 ms a batch, as dr recovery-time assumes"
 	assumeBatches   = "ten payments a batch while a million are paid, one while the canary alone pays"
 	assumeCanary    = "the canary takes a second and a half"
 	assumeRole      = "reconcile takes 100 ms to ask for the database's role, and five seconds for a comparison"

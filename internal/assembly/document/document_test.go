@@ -9,7 +9,7 @@ import (
 
 const page = `# Page
 
-<!-- generated: way, by "make docs" -->
+<!-- generated: way, by "make generate" -->
 old
 <!-- end of way -->
 
@@ -30,7 +30,7 @@ func TestReplaceTouchesTheNamedPartAlone(t *testing.T) {
 }
 
 func TestReplaceRefusesWhatItCannotFind(t *testing.T) {
-	begin, end := "<!-- generated: way, by \"make docs\" -->\n", "<!-- end of way -->\n"
+	begin, end := "<!-- generated: way, by \"make generate\" -->\n", "<!-- end of way -->\n"
 	for name, text := range map[string]string{
 		"another part": strings.ReplaceAll(page, "way", "stacks"),
 		"no end":       strings.Replace(page, end, "", 1),

@@ -15,7 +15,7 @@ func Document(rules []string, reports ...*Report) string {
 	var b strings.Builder
 	b.WriteString(`# Policy
 
-Written by ` + "`make policy`" + `; a test fails when it is not current. For whoever audits this platform: which rules its templates are held to, what the rules found, and why what
+Written by ` + "`make generate`" + `; a test fails when it is not current. For whoever audits this platform: which rules its templates are held to, what the rules found, and why what
 stays as it is does. It is about templates. What an account has besides (CloudTrail, Config, GuardDuty, who may sign in) is not in them.
 
 ## Rules of this platform

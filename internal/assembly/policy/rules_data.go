@@ -10,8 +10,8 @@ import (
 
 const typeAPIAccount = "AWS::ApiGateway::Account"
 
-// rewindDays is the least window of point-in-time recovery: 72 hours.
-const rewindDays = 3
+// restoreWindowDays is the least window of point-in-time recovery: 72 hours.
+const restoreWindowDays = 3
 
 // role is a Region's role in a name.
 var role = regexp.MustCompile(`(?i)(^|[^a-z])(primary|secondary|standby)([^a-z]|$)`)
@@ -40,7 +40,7 @@ var dataRules = []*Rule{
 	{
 		Name:    "no-backtrack",
 		Forbids: "A member of the global database has Backtrack.",
-		Allowed: "no BacktrackWindow. The way back in time is point-in-time recovery beside the live cluster: dr rewind.",
+		Allowed: "no BacktrackWindow. The way back in time is point-in-time recovery beside the live cluster: dr restore.",
 		Mend:    "leave BacktrackWindow out of constructs/aurora.go.",
 		Why:     "RDS refuses it on every member (\"Limitations of Amazon Aurora global databases\", Amazon Aurora User Guide), and would say so in the middle of a deployment.",
 		check: func(p *platform, report report) {
@@ -119,17 +119,17 @@ var dataRules = []*Rule{
 		},
 	},
 	{
-		Name:    "rewind-window",
+		Name:    "restore-window",
 		Forbids: "A table or a cluster cannot be brought back to any moment of the last 72 hours.",
-		Allowed: fmt.Sprintf("point-in-time recovery on every replica of every table, and backups of every cluster, both for %d days or more.", rewindDays),
+		Allowed: fmt.Sprintf("point-in-time recovery on every replica of every table, and backups of every cluster, both for %d days or more.", restoreWindowDays),
 		Mend:    "raise database.backupRetentionDays in the settings, and keep PointInTimeRecoverySpecification on each replica (constructs/session_table.go).",
-		Why:     "The rewind is promised. Point-in-time recovery is a setting of each replica (\"Global tables: how it works\", Amazon DynamoDB Developer Guide).",
+		Why:     "The platform promises to restore any moment of the last 72 hours. Point-in-time recovery is a setting of each replica (\"Global tables: how it works\", Amazon DynamoDB Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
 				tables := map[string]map[string]any{"Properties": r.Properties}
 				switch r.Type {
 				case "AWS::RDS::DBCluster":
-					if days, _ := r.Properties["BackupRetentionPeriod"].(float64); days < rewindDays {
+					if days, _ := r.Properties["BackupRetentionPeriod"].(float64); days < restoreWindowDays {
 						report(s, id, "Properties/BackupRetentionPeriod", short(r.Properties["BackupRetentionPeriod"]))
 					}
 					return
@@ -142,7 +142,7 @@ var dataRules = []*Rule{
 				for path, table := range tables {
 					recovery := assembly.Object(table["PointInTimeRecoverySpecification"])
 					days, given := recovery["RecoveryPeriodInDays"].(float64)
-					if recovery["PointInTimeRecoveryEnabled"] != true || given && days < rewindDays {
+					if recovery["PointInTimeRecoveryEnabled"] != true || given && days < restoreWindowDays {
 						report(s, id, path+"/PointInTimeRecoverySpecification", short(table["PointInTimeRecoverySpecification"]))
 					}
 				}

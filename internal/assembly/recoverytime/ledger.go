@@ -170,7 +170,7 @@ func (t *templates) step(planID string, step map[string]any) Item {
 	if kind == "ManualApproval" {
 		takes.Expected = takes.Worst / 2
 	}
-	// Else a short limit would make a budget that adds up and a step that fails.
+	// Else a short limit would make recovery times that add up and a step that fails.
 	if limit >= 1 && takes.Expected > takes.Worst {
 		t.fault("%s %s.TimeoutMinutes is %v, less than the %s that the step takes as a rule", planID, what, limit, Spell(takes.Expected))
 	}

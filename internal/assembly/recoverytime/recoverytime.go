@@ -35,8 +35,8 @@ const (
 	LedgerLost Kind = "ledger, Region lost"
 )
 
-// Budget is what an environment's recoveries take.
-type Budget struct {
+// Report is what an environment's recoveries take.
+type Report struct {
 	Environment string `json:"environment"`
 	// Paths are, for each kind, the loss of the primary Region and that of the secondary.
 	Paths []Path `json:"paths"`
@@ -104,9 +104,9 @@ func (p Path) Largest() Item {
 // Name is the kind and the Region.
 func (p Path) Name() string { return fmt.Sprintf("%s (%s)", p.Kind, p.Region) }
 
-// Of adds up the budget of an assembly. Its error is a Faults: every number that is not in the templates, and whatever else keeps
+// Of adds up the recovery times of an assembly. Its error is a Faults: every number that is not in the templates, and whatever else keeps
 // a recovery from taking the way that is added up.
-func Of(a *assembly.Assembly) (*Budget, error) {
+func Of(a *assembly.Assembly) (*Report, error) {
 	s := &a.Settings
 	t := &templates{assembly: a}
 	rto := Objective{"objectives.rtoMinutes of the settings", time.Duration(s.Objectives.RTOMinutes) * time.Minute}
@@ -114,7 +114,7 @@ func Of(a *assembly.Assembly) (*Budget, error) {
 	if PaymentsLimit < rto.Limit {
 		soon = Objective{"what the platform is built for", PaymentsLimit}
 	}
-	b := &Budget{Environment: s.Environment}
+	b := &Report{Environment: s.Environment}
 	for _, region := range s.Both() {
 		b.Paths = append(b.Paths, Path{Kind: PaymentsLost, Region: region.Name, Items: t.paymentsLost(region), Beside: []Item{clientRetry}, Objective: soon})
 	}
@@ -132,7 +132,7 @@ func Of(a *assembly.Assembly) (*Budget, error) {
 }
 
 // Slowest are the paths, of each kind the one of the Region whose loss takes longer.
-func (b *Budget) Slowest() []Path {
+func (b *Report) Slowest() []Path {
 	var slowest []Path
 	for _, path := range b.Paths {
 		i := slices.IndexFunc(slowest, func(p Path) bool { return p.Kind == path.Kind })
@@ -147,7 +147,7 @@ func (b *Budget) Slowest() []Path {
 }
 
 // Check holds the worst case of the slowest path of each kind against its objective. Its error is a Misses.
-func (b *Budget) Check() error {
+func (b *Report) Check() error {
 	var misses Misses
 	for _, path := range b.Slowest() {
 		if path.Total().Worst > path.Objective.Limit {
@@ -160,7 +160,7 @@ func (b *Budget) Check() error {
 	return nil
 }
 
-// Faults is everything that keeps a budget from being added up, a sentence each.
+// Faults is everything that keeps recovery times from being added up, a sentence each.
 type Faults []string
 
 func (f Faults) Error() string {

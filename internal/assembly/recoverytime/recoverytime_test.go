@@ -14,7 +14,7 @@ import (
 	"payments-dr/internal/assembly/recoverytime"
 )
 
-// small is a made-up assembly with an automatic plan, just large enough for a budget.
+// small is a made-up assembly with an automatic plan, just large enough for its recovery times.
 func small(t *testing.T) *assembly.Assembly {
 	t.Helper()
 	a, err := assembly.Load("testdata/small")
@@ -64,7 +64,7 @@ func set(t *testing.T, a *assembly.Assembly, role, path string, value any) {
 	}
 }
 
-func of(t *testing.T, a *assembly.Assembly) *recoverytime.Budget {
+func of(t *testing.T, a *assembly.Assembly) *recoverytime.Report {
 	t.Helper()
 	b, err := recoverytime.Of(a)
 	if err != nil {
@@ -73,7 +73,7 @@ func of(t *testing.T, a *assembly.Assembly) *recoverytime.Budget {
 	return b
 }
 
-func path(t *testing.T, b *recoverytime.Budget, kind recoverytime.Kind, region string) recoverytime.Path {
+func path(t *testing.T, b *recoverytime.Report, kind recoverytime.Kind, region string) recoverytime.Path {
 	t.Helper()
 	for _, p := range b.Paths {
 		if p.Kind == kind && p.Region == region {

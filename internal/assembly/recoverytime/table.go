@@ -11,7 +11,7 @@ import (
 
 // WriteTable writes the slowest path of each kind as a table. The numbers of the templates stand beside the items; what AWS
 // publishes and what is assumed stands in notes below.
-func (b *Budget) WriteTable(w io.Writer) error {
+func (b *Report) WriteTable(w io.Writer) error {
 	var out strings.Builder
 	var notes []string
 	for _, path := range b.Slowest() {

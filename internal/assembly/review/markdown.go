@@ -135,10 +135,10 @@ func (c Comment) summary(b *strings.Builder) {
 		})
 	}
 	row("recovery objectives", func(e Environment) string {
-		if e.Budgets.Fault != "" {
+		if e.RecoveryTimes.Fault != "" {
 			return "not known"
 		}
-		for _, r := range e.Budgets.Recoveries {
+		for _, r := range e.RecoveryTimes.Recoveries {
 			if !Kept(r.New) {
 				return "**missed**"
 			}
@@ -348,14 +348,14 @@ func (c Comment) costs(b *strings.Builder) {
 
 // recoveries has a table of the recovery times.
 func (c Comment) recoveries(b *strings.Builder) {
-	b.WriteString("### Recovery times\n\nAt the worst, computed from the templates; item by item: `make budget`.\n\n")
+	b.WriteString("### Recovery times\n\nAt the worst, computed from the templates; item by item: `make recovery-time`.\n\n")
 	var rows []string
 	for _, e := range c.Environments {
-		if e.Budgets.Fault != "" {
-			rows = append(rows, fmt.Sprintf("| %s | not known: %s | | | | |", md(e.Name), md(cut(e.Budgets.Fault, 300))))
+		if e.RecoveryTimes.Fault != "" {
+			rows = append(rows, fmt.Sprintf("| %s | not known: %s | | | | |", md(e.Name), md(cut(e.RecoveryTimes.Fault, 300))))
 			continue
 		}
-		for _, r := range e.Budgets.Recoveries {
+		for _, r := range e.RecoveryTimes.Recoveries {
 			change := "same"
 			if len(r.Old.Items) > 0 && r.Differs() {
 				change = signed(r.New.Total().Worst - r.Old.Total().Worst)

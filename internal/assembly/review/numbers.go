@@ -56,8 +56,8 @@ func (r Recovery) Differs() bool {
 	return r.Old.Total() != r.New.Total() || r.Old.Objective != r.New.Objective || before != after
 }
 
-// Budgets are the recovery times of an environment before and after.
-type Budgets struct {
+// RecoveryTimes are the recovery times of an environment before and after.
+type RecoveryTimes struct {
 	Recoveries []Recovery
 	// Fault is why they cannot be added up.
 	Fault string
@@ -108,15 +108,15 @@ func put(amounts []Amount, side int, rows []cost.Row) []Amount {
 	return amounts
 }
 
-func budgetsOf(before, after *assembly.Assembly) Budgets {
-	var b Budgets
+func recoveryTimesOf(before, after *assembly.Assembly) RecoveryTimes {
+	var b RecoveryTimes
 	for side, a := range []*assembly.Assembly{before, after} {
 		if a == nil {
 			continue
 		}
 		sum, err := recoverytime.Of(a)
 		if err != nil {
-			return Budgets{Fault: fault(side, err)}
+			return RecoveryTimes{Fault: fault(side, err)}
 		}
 		for _, path := range sum.Slowest() {
 			i := slices.IndexFunc(b.Recoveries, func(r Recovery) bool { return r.Kind == path.Kind })

@@ -10,11 +10,11 @@ import (
 
 // Environment is what a change does to an environment.
 type Environment struct {
-	Name    string
-	Stacks  []Stack
-	Order   Order
-	Costs   Costs
-	Budgets Budgets
+	Name          string
+	Stacks        []Stack
+	Order         Order
+	Costs         Costs
+	RecoveryTimes RecoveryTimes
 	// Weaker are protections that go or get less, a sentence each.
 	Weaker []string
 	// Obstacles are changes that the deployment cannot make, or not by itself.
@@ -32,7 +32,7 @@ func Of(ctx context.Context, moduleDir, name string, old, now golden.Set) (Envir
 	if err != nil {
 		return e, fmt.Errorf("review %s: %w", name, err)
 	}
-	e.Order, e.Costs, e.Budgets, e.Weaker = OrderOf(old, now, e.Stacks), costsOf(before, after), budgetsOf(before, after), weaker(e.Stacks)
+	e.Order, e.Costs, e.RecoveryTimes, e.Weaker = OrderOf(old, now, e.Stacks), costsOf(before, after), recoveryTimesOf(before, after), weaker(e.Stacks)
 	e.Obstacles = Obstacles(e.Stacks)
 	return e, nil
 }

@@ -254,7 +254,7 @@ func TestRemovedResources(t *testing.T) {
 	}
 	wants(t, text, "<code>"+table+"</code><br>AWS::DynamoDB::GlobalTable | removed: **the old one stays, and is nobody's, with its data** |",
 		alarm+": the alarm is removed", "| resources removed | **2** |",
-		// The budget counts on the alarm, and says so.
+		// The recovery time counts on the alarm, and says so.
 		"### Recovery times")
 }
 
@@ -286,7 +286,7 @@ func TestDashboardsAreComparedInside(t *testing.T) {
 	}
 }
 
-func TestBudgetThatIsMissed(t *testing.T) {
+func TestRecoveryTimeThatIsMissed(t *testing.T) {
 	_, text := changed(t, func(now golden.Set) {
 		_, check := resource(t, now, "global", "AWS::Route53::HealthCheck", func(p map[string]any) bool {
 			return p["HealthCheckConfig"].(map[string]any)["RequestInterval"] != nil

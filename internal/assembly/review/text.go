@@ -115,10 +115,10 @@ func (e Environment) Text() string {
 			}
 		}
 	}
-	if e.Budgets.Fault != "" {
-		fmt.Fprintf(&b, "\nrecovery times: %s\n", e.Budgets.Fault)
+	if e.RecoveryTimes.Fault != "" {
+		fmt.Fprintf(&b, "\nrecovery times: %s\n", e.RecoveryTimes.Fault)
 	}
-	for _, r := range e.Budgets.Recoveries {
+	for _, r := range e.RecoveryTimes.Recoveries {
 		fmt.Fprintf(&b, "\n%s: at the worst %s → %s, objective %s: %s\n", r.Kind, worst(r.Old), worst(r.New), recoverytime.Spell(r.New.Objective.Limit), kept(r.New))
 	}
 	return b.String()

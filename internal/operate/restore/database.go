@@ -27,8 +27,8 @@ var _ ClusterAPI = (*rds.Client)(nil)
 
 // The tags by which a copy knows what it is.
 const (
-	tagSource = "payment:rewind-of"
-	tagMoment = "payment:rewind-to"
+	tagSource = "payment:restore-of"
+	tagMoment = "payment:restore-to"
 )
 
 // Database brings back an Aurora cluster.

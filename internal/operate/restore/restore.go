@@ -4,7 +4,7 @@
 // Aurora's Backtrack would turn a cluster back in place. It does not exist in a global database, for any member ("Limitations of
 // Amazon Aurora Global Database", Amazon Aurora User Guide); neither does a restore in place ("Restoring a DB cluster to a
 // specified time", the same guide: into a new cluster). This is the way instead: point-in-time recovery into a new cluster and
-// a new table, whose windows the settings keep at 72 hours or more. docs/operate/rewind.md says when to go it, and how by hand.
+// a new table, whose windows the settings keep at 72 hours or more. docs/operate/restore.md says when to go it, and how by hand.
 //
 // What is brought back has a name made of the moment, so that the same plan started twice is carried out once, and a plan that
 // was broken off is taken up where it stands.
@@ -22,7 +22,7 @@ import (
 )
 
 // nameMark is in the name of everything that is brought back, and of nothing else.
-const nameMark = "-rewind-"
+const nameMark = "-restore-"
 
 // Name is what the copy of a live cluster or table as of a moment is called: beside it, in its Region. It tells the minute; a
 // copy knows its second itself. The operator's role may make and remove what has such a name, and nothing else.

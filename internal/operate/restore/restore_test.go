@@ -26,7 +26,7 @@ var (
 
 const (
 	live     = "payment-dev-us-east-1"
-	copyName = "payment-dev-us-east-1-rewind-202611191536"
+	copyName = "payment-dev-us-east-1-restore-202611191536"
 )
 
 func TestNamesAreMadeOfTheMoment(t *testing.T) {
@@ -352,7 +352,7 @@ type tables struct {
 
 const (
 	sessions  = "payment-dev-sessions"
-	tableCopy = sessions + "-rewind-202611191536"
+	tableCopy = sessions + "-restore-202611191536"
 )
 
 func newTables() *tables {
@@ -519,11 +519,11 @@ func TestCopiesAreListed(t *testing.T) {
 	if is, err := d.Begun(t.Context(), restore.PlanOf(live, moment.Add(300*time.Millisecond))); !is || err != nil {
 		t.Errorf("begun %t, %v", is, err)
 	}
-	other := "payment-prod-us-east-1-rewind-202611191536"
-	for name, tags := range map[string][]rdstypes.Tag{live + "-rewind-failover": nil, other: {{Key: aws.String("payment:rewind-of"), Value: aws.String("payment-prod-us-east-1")}}} {
+	other := "payment-prod-us-east-1-restore-202611191536"
+	for name, tags := range map[string][]rdstypes.Tag{live + "-restore-failover": nil, other: {{Key: aws.String("payment:restore-of"), Value: aws.String("payment-prod-us-east-1")}}} {
 		c.clusters[name] = &rdstypes.DBCluster{DBClusterIdentifier: aws.String(name), Status: aws.String("available"), TagList: tags}
 	}
-	f.tables[sessions+"-rewind-somebodys"] = &dynamodbtypes.TableDescription{TableStatus: dynamodbtypes.TableStatusActive}
+	f.tables[sessions+"-restore-somebodys"] = &dynamodbtypes.TableDescription{TableStatus: dynamodbtypes.TableStatusActive}
 	copies, err := d.Copies(t.Context())
 	if want := (restore.Copy{Name: copyName, Source: live, Moment: moment, Status: "available"}); err != nil || len(copies) != 1 || copies[0] != want {
 		t.Errorf("clusters %+v, %v", copies, err)

@@ -22,8 +22,8 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// Rewinder brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package rewind.
-type Rewinder struct {
+// Restoreer brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package restore.
+type Restoreer struct {
 	Region   Region
 	Database restore.Database
 	Table    restore.Table
@@ -46,9 +46,9 @@ type telling struct {
 // tellAgain is how long a copy may stay as it is before that is told once more.
 const tellAgain = time.Minute
 
-// Rewinder makes one for a Region. every is how long to wait between two looks, patience how long AWS may give no answer.
-func (d *Deployment) Rewinder(region Region, every, patience time.Duration, out io.Writer) *Rewinder {
-	w := &Rewinder{Region: region, Out: out, settings: d.Settings, now: d.Now, told: map[string]telling{}}
+// Restoreer makes one for a Region. every is how long to wait between two looks, patience how long AWS may give no answer.
+func (d *Deployment) Restoreer(region Region, every, patience time.Duration, out io.Writer) *Restoreer {
+	w := &Restoreer{Region: region, Out: out, settings: d.Settings, now: d.Now, told: map[string]telling{}}
 	tolerance := newTolerance(patience, d.Now, func(name, text string) { w.line("%s: %s", name, text) })
 	how := restore.Patience{
 		Interval: every, Tolerate: tolerance.failed,
@@ -63,7 +63,7 @@ func (d *Deployment) Rewinder(region Region, every, patience time.Duration, out 
 	return w
 }
 
-func (w *Rewinder) line(format string, args ...any) {
+func (w *Restoreer) line(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.began.IsZero() {
@@ -73,7 +73,7 @@ func (w *Rewinder) line(format string, args ...any) {
 }
 
 // progress tells a status that is new, or that has not changed for a while.
-func (w *Rewinder) progress(p restore.Progress) {
+func (w *Restoreer) progress(p restore.Progress) {
 	now := w.now()
 	w.mu.Lock()
 	last := w.told[p.Name]
@@ -87,17 +87,17 @@ func (w *Rewinder) progress(p restore.Progress) {
 	}
 }
 
-// RewindPlan is both copies, and which of them are there already.
-type RewindPlan struct {
+// RestorePlan is both copies, and which of them are there already.
+type RestorePlan struct {
 	Moment                    time.Time
 	Database, Table           restore.Plan
 	DatabaseBegun, TableBegun bool
 }
 
 // Plan checks a moment against both windows. A copy that is there has passed. The error tells of both; its typed parts are those of
-// package rewind.
-func (w *Rewinder) Plan(ctx context.Context, moment time.Time) (RewindPlan, error) {
-	p := RewindPlan{
+// package restore.
+func (w *Restoreer) Plan(ctx context.Context, moment time.Time) (RestorePlan, error) {
+	p := RestorePlan{
 		Moment: moment.UTC().Truncate(time.Second), Database: restore.PlanOf(w.Database.Cluster, moment), Table: restore.PlanOf(w.Table.Table, moment),
 	}
 	var errs [2]error
@@ -138,7 +138,7 @@ func joined(database, table error) error {
 	return &Problem{kind, strings.Join(texts, "; ")}
 }
 
-func (w *Rewinder) both(database, table func()) {
+func (w *Restoreer) both(database, table func()) {
 	var all sync.WaitGroup
 	all.Go(database)
 	all.Go(table)
@@ -146,7 +146,7 @@ func (w *Rewinder) both(database, table func()) {
 }
 
 // WritePlan says what would be made, and what it costs.
-func (w *Rewinder) WritePlan(p RewindPlan) {
+func (w *Restoreer) WritePlan(p RestorePlan) {
 	fmt.Fprintf(w.Out, "Back to %s in %s, beside what is live\n\n", p.Moment.Format(time.RFC3339), w.Region.Name)
 	for _, half := range []struct {
 		what  string
@@ -159,12 +159,12 @@ func (w *Rewinder) WritePlan(p RewindPlan) {
 		}
 		fmt.Fprintf(w.Out, "  %-8s %s\n           of %s: %s\n", half.what, half.plan.Name, half.plan.Source, note)
 	}
-	fmt.Fprintf(w.Out, "\nNothing that is live is touched. The cluster gets an instance of the live one's class, which runs until dr rewind --cleanup%s; the\n"+
+	fmt.Fprintf(w.Out, "\nNothing that is live is touched. The cluster gets an instance of the live one's class, which runs until dr restore --cleanup%s; the\n"+
 		"volume and the table cost as much as the live ones. It takes from some ten minutes to hours, with the size of both.\n\n", w.hourly())
 }
 
 // hourly is what the instance costs, as far as a price is known.
-func (w *Rewinder) hourly() string {
+func (w *Restoreer) hourly() string {
 	prices, err := cost.Published()
 	if err != nil {
 		return ""
@@ -189,7 +189,7 @@ var ErrGoesOn = errors.New("what was started goes on")
 
 // Bring starts what is not there yet and waits for both. A half that fails does not stop the other. Interrupted, or left without
 // answers, the error is ErrGoesOn, and the same call takes it up again.
-func (w *Rewinder) Bring(ctx context.Context, p RewindPlan) (Rewound, error) {
+func (w *Restoreer) Bring(ctx context.Context, p RestorePlan) (Rewound, error) {
 	var made Rewound
 	var errs [2]error
 	w.line("started")
@@ -257,7 +257,7 @@ func (c Compared) Same() bool {
 }
 
 // Compare compares both copies with what is live, the table's payments from back before the moment on. It reads, and changes nothing.
-func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
+func (w *Restoreer) Compare(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
 	const settle = time.Minute
 	found := Compared{Before: p.Moment.Add(-settle)}
 	options := func(what string) compare.Options {
@@ -286,7 +286,7 @@ func (w *Rewinder) Compare(ctx context.Context, p RewindPlan, copied restore.End
 	return found
 }
 
-func (w *Rewinder) compareDatabases(ctx context.Context, p RewindPlan, copied restore.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
+func (w *Restoreer) compareDatabases(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
 	live, err := limited(ctx, w.Database.Live)
 	if err != nil {
 		return nil, err
@@ -385,7 +385,7 @@ func value(text *string) string {
 }
 
 // Copies are those that there are, of the cluster and of the table.
-func (w *Rewinder) Copies(ctx context.Context) (databases, tables []restore.Copy, err error) {
+func (w *Restoreer) Copies(ctx context.Context) (databases, tables []restore.Copy, err error) {
 	var errs [2]error
 	w.both(func() { databases, errs[0] = limitedCopies(ctx, w.Database.Copies) }, func() { tables, errs[1] = limitedCopies(ctx, w.Table.Copies) })
 	return databases, tables, joined(errs[0], errs[1])
@@ -417,7 +417,7 @@ func WriteCopies(out io.Writer, region string, databases, tables []restore.Copy)
 
 // CleanUp removes copies, all at once, and waits until they are gone. Interrupted, the error is ErrGoesOn if AWS was asked to remove
 // any.
-func (w *Rewinder) CleanUp(ctx context.Context, databases, tables []restore.Copy) error {
+func (w *Restoreer) CleanUp(ctx context.Context, databases, tables []restore.Copy) error {
 	w.line("started")
 	var all sync.WaitGroup
 	copies := slices.Concat(databases, tables)

@@ -14,8 +14,8 @@ import (
 	"payments-dr/internal/payment/ledger"
 )
 
-// rewinding is what dr rewind was asked for.
-type rewinding struct {
+// restoring is what dr restore was asked for.
+type restoring struct {
 	regional
 	to                             string
 	every, patience, back          time.Duration
@@ -24,13 +24,13 @@ type rewinding struct {
 	yes                            bool
 }
 
-func newRewindCommand() *cobra.Command {
-	var r rewinding
+func newRestoreCommand() *cobra.Command {
+	var r restoring
 	command := &cobra.Command{
-		Use:   "rewind --to TIME | --list | --cleanup",
+		Use:   "restore --to TIME | --list | --cleanup",
 		Short: "Bring database and table back as they were at a moment, beside the live ones",
 		Long: "Restore the ledger's cluster and the session table as they were at a moment, each beside the live one and without touching it, wait\n" +
-			"for both, compare them with what is live, and hand over the endpoint. docs/operate/rewind.md says when, and what to do with the copies.\n\n" +
+			"for both, compare them with what is live, and hand over the endpoint. docs/operate/restore.md says when, and what to do with the copies.\n\n" +
 			"TIME is of RFC 3339, or how long ago, such as 2h. The same command again, with the same moment, takes up what was broken off: AWS goes\n" +
 			"on with a restore whether or not anybody waits. To compare, the tool signs in to both databases by IAM, which takes rds-db:connect and\n" +
 			"a machine in their network, and reads both tables, which takes dynamodb:Query and dynamodb:BatchGetItem on the live one. Where it cannot,\n" +
@@ -39,7 +39,7 @@ func newRewindCommand() *cobra.Command {
 			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials); to compare,\n" +
 			"a way into the network and to the databases as well.\n\nLeaves behind: the copies, which cost money until --cleanup. AWS goes on with a restore that was begun.\n\nExit status: 1 if the moment is out of reach, you do not confirm it, a restore fails, or something is different; 3 if something could not\n" +
 			"be asked or compared; 4 if AWS goes on with what was started.",
-		Example: "  dr rewind --to 2026-11-19T15:36:33Z --dry-run\n  dr rewind --to 90m\n  dr rewind --to 2026-11-19T15:36:33Z --compare --user payments_master\n  dr rewind --list\n  dr rewind --cleanup",
+		Example: "  dr restore --to 2026-11-19T15:36:33Z --dry-run\n  dr restore --to 90m\n  dr restore --to 2026-11-19T15:36:33Z --compare --user payments_master\n  dr restore --list\n  dr restore --cleanup",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := r.check(); err != nil {
@@ -50,7 +50,7 @@ func newRewindCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := deployment.Rewinder(region, r.every, r.patience, command.OutOrStdout())
+			w := deployment.Restoreer(region, r.every, r.patience, command.OutOrStdout())
 			if r.list || r.cleanUp {
 				return r.copies(command, deployment, w)
 			}
@@ -75,7 +75,7 @@ func newRewindCommand() *cobra.Command {
 	return command
 }
 
-func (r *rewinding) check() error {
+func (r *restoring) check() error {
 	if err := checkEvery(r.every); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (r *rewinding) check() error {
 	return nil
 }
 
-func (r *rewinding) moment(deployment *operate.Deployment) (time.Time, error) {
+func (r *restoring) moment(deployment *operate.Deployment) (time.Time, error) {
 	moment, err := operate.ParseMoment(r.to, deployment.Now())
 	if err != nil {
 		return moment, exit(exitUsage, "--to: %w", err)
@@ -101,10 +101,10 @@ func (r *rewinding) moment(deployment *operate.Deployment) (time.Time, error) {
 
 // again is the command that takes this moment up again. It names all that another machine cannot guess.
 func again(deployment *operate.Deployment, region string, moment time.Time, more string) string {
-	return fmt.Sprintf("dr rewind --env %s --region %s --to %s%s", deployment.Settings.Environment, region, moment.Format(time.RFC3339), more)
+	return fmt.Sprintf("dr restore --env %s --region %s --to %s%s", deployment.Settings.Environment, region, moment.Format(time.RFC3339), more)
 }
 
-func (r *rewinding) run(command *cobra.Command, deployment *operate.Deployment, w *operate.Rewinder) error {
+func (r *restoring) run(command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer) error {
 	ctx, out := command.Context(), command.OutOrStdout()
 	moment, err := r.moment(deployment)
 	if err != nil {
@@ -131,23 +131,23 @@ func (r *rewinding) run(command *cobra.Command, deployment *operate.Deployment, 
 	}
 	made, err := w.Bring(ctx, plan)
 	if errors.Is(err, operate.ErrGoesOn) {
-		return exit(exitLeftOpen, "%w: %s and %s, in AWS, as far as they were asked for. Until then there is no instance to sign in to. Go on: %s; or remove them: dr rewind --cleanup",
+		return exit(exitLeftOpen, "%w: %s and %s, in AWS, as far as they were asked for. Until then there is no instance to sign in to. Go on: %s; or remove them: dr restore --cleanup",
 			err, plan.Database.Name, plan.Table.Name, again(deployment, w.Region.Name, moment, ""))
 	}
 	if err != nil {
-		return failed(ctx, "not brought back whole, and what was made stays until dr rewind --cleanup", err)
+		return failed(ctx, "not brought back whole, and what was made stays until dr restore --cleanup", err)
 	}
 	fmt.Fprintf(out, "\nCluster   %s\n  writer  %s:%d\n  reader  %s:%d\n  id      %s, for rds-db:connect\nTable     %s\n", made.Database.Cluster, made.Database.Writer, made.Database.Port,
 		made.Database.Reader, made.Database.Port, made.Database.ResourceID, made.TableARN)
 	return r.compareWith(ctx, command, deployment, w, plan, made)
 }
 
-func (r *rewinding) compareWith(ctx context.Context, command *cobra.Command, deployment *operate.Deployment, w *operate.Rewinder, plan operate.RewindPlan, made operate.Rewound) error {
+func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer, plan operate.RestorePlan, made operate.Rewound) error {
 	found := w.Compare(ctx, plan, made.Database, operate.SignIn{
 		User: r.user, Password: os.Getenv(ledger.VariablePassword), PlainText: os.Getenv(ledger.VariableTLS) == "off",
 	}, r.back)
 	if ctx.Err() != nil {
-		return errors.New("interrupted while comparing; both copies are there, and cost until dr rewind --cleanup. Compare: " + again(deployment, w.Region.Name, plan.Moment, " --compare"))
+		return errors.New("interrupted while comparing; both copies are there, and cost until dr restore --cleanup. Compare: " + again(deployment, w.Region.Name, plan.Moment, " --compare"))
 	}
 	found.Write(command.OutOrStdout())
 	switch {
@@ -156,11 +156,11 @@ func (r *rewinding) compareWith(ctx context.Context, command *cobra.Command, dep
 	case found.DatabaseProblem != nil || found.TableProblem != nil:
 		return exit(exitUnknown, "brought back, and not compared whole. From inside the network, with what --help names: %s", again(deployment, w.Region.Name, plan.Moment, " --compare"))
 	}
-	return errors.New("what is live is not what was there; docs/operate/rewind.md says what to do with that")
+	return errors.New("what is live is not what was there; docs/operate/restore.md says what to do with that")
 }
 
 // copies lists those that there are, and removes them if that was asked for.
-func (r *rewinding) copies(command *cobra.Command, deployment *operate.Deployment, w *operate.Rewinder) error {
+func (r *restoring) copies(command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer) error {
 	ctx, out := command.Context(), command.OutOrStdout()
 	databases, tables, err := w.Copies(ctx)
 	if err != nil {

@@ -3,15 +3,14 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/recoverytime"
 )
 
-// newBudgetCommand adds up what a recovery takes. dir is where the templates are, known when the command runs.
-func newBudgetCommand(dir *string) *cobra.Command {
+// newRecoveryTimeCommand adds up what a recovery takes. dir is where the templates are, known when the command runs.
+func newRecoveryTimeCommand(dir *string) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
-		Use:   "budget",
+		Use:   "recovery-time",
 		Short: "Add up how long a recovery takes, and hold it against the objectives",
 		Long: manual{
 			does: "Add up, from the synthesized templates, how long payments and the ledger are away when a Region is lost: item by item,\n" +
@@ -20,10 +19,10 @@ func newBudgetCommand(dir *string) *cobra.Command {
 			leaves: leavesNothing,
 			ends:   "1 if an objective may be missed, or a number is missing in the templates.",
 		}.String(),
-		Example: "  dr budget\n  dr budget --json | jq .paths[0]",
+		Example: "  dr recovery-time\n  dr recovery-time --json | jq .paths[0]",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}

@@ -11,29 +11,29 @@ import (
 
 const smallAssembly = "../../internal/assembly/recoverytime/testdata/small"
 
-func runBudget(arguments ...string) (string, error) {
+func runRecoveryTime(arguments ...string) (string, error) {
 	command := newCommand()
 	var out bytes.Buffer
 	command.SetOut(&out)
-	command.SetArgs(append([]string{"budget"}, arguments...))
+	command.SetArgs(append([]string{"recovery-time"}, arguments...))
 	err := command.Execute()
 	return out.String(), err
 }
 
-func TestBudget(t *testing.T) {
-	out, err := runBudget("--assembly", smallAssembly)
+func TestRecoveryTimes(t *testing.T) {
+	out, err := runRecoveryTime("--assembly", smallAssembly)
 	if err != nil || !strings.Contains(out, "EXPECTED") || strings.Count(out, "the objective is") != 3 {
 		t.Errorf("%v\n%s", err, out)
 	}
-	out, err = runBudget("--assembly", smallAssembly, "--json")
+	out, err = runRecoveryTime("--assembly", smallAssembly, "--json")
 	var read struct{ Paths []struct{ Kept bool } }
 	if err != nil || json.Unmarshal([]byte(out), &read) != nil || len(read.Paths) != 6 || !read.Paths[0].Kept {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// TestBudgetThatIsMissedIsPrintedAndAnError changes a template on disk. main ends with status 1 on any error.
-func TestBudgetThatIsMissedIsPrintedAndAnError(t *testing.T) {
+// TestRecoveryTimeThatIsMissedIsPrintedAndAnError changes a template on disk. main ends with status 1 on any error.
+func TestRecoveryTimeThatIsMissedIsPrintedAndAnError(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(smallAssembly)); err != nil {
 		t.Fatal(err)
@@ -53,16 +53,16 @@ func TestBudgetThatIsMissedIsPrintedAndAnError(t *testing.T) {
 	}
 	write(`"FailureThreshold": 2`, `"FailureThreshold": 4`)
 	for _, more := range [][]string{nil, {"--json"}} {
-		out, err := runBudget(append(more, "--assembly", dir)...)
+		out, err := runRecoveryTime(append(more, "--assembly", dir)...)
 		if err == nil || !strings.Contains(err.Error(), "payments, Region lost (us-east-1): up to 2m14s, 14s more than the objective of 2m") || out == "" {
 			t.Errorf("%v: %v\n%s", more, err, out)
 		}
 	}
 	write(`"FailureThreshold": 2`, `"Other": 2`)
-	if out, err := runBudget("--assembly", dir); err == nil || !strings.Contains(err.Error(), "EndpointEast.HealthCheckConfig.FailureThreshold is missing in the templates") || out != "" {
+	if out, err := runRecoveryTime("--assembly", dir); err == nil || !strings.Contains(err.Error(), "EndpointEast.HealthCheckConfig.FailureThreshold is missing in the templates") || out != "" {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if _, err := runBudget("--assembly", t.TempDir()); err == nil || !strings.Contains(err.Error(), "has it been synthesized?") {
+	if _, err := runRecoveryTime("--assembly", t.TempDir()); err == nil || !strings.Contains(err.Error(), "has it been synthesized?") {
 		t.Error(err)
 	}
 }

@@ -79,7 +79,7 @@ func automatic(t *testing.T, env string) *assembly.Assembly {
 	return a
 }
 
-func budgetOf(t *testing.T, a *assembly.Assembly) *recoverytime.Budget {
+func recoveryTimesOf(t *testing.T, a *assembly.Assembly) *recoverytime.Report {
 	t.Helper()
 	b, err := recoverytime.Of(a)
 	if err != nil {
@@ -88,7 +88,7 @@ func budgetOf(t *testing.T, a *assembly.Assembly) *recoverytime.Budget {
 	return b
 }
 
-func ledgerPath(b *recoverytime.Budget, region settings.Region) recoverytime.Path {
+func ledgerPath(b *recoverytime.Report, region settings.Region) recoverytime.Path {
 	return b.Paths[slices.IndexFunc(b.Paths, func(p recoverytime.Path) bool { return p.Kind == recoverytime.LedgerLost && p.Region == region.Name })]
 }
 
@@ -97,7 +97,7 @@ func TestRecoveriesKeepTheirObjectives(t *testing.T) {
 	for _, env := range environments {
 		for how, a := range map[string]*assembly.Assembly{"as shipped": synthesized[env], "automatic": automatic(t, env)} {
 			t.Run(env+"/"+how, func(t *testing.T) {
-				b := budgetOf(t, a)
+				b := recoveryTimesOf(t, a)
 				if err := b.Check(); err != nil {
 					t.Error(err)
 				}
@@ -121,7 +121,7 @@ func TestWhoStartsTheRecovery(t *testing.T) {
 	for _, env := range environments {
 		for how, a := range map[string]*assembly.Assembly{"as shipped": synthesized[env], "automatic": automatic(t, env)} {
 			for _, region := range a.Settings.Both() {
-				path := ledgerPath(budgetOf(t, a), region)
+				path := ledgerPath(recoveryTimesOf(t, a), region)
 				left, manual := path.LeftForPeople()
 				switch told := path.Items[0].What; {
 				case manual == a.Settings.Recovery.Automatic && how == "as shipped", manual && how == "automatic":
@@ -136,7 +136,7 @@ func TestWhoStartsTheRecovery(t *testing.T) {
 	}
 }
 
-// templateNumber is a number that the budget reads: who holds it and what it is called there, what a fault calls it after the
+// templateNumber is a number that the recovery times read: who holds it and what it is called there, what a fault calls it after the
 // resource's id, and a value that breaks an objective, with the path and the item that are then named.
 type templateNumber struct {
 	name   string
@@ -206,7 +206,7 @@ func TestEachNumberOfTheTemplatesCanBreakItsObjective(t *testing.T) {
 					t.Fatalf("there is no %s", n.key)
 				}
 				holder[n.key] = n.bad
-				err := budgetOf(t, a).Check()
+				err := recoveryTimesOf(t, a).Check()
 				misses, ok := errors.AsType[recoverytime.Misses](err)
 				if !ok || len(misses) != 1 || misses[0].Kind != n.kind || !strings.Contains(err.Error(), n.item) || !strings.Contains(err.Error(), "the largest item is ") {
 					t.Errorf("%s = %v: %v\nwant %s, and the item %s", n.key, n.bad, err, n.kind, n.item)
@@ -229,12 +229,12 @@ func TestTheApprovalCountsWhereThereIsOne(t *testing.T) {
 		approved++
 		a := copyOf(t, env)
 		lost := a.Settings.Regions.Primary
-		before := ledgerPath(budgetOf(t, a), lost)
+		before := ledgerPath(recoveryTimesOf(t, a), lost)
 		steps, _, _ := planSteps(t, a)
 		approval := assembly.Object(assembly.At(steps[0], "ExecutionBlockConfiguration", "ExecutionApprovalConfig"))
 		limit := approval["TimeoutMinutes"].(float64)
 		approval["TimeoutMinutes"] = 10.0
-		b := budgetOf(t, a)
+		b := recoveryTimesOf(t, a)
 		if grown := ledgerPath(b, lost).Total().Worst - before.Total().Worst; grown.Minutes() != 10-limit {
 			t.Errorf("%s: with an approval of 10 minutes for %v the ledger takes %v longer", env, limit, grown)
 		}
@@ -259,12 +259,12 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 		} {
 			a := at()
 			lost := a.Settings.Regions.Primary
-			path := ledgerPath(budgetOf(t, a), lost)
+			path := ledgerPath(recoveryTimesOf(t, a), lost)
 			name, _, _ := strings.Cut(strings.TrimPrefix(path.Items[0].What, "alarm "), ":")
 			_, alarm := resourceOf(t, a, stacks.RoleSecondary, "AWS::CloudWatch::Alarm", func(p map[string]any) bool { return p["AlarmName"] == name })
 			delete(alarm, "DatapointsToAlarm")
 			alarm["EvaluationPeriods"] = 20.0
-			if err := budgetOf(t, a).Check(); err == nil || !strings.Contains(err.Error(), "the largest item is alarm "+name+": 20 periods of ") {
+			if err := recoveryTimesOf(t, a).Check(); err == nil || !strings.Contains(err.Error(), "the largest item is alarm "+name+": 20 periods of ") {
 				t.Errorf("%s, %s: %v, want the alarm %s", env, how, err, name)
 			}
 			delete(alarm, "EvaluationPeriods")
@@ -294,19 +294,19 @@ func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, env := range shippedEnvironments {
-		for _, path := range budgetOf(t, automatic(t, env)).Slowest() {
+		for _, path := range recoveryTimesOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
 			if path.Kind == recoverytime.LedgerLost && !strings.Contains(string(document), sentence) {
 				t.Errorf("docs/operate/recovery-time.md does not say that an automatic recovery %s", sentence)
 			}
 		}
 		var printed strings.Builder
-		if err := budgetOf(t, synthesized[env]).WriteTable(&printed); err != nil {
+		if err := recoveryTimesOf(t, synthesized[env]).WriteTable(&printed); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(printed.String()) {
 			if !strings.Contains(string(document), line) {
-				t.Errorf("docs/operate/recovery-time.md has no line %q; paste what make budget ENV=%s prints", strings.TrimSpace(line), env)
+				t.Errorf("docs/operate/recovery-time.md has no line %q; paste what make recovery-time ENV=%s prints", strings.TrimSpace(line), env)
 			}
 		}
 	}

@@ -9,15 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/dashboardpreview"
 )
 
-// newPreviewCommand draws the dashboards of the assembly in a folder.
-func newPreviewCommand(dir *string) *cobra.Command {
+// newDashboardsCommand draws the dashboards of the assembly in a folder.
+func newDashboardsCommand(dir *string) *cobra.Command {
 	var to string
 	command := &cobra.Command{
-		Use:   "preview",
+		Use:   "dashboards",
 		Short: "Draw the dashboards as images, with sample data",
 		Long: manual{
 			does: "Draw the layout of every synthesized dashboard as an SVG image, one file each, named after the dashboard. The curves are\n" +
@@ -26,10 +25,10 @@ func newPreviewCommand(dir *string) *cobra.Command {
 			leaves: "the images, in the folder --to, over what had their names.",
 			ends:   "1 if the templates cannot be read or an image cannot be written.",
 		}.String(),
-		Example: "  dr preview --to docs/operate/dashboards",
+		Example: "  dr dashboards --to docs/operate/dashboards",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := assembly.Load(*dir)
+			a, err := loadAssembly(command, *dir)
 			if err != nil {
 				return err
 			}
