@@ -10,6 +10,7 @@ import (
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/simulation/eventbus"
 	"payments-dr/stacks"
@@ -416,6 +417,32 @@ func TestTheMigrationAloneReadsTheMasterSecret(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A function that starts before the migration runs new code on the old schema.
+func TestEveryFunctionOfTheLedgerWaitsForItsSchema(t *testing.T) {
+	each(t, func(t *testing.T, v view) {
+		migration, _ := v.one(t, "Custom::LedgerMigration")
+		statements := v.statements()
+		var waiting []string
+		for id, function := range v.of("AWS::Lambda::Function") {
+			uses := assembly.At(function.Properties["Environment"], "Variables", ledger.VariableDatabase) != nil
+			for _, statement := range statements[roleOf(function)] {
+				uses = uses || slices.Contains(actionsOf(statement), "rds-db:connect")
+			}
+			name := assembly.Text(function.Properties["FunctionName"])
+			if !uses || name == "payment-"+v.assembly.Settings.Environment+"-migrate" {
+				continue
+			}
+			waiting = append(waiting, name)
+			if !slices.Contains(assembly.List(function.DependsOn), any(migration)) {
+				t.Errorf("%s uses the ledger and depends on %v, want also on %s: set Schema in its FunctionProps", id, function.DependsOn, migration)
+			}
+		}
+		if len(waiting) < 3 {
+			t.Errorf("only %v use the ledger", waiting)
+		}
+	})
 }
 
 func TestMigrationRunsWhenItsFilesChange(t *testing.T) {

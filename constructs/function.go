@@ -35,6 +35,9 @@ type FunctionProps struct {
 	Network *Network
 	Outside string
 	Key     awskms.IKey
+	// Schema is the migration of the ledger's schema. Every function that uses the ledger waits for it, so that new code meets
+	// the new schema; nil is a function that does not use the ledger.
+	Schema constructs.IDependable
 	// Concurrency says what bounds how many invocations run at once, and Failures where those that fail are kept or told. Both are
 	// to be found at what invokes the function, and not at the function itself, where the rule packs look for them.
 	Concurrency, Failures string
@@ -125,6 +128,9 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 	})
 	newFunctionAlarms(scope, s, props.Name, props.Timeout)
 	made := lambdago.NewGoFunction(scope, text("Function"), function)
+	if props.Schema != nil {
+		made.Node().DefaultChild().Node().AddDependency(props.Schema)
+	}
 	suppressFunctionFindings(made, role, props)
 	return made
 }

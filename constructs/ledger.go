@@ -74,7 +74,7 @@ type LedgerProps struct {
 	Key      awskms.IKey
 	Queue    *LedgerQueue
 	Database *AuroraMember
-	// Schema is what has to be there before the first payment can be recorded.
+	// Schema is the migration, which comes before the function.
 	Schema constructs.IDependable
 }
 
@@ -100,6 +100,7 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 		Concurrency: "Its mapping invokes it, with a maximum concurrency of its own, which bounds the connections to the database too.",
 		Failures:    "Its queue invokes it: a message that fails stays there, is tried again, and ends in the queue's dead-letter queue. A dead-letter queue of the function is for asynchronous invocations, of which there are none.",
 		Key:         props.Key,
+		Schema:      props.Schema,
 		Environment: environment,
 	})
 	allowDatabaseUser(function, props.Database, ledger.UserName)

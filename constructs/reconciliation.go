@@ -45,6 +45,8 @@ type ReconciliationProps struct {
 	Key      awskms.Key
 	Table    awsdynamodb.ITableV2
 	Database *AuroraMember
+	// Schema is the migration, which comes before the function.
+	Schema constructs.IDependable
 }
 
 // Reconciliation compares what was accepted with what is recorded, and repairs.
@@ -75,6 +77,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 			Concurrency: "Rules invoke it, each minute and each hour, and the recovery plan once; runs that meet repair the same payments to the same end.",
 			Failures:    "EventBridge invokes it asynchronously: its invocations have an on-failure destination, and its rules a dead-letter queue, both reconcile-failures, with an alarm.",
 			Key:         props.Key,
+			Schema:      props.Schema,
 			Environment: environment,
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", s, "reconcile-failures", props.Key),

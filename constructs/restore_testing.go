@@ -57,6 +57,8 @@ type RestoreTestingProps struct {
 	Key      awskms.Key
 	Backup   *Backup
 	Table    awsdynamodb.ITableV2
+	// Schema is the migration, which comes before the function.
+	Schema constructs.IDependable
 }
 
 // RestoreTesting proves that recovery points can be restored, and that what was accepted is in them.
@@ -169,6 +171,7 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 		Concurrency: "A queue invokes it, with one message for each restore: two a week.",
 		Failures:    "Its queue invokes it: a message that fails is tried again and ends in restore-validation-failures, the queue's dead-letter queue, with an alarm.",
 		Key:         props.Key,
+		Schema:      props.Schema,
 		Environment: environment,
 	})
 	rds := func(resource string) *string { return regionalARN(stack, region.Name, "rds", resource) }

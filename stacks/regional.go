@@ -59,18 +59,18 @@ func (r *regional) addPlatform(s *settings.Settings, table awsdynamodb.ITableV2,
 		Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key, Ledger: queue.Queue,
 	})
 	constructs.NewRelay(r.Stack, "Relay", constructs.RelayProps{Settings: s, Region: r.region, Key: r.key, Table: table, Bus: bus})
+	schema := constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{
+		Settings: s, Network: r.network, Key: r.key, Database: r.database,
+	})
 	r.ledger = constructs.NewLedger(r.Stack, "Ledger", constructs.LedgerProps{
-		Settings: s, Region: r.region, Network: r.network, Key: r.key, Queue: queue, Database: r.database,
-		Schema: constructs.NewMigration(r.Stack, "Migration", constructs.MigrationProps{
-			Settings: s, Network: r.network, Key: r.key, Database: r.database,
-		}),
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Queue: queue, Database: r.database, Schema: schema,
 	})
 	constructs.NewReconciliation(r.Stack, "Reconciliation", constructs.ReconciliationProps{
-		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database,
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Table: table, Database: r.database, Schema: schema,
 	})
 	backup := constructs.NewBackup(r.Stack, "Backup", constructs.BackupProps{Settings: s, Region: r.region, Key: r.key})
 	constructs.NewRestoreTesting(r.Stack, "RestoreTesting", constructs.RestoreTestingProps{
-		Settings: s, Region: r.region, Network: r.network, Key: r.key, Backup: backup, Table: table,
+		Settings: s, Region: r.region, Network: r.network, Key: r.key, Backup: backup, Table: table, Schema: schema,
 	})
 	constructs.NewCanary(r.Stack, "Canary", constructs.CanaryProps{Settings: s, Region: r.region, Other: s.Other(r.region), Key: r.key})
 	constructs.NewNotices(r.Stack, "Notices", s, r.key)
