@@ -182,8 +182,6 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
 }
 
-const columns = "session_id, transaction_id, amount, currency, region, accepted_at"
-
 func find(ctx context.Context, database querier, identities []payment.Identity) (map[payment.Identity]payment.Payment, error) {
 	found := map[payment.Identity]payment.Payment{}
 	for some := range slices.Chunk(identities, chunk) {
@@ -192,7 +190,7 @@ func find(ctx context.Context, database querier, identities []payment.Identity) 
 			arguments = append(arguments, []byte(id.SessionID), []byte(id.TransactionID))
 		}
 		payments, err := query(ctx, database,
-			"SELECT "+columns+" FROM payments WHERE (session_id, transaction_id) IN ("+list("(?,?)", len(some))+")", arguments...)
+			"SELECT * FROM payments WHERE (session_id, transaction_id) IN ("+list("(?,?)", len(some))+")", arguments...)
 		if err != nil {
 			return nil, err
 		}
@@ -203,18 +201,33 @@ func find(ctx context.Context, database querier, identities []payment.Identity) 
 	return found, nil
 }
 
-// query reads all rows of a statement.
+// query reads all rows of a statement that selects every column. It reads columns by name, because the table need not be of this
+// release: a restored backup is older and lacks columns, a later release adds some.
 func query(ctx context.Context, database querier, statement string, arguments ...any) (payments []payment.Payment, err error) {
 	rows, err := database.QueryContext(ctx, statement, arguments...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
 	for rows.Next() {
 		var sessionID, transactionID []byte
 		var number, code string
 		p := payment.Payment{Status: payment.StatusProcessed}
-		if err := rows.Scan(&sessionID, &transactionID, &number, &code, &p.Region, &p.Timestamp); err != nil {
+		fields := map[string]any{
+			"session_id": &sessionID, "transaction_id": &transactionID, "amount": &number, "currency": &code,
+			"region": &p.Region, "accepted_at": &p.Timestamp,
+		}
+		destinations := make([]any, len(columns))
+		for i, column := range columns {
+			if destinations[i] = fields[column]; destinations[i] == nil {
+				destinations[i] = new(sql.RawBytes) // another release's
+			}
+		}
+		if err := rows.Scan(destinations...); err != nil {
 			return nil, err
 		}
 		p.Identity = payment.Identity{SessionID: string(sessionID), TransactionID: string(transactionID)}
@@ -244,7 +257,7 @@ func amount(number, code string) (currency.Amount, error) {
 // behind the page being read is not seen. The function's error ends it and is returned as it is.
 func (l *Ledger) Window(ctx context.Context, from, to time.Time, each func(payment.Payment) error) error {
 	// The first condition is what the index is read by; the second leaves out what was handed over at that very moment.
-	const statement = "SELECT " + columns + " FROM payments WHERE accepted_at >= ? AND accepted_at < ?" +
+	const statement = "SELECT * FROM payments WHERE accepted_at >= ? AND accepted_at < ?" +
 		" AND (accepted_at > ? OR session_id > ? OR session_id = ? AND transaction_id > ?)" +
 		" ORDER BY accepted_at, session_id, transaction_id LIMIT ?"
 	last := payment.Payment{Timestamp: ceiling(from)}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 	"time"
 
@@ -67,6 +68,22 @@ type Result struct {
 //
 // The pool needs two connections.
 func Migrate(ctx context.Context, database *sql.DB, user User) (Result, error) {
+	return MigrateTo(ctx, database, user, newest)
+}
+
+// newest is above every version.
+const newest = math.MaxInt64
+
+// MigrateTo is Migrate up to a version, such as the one that a backup was made with. A database that is beyond it stays as it is.
+func MigrateTo(ctx context.Context, database *sql.DB, user User, version int64) (Result, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return Result{}, fmt.Errorf("read migrations: %w", err)
+	}
+	return migrate(ctx, database, user, files, version)
+}
+
+func migrate(ctx context.Context, database *sql.DB, user User, files fs.FS, limit int64) (Result, error) {
 	reader, err := ledger.IsReader(ctx, database)
 	if err != nil {
 		return Result{}, err
@@ -79,16 +96,12 @@ func Migrate(ctx context.Context, database *sql.DB, user User) (Result, error) {
 		return Result{}, err
 	}
 	defer release()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return Result{}, fmt.Errorf("read migrations: %w", err)
-	}
 	provider, err := goose.NewProvider(goose.DialectMySQL, database, files,
 		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return Result{}, fmt.Errorf("read migrations: %w", err)
 	}
-	applied, err := provider.Up(ctx)
+	applied, err := provider.UpTo(ctx, limit)
 	if err != nil {
 		return Result{}, fmt.Errorf("migrate: %w", err)
 	}
