@@ -116,7 +116,7 @@ func TestAppSynthesizesCleanlyWithRealFunctionCode(t *testing.T) {
 func TestAppNamesEveryWrongSettingAndEnds(t *testing.T) {
 	context := shipped(t)
 	dev := context["environments"].(map[string]any)["dev"].(map[string]any)
-	dev["database"].(map[string]any)["instanceClass"] = "db.t3.medium"
+	dev["database"] = map[string]any{"instanceClass": "db.t3.medium"}
 	dev["regions"].(map[string]any)["secondary"].(map[string]any)["name"] = "us-east-1"
 	dev["colour"] = "blue"
 	context["evn"] = "prod"
