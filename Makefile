@@ -66,8 +66,8 @@ bench: synth ## Measure synthesis, functions and ledger, each beside a floor tha
 # Packages with tests. "go test" compiles packages without tests too, and the CDK's take a minute with the race detector.
 tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(1))
 
-# What runs concurrently runs under the race detector. The rest compares files and rows, which the detector makes several times slower.
-SEQUENTIAL := . ./internal/assembly/... ./internal/settings/... ./internal/version ./internal/payment/compare
+# What runs concurrently runs under the race detector. The rest compares files.
+SEQUENTIAL := . ./internal/assembly/... ./internal/settings/... ./internal/version
 CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
 
 # Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.

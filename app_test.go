@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,19 +83,29 @@ func synthesizeEnvironment(env, dir string) (*assembly.Assembly, error) {
 	}
 	context["environments"].(map[string]any)[envEurope] = european()
 	context["env"] = env
+	packs.Tell(context) // what the library, the rules or the packs find is a test's to say: see TestNothingIsFoundInvalid
+	app, err := newApp(context, dir)
+	if err != nil {
+		return nil, err
+	}
+	packs.Add(app)
+	app.Synth(nil)
+	return assembly.Load(dir)
+}
+
+// newApp builds the stacks of the environment that the context names. The templates go to dir.
+func newApp(context map[string]any, dir string) (awscdk.App, error) {
 	s, err := settings.Load(context, "")
 	if err != nil {
 		return nil, err
 	}
-	delete(context, "environments")                 // of no use to the library, which would take it for objects of its own
+	context = maps.Clone(context)
+	delete(context, "environments")                 // the library would take it for objects of its own
 	context["aws:cdk:bundling-stacks"] = []string{} // no test here looks into the functions' code
 	context["aws:cdk:enable-path-metadata"] = true  // as the CLI has it: golden templates name the constructs
-	packs.Tell(context)                             // what the library, the rules or the packs find is a test's to say: see TestNothingIsFoundInvalid
 	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &dir})
 	stacks.Build(app, s)
-	packs.Add(app)
-	app.Synth(nil)
-	return assembly.Load(dir)
+	return app, nil
 }
 
 // shippedContext is the context of cdk.json, as the CDK CLI hands it to the app.

@@ -11,12 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
-
 	"payments-dr/internal/assembly/golden"
 	"payments-dr/internal/assembly/review"
 	"payments-dr/internal/settings"
-	"payments-dr/stacks"
 )
 
 // settingChange is a change of one setting of a deployed environment.
@@ -116,12 +113,10 @@ func settingPaths(of reflect.Type, prefix string) []string {
 	return all
 }
 
-// changedSettings is dev with changes, and the context for its synthesis.
-func changedSettings(changes map[string]any) (map[string]any, *settings.Settings, error) {
-	context, err := shippedContext()
-	if err != nil {
-		return nil, nil, err
-	}
+// changedContext is the app's context with changes of dev.
+func changedContext(t *testing.T, changes map[string]any) map[string]any {
+	t.Helper()
+	context := shipped(t)
 	dev := context["environments"].(map[string]any)[envDev].(map[string]any)
 	for path, value := range changes {
 		steps := strings.Split(path, ".")
@@ -137,23 +132,17 @@ func changedSettings(changes map[string]any) (map[string]any, *settings.Settings
 		at[steps[len(steps)-1]] = value
 	}
 	context["env"] = envDev
-	s, err := settings.Load(context, "")
-	return context, s, err
+	return context
 }
 
 // changedSet are the templates of dev with changes.
 func changedSet(t *testing.T, changes map[string]any) golden.Set {
 	t.Helper()
-	context, s, err := changedSettings(changes)
+	dir := filepath.Join(t.TempDir(), "out")
+	app, err := newApp(changedContext(t, changes), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	delete(context, "environments")
-	context["aws:cdk:bundling-stacks"] = []string{}
-	context["aws:cdk:enable-path-metadata"] = true
-	dir := filepath.Join(t.TempDir(), "out")
-	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &dir})
-	stacks.Build(app, s)
 	app.Synth(nil)
 	set, err := golden.Read(os.DirFS(dir))
 	if err != nil {
@@ -223,9 +212,8 @@ func effects(t *testing.T, base golden.Set, changes map[string]any) []string {
 const changesFile = "testdata/changes.json"
 
 // Every setting that a user can change has a row in docs/use/changes.md, which says what the deployment does with it. A few syntheses
-// change many settings each, and do what the rows say together.
-//
-//	go test . -run TestEverySettingsChangeIsKnown -update    changes each setting alone, in minutes, and writes the rows
+// change many settings each, and have to do what the rows say together. If they do not, -update changes each setting alone, which takes
+// minutes, and writes the rows.
 func TestEverySettingsChangeIsKnown(t *testing.T) {
 	for _, path := range settingPaths(reflect.TypeFor[settings.Settings](), "") {
 		_, changes := settingChanges[path]
@@ -235,7 +223,7 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 	}
 	groups := map[int]map[string]any{}
 	for setting, c := range settingChanges {
-		if _, _, err := changedSettings(withAll(setting, c)); err != nil {
+		if _, err := settings.Load(changedContext(t, withAll(setting, c)), ""); err != nil {
 			t.Fatalf("%s: %v", setting, err)
 		}
 		if groups[c.group] == nil {
@@ -243,24 +231,9 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 		}
 		maps.Copy(groups[c.group], withAll(setting, c))
 	}
-	for group, changes := range groups {
-		if _, _, err := changedSettings(changes); err != nil {
-			t.Fatalf("group %d: %v", group, err)
-		}
-	}
-	base := changedSet(t, nil)
-	if *update {
-		rows := map[string][]string{}
-		for setting, c := range settingChanges {
-			rows[setting] = effects(t, base, withAll(setting, c))
-		}
-		data, err := json.MarshalIndent(rows, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(changesFile, append(data, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	base, err := golden.Read(os.DirFS(folders[envDev]))
+	if err != nil {
+		t.Fatal(err)
 	}
 	var rows map[string][]string
 	data, err := os.ReadFile(changesFile)
@@ -270,10 +243,37 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 	if err := json.Unmarshal(data, &rows); err != nil {
 		t.Fatal(err)
 	}
+	if stale := staleRows(t, base, groups, rows); len(stale) > 0 && !*update {
+		t.Errorf("%s is stale: run make generate\n%s", changesFile, strings.Join(stale, "\n"))
+	} else if len(stale) > 0 {
+		rows = map[string][]string{}
+		for setting, c := range settingChanges {
+			rows[setting] = effects(t, base, withAll(setting, c))
+		}
+		if data, err = json.MarshalIndent(rows, "", " "); err != nil {
+			t.Fatal(err)
+		}
+		current(t, changesFile, string(data)+"\n")
+	}
+	const page = "docs/use/changes.md"
+	document, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- generated: changes -->\n", "<!-- end -->"
+	before, rest, _ := strings.Cut(string(document), begin)
+	_, after, _ := strings.Cut(rest, end)
+	current(t, page, before+begin+changesTable(rows)+end+after)
+}
+
+// staleRows says in which ways the rows are not what the groups of changes do.
+func staleRows(t *testing.T, base golden.Set, groups map[int]map[string]any, rows map[string][]string) []string {
+	t.Helper()
+	var stale []string
 	want := map[int]map[string]string{}
 	for setting, c := range settingChanges {
 		if _, ok := rows[setting]; !ok {
-			t.Errorf("%s has no row in %s: run this test with -update", setting, changesFile)
+			stale = append(stale, setting+" has no row")
 		}
 		if want[c.group] == nil {
 			want[c.group] = map[string]string{}
@@ -286,31 +286,16 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 		got := effects(t, base, changes)
 		for _, effect := range got {
 			if want[group][effect] == "" {
-				t.Errorf("group %d: %s is not in %s: run this test with -update", group, effect, changesFile)
+				stale = append(stale, fmt.Sprintf("group %d: no row has: %s", group, effect))
 			}
 		}
 		for effect, setting := range want[group] {
 			if !slices.Contains(got, effect) {
-				t.Errorf("group %d: %s has in %s: %s, which does not happen: run this test with -update", group, setting, changesFile, effect)
+				stale = append(stale, fmt.Sprintf("group %d: %s has a row that does not happen: %s", group, setting, effect))
 			}
 		}
 	}
-	const page = "docs/use/changes.md"
-	document, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- generated: changes -->\n", "<!-- end -->"
-	before, rest, _ := strings.Cut(string(document), begin)
-	_, after, _ := strings.Cut(rest, end)
-	now := before + begin + changesTable(rows) + end + after
-	if *update {
-		if err := os.WriteFile(page, []byte(now), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if now != string(document) {
-		t.Errorf("%s is not what %s comes to: run this test with -update", page, changesFile)
-	}
+	return stale
 }
 
 func withAll(setting string, c settingChange) map[string]any {

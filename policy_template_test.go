@@ -305,7 +305,7 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			if !slices.ContainsFunc(violations, func(v policy.Violation) bool {
 				message := v.String()
 				return v.Rule.Name == test.rule && v.LogicalID == id && strings.Contains(v.Found, test.found) &&
-					strings.Contains(message, v.Rule.Allowed) && strings.Contains(message, v.Rule.Mend) && strings.Contains(message, v.Property)
+					strings.Contains(message, v.Rule.Allowed) && strings.Contains(message, v.Rule.Fix) && strings.Contains(message, v.Property)
 			}) {
 				t.Errorf("want %s on %s for %q, found %v", test.rule, id, test.found, violations)
 			}
@@ -378,7 +378,7 @@ func TestTheLibraryIsToldWhatBreaksARule(t *testing.T) {
 		}
 	}
 	if !strings.Contains(*violation.Fix, "constructs/aurora.go") {
-		t.Errorf("to mend: %s", *violation.Fix)
+		t.Errorf("fix: %s", *violation.Fix)
 	}
 }
 
@@ -402,7 +402,7 @@ func TestAnOpenFindingEndsASynthesisWithThePacks(t *testing.T) {
 func TestEachRuleSaysWhatToDo(t *testing.T) {
 	seen := map[string]bool{}
 	for _, rule := range policy.Rules() {
-		if rule.Name == "" || seen[rule.Name] || len(rule.Forbids) < 20 || len(rule.Allowed) < 20 || len(rule.Mend) < 20 || len(rule.Why) < 20 {
+		if rule.Name == "" || seen[rule.Name] || len(rule.Forbids) < 20 || len(rule.Allowed) < 20 || len(rule.Fix) < 20 || len(rule.Why) < 20 {
 			t.Errorf("rule %+v", rule)
 		}
 		seen[rule.Name] = true

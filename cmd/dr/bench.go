@@ -39,7 +39,7 @@ func newBenchCommand(dir *string) *cobra.Command {
 			if tests < 0 {
 				return exit(exitUsage, "--tests is %v; allowed is 0 or more", tests)
 			}
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

@@ -24,7 +24,7 @@ func newCostCommand(dir *string) *cobra.Command {
 		Example: "  dr cost\n  dr cost --env prod --table-gb 500 --database-gb 200\n  dr cost --json | jq .idleMonth.usd",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

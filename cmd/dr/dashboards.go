@@ -28,7 +28,7 @@ func newDashboardsCommand(dir *string) *cobra.Command {
 		Example: "  dr dashboards --to docs/operate/dashboards",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ func newDeployCommand(dir *string) *cobra.Command {
 			if at := command.ArgsLenAtDash(); at >= 0 {
 				args, options = args[:at], args[at:]
 			}
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

@@ -108,7 +108,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 	if d.verbose {
 		d.simulated.log = command.ErrOrStderr()
 	}
-	t, err := d.open(command, dir, h)
+	t, err := d.open(ctx, dir, out, h)
 	if err != nil {
 		return err
 	}

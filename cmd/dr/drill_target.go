@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/spf13/cobra"
 
 	"payments-dr/internal/drill/live"
 	"payments-dr/internal/drill/load"
@@ -30,10 +30,9 @@ import (
 type ledgerOpener = func(ctx context.Context, writer string) (*sql.DB, error)
 
 // open finds what the drill is held against: the deployed environment, or the one that is simulated here.
-func (d *drilling) open(command *cobra.Command, dir string, h live.Hypothesis) (*drillTarget, error) {
-	ctx := command.Context()
+func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
 	if d.simulate {
-		return d.simulation(command, dir, h)
+		return d.simulation(ctx, dir, out, h)
 	}
 	deployment, err := d.env.open(ctx)
 	if err != nil {
@@ -51,16 +50,11 @@ func (d *drilling) open(command *cobra.Command, dir string, h live.Hypothesis) (
 }
 
 // simulation starts both Regions on this machine, and asks them as it would AWS.
-func (d *drilling) simulation(command *cobra.Command, dir string, h live.Hypothesis) (*drillTarget, error) {
-	ctx := command.Context()
+func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
 	d.simulated.rate, d.simulated.clients = h.Load.Rate, h.Load.Clients
-	ready, err := d.simulated.prepare(command, dir)
+	ready, err := d.simulated.prepare(dir, h.Environment, out)
 	if err != nil {
 		return nil, err
-	}
-	if env := ready.assembly.Settings.Environment; env != h.Environment {
-		ready.close()
-		return nil, exit(exitUsage, "%s holds the environment %s, and the hypothesis is for %s: synthesize that first (make synth ENV=%s)", dir, env, h.Environment, h.Environment)
 	}
 	assumed, assumptions := rehearsal.DefaultAssumed()
 	deployed, err := rehearsal.Deploy(ctx, rehearsal.Config{

@@ -45,14 +45,14 @@ func chosenEnvironment(command *cobra.Command) string {
 	return ""
 }
 
-// loadAssembly reads the synthesized templates in a folder, which have to be of the environment that the command line names.
-func loadAssembly(command *cobra.Command, dir string) (*assembly.Assembly, error) {
+// loadAssembly reads the synthesized templates in a folder, which have to be of the environment, unless its name is empty.
+func loadAssembly(dir, environment string) (*assembly.Assembly, error) {
 	a, err := assembly.Load(dir)
 	if err != nil {
 		return nil, err
 	}
-	if name := chosenEnvironment(command); name != "" && name != a.Settings.Environment {
-		return nil, exit(exitUsage, "%s has the templates of the environment %s, not of %s: run make synth ENV=%s first", dir, a.Settings.Environment, name, name)
+	if environment != "" && environment != a.Settings.Environment {
+		return nil, exit(exitUsage, "%s has the templates of the environment %s, not of %s: run make synth ENV=%s first", dir, a.Settings.Environment, environment, environment)
 	}
 	return a, nil
 }

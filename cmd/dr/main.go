@@ -87,7 +87,7 @@ func newStacksCommand(dir *string) *cobra.Command {
 		Example: "  dr stacks\n  dr --assembly cdk.out stacks",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ func newRecoveryTimeCommand(dir *string) *cobra.Command {
 		Short: "Add up how long a recovery takes, and hold it against the objectives",
 		Long: manual{
 			does: "Add up, from the synthesized templates, how long payments and the ledger are away when a Region is lost: item by item,\n" +
-				"as a rule and at the most, each number with its source. Nothing is measured.",
+				"expected and worst case, each number with its source. Nothing is measured.",
 			needs:  needsTemplates,
 			leaves: leavesNothing,
 			ends:   "1 if an objective may be missed, or a number is missing in the templates.",
@@ -22,7 +22,7 @@ func newRecoveryTimeCommand(dir *string) *cobra.Command {
 		Example: "  dr recovery-time\n  dr recovery-time --json | jq .paths[0]",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := loadAssembly(command, *dir)
+			a, err := loadAssembly(*dir, chosenEnvironment(command))
 			if err != nil {
 				return err
 			}

@@ -73,7 +73,7 @@ type stage struct {
 }
 
 // prepare reads the templates, says what of them is left out, and builds the functions.
-func (o *rehearseOptions) prepare(command *cobra.Command, dir string) (ready *stage, err error) {
+func (o *rehearseOptions) prepare(dir, environment string, out io.Writer) (ready *stage, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (o *rehearseOptions) prepare(command *cobra.Command, dir string) (ready *st
 			s.close()
 		}
 	}()
-	if s.assembly, err = loadAssembly(command, dir); err != nil {
+	if s.assembly, err = loadAssembly(dir, environment); err != nil {
 		return nil, err
 	}
 	if s.mariaDB, err = installation(o.database); err != nil {
@@ -94,7 +94,7 @@ func (o *rehearseOptions) prepare(command *cobra.Command, dir string) (ready *st
 		engine = "two MariaDB servers, their own replication"
 	}
 	s.banner = fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", o.speed, engine)
-	fmt.Fprintf(command.OutOrStdout(), "Not modelled, and left out:\n  %s\nBuilding the functions for this machine.\n", strings.Join(rehearsal.NotModelled(s.assembly), "\n  "))
+	fmt.Fprintf(out, "Not modelled, and left out:\n  %s\nBuilding the functions for this machine.\n", strings.Join(rehearsal.NotModelled(s.assembly), "\n  "))
 	if s.folder, err = os.MkdirTemp("", "dr-rehearse-"); err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
@@ -171,7 +171,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			if verbose {
 				options.log = command.ErrOrStderr()
 			}
-			ready, err := options.prepare(command, *dir)
+			ready, err := options.prepare(*dir, chosenEnvironment(command), out)
 			if err != nil {
 				return err
 			}

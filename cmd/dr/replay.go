@@ -40,7 +40,7 @@ func newRedriveCommand() *cobra.Command {
 		Use:   "redrive [QUEUE]",
 		Short: "Count the dead letters, or bring back those of a queue",
 		Long: "Without a queue: count what is in each dead-letter queue of both Regions. With one: bring back what is in it, each queue the way that is\n" +
-			"its own, and count again. Mend the cause first. A message is deleted when what it is about is where it belongs, and not before.\n\n" +
+			"its own, and count again. Fix the cause first. A message is deleted only when what it is about is where it belongs.\n\n" +
 			ways.String() + "\n" +
 			"SQS's counts are approximate, and a minute behind.\n\n" +
 			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: empty dead-letter queues, and what was in them where it belongs; nothing with --dry-run or without a queue.\n\nExit status: 1 if anything waits or is kept, or you do not confirm it; 3 if something could not be asked; 4 if SQS goes on moving.",

@@ -50,7 +50,7 @@ func newRestoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := deployment.Restoreer(region, r.every, r.patience, command.OutOrStdout())
+			w := deployment.Restorer(region, r.every, r.patience, command.OutOrStdout())
 			if r.list || r.cleanUp {
 				return r.copies(command, deployment, w)
 			}
@@ -104,7 +104,7 @@ func again(deployment *operate.Deployment, region string, moment time.Time, more
 	return fmt.Sprintf("dr restore --env %s --region %s --to %s%s", deployment.Settings.Environment, region, moment.Format(time.RFC3339), more)
 }
 
-func (r *restoring) run(command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer) error {
+func (r *restoring) run(command *cobra.Command, deployment *operate.Deployment, w *operate.Restorer) error {
 	ctx, out := command.Context(), command.OutOrStdout()
 	moment, err := r.moment(deployment)
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *restoring) run(command *cobra.Command, deployment *operate.Deployment, 
 	return r.compareWith(ctx, command, deployment, w, plan, made)
 }
 
-func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer, plan operate.RestorePlan, made operate.Rewound) error {
+func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, deployment *operate.Deployment, w *operate.Restorer, plan operate.RestorePlan, made operate.Restored) error {
 	found := w.Compare(ctx, plan, made.Database, operate.SignIn{
 		User: r.user, Password: os.Getenv(ledger.VariablePassword), PlainText: os.Getenv(ledger.VariableTLS) == "off",
 	}, r.back)
@@ -160,7 +160,7 @@ func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, dep
 }
 
 // copies lists those that there are, and removes them if that was asked for.
-func (r *restoring) copies(command *cobra.Command, deployment *operate.Deployment, w *operate.Restoreer) error {
+func (r *restoring) copies(command *cobra.Command, deployment *operate.Deployment, w *operate.Restorer) error {
 	ctx, out := command.Context(), command.OutOrStdout()
 	databases, tables, err := w.Copies(ctx)
 	if err != nil {

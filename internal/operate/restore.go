@@ -22,8 +22,8 @@ import (
 	"payments-dr/internal/settings"
 )
 
-// Restoreer brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package restore.
-type Restoreer struct {
+// Restorer brings back a Region's cluster and its replica of the session table, at once and beside the live ones; see package restore.
+type Restorer struct {
 	Region   Region
 	Database restore.Database
 	Table    restore.Table
@@ -46,9 +46,9 @@ type telling struct {
 // tellAgain is how long a copy may stay as it is before that is told once more.
 const tellAgain = time.Minute
 
-// Restoreer makes one for a Region. every is how long to wait between two looks, patience how long AWS may give no answer.
-func (d *Deployment) Restoreer(region Region, every, patience time.Duration, out io.Writer) *Restoreer {
-	w := &Restoreer{Region: region, Out: out, settings: d.Settings, now: d.Now, told: map[string]telling{}}
+// Restorer makes one for a Region. every is how long to wait between two looks, patience how long AWS may give no answer.
+func (d *Deployment) Restorer(region Region, every, patience time.Duration, out io.Writer) *Restorer {
+	w := &Restorer{Region: region, Out: out, settings: d.Settings, now: d.Now, told: map[string]telling{}}
 	tolerance := newTolerance(patience, d.Now, func(name, text string) { w.line("%s: %s", name, text) })
 	how := restore.Patience{
 		Interval: every, Tolerate: tolerance.failed,
@@ -63,7 +63,7 @@ func (d *Deployment) Restoreer(region Region, every, patience time.Duration, out
 	return w
 }
 
-func (w *Restoreer) line(format string, args ...any) {
+func (w *Restorer) line(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.began.IsZero() {
@@ -73,7 +73,7 @@ func (w *Restoreer) line(format string, args ...any) {
 }
 
 // progress tells a status that is new, or that has not changed for a while.
-func (w *Restoreer) progress(p restore.Progress) {
+func (w *Restorer) progress(p restore.Progress) {
 	now := w.now()
 	w.mu.Lock()
 	last := w.told[p.Name]
@@ -96,7 +96,7 @@ type RestorePlan struct {
 
 // Plan checks a moment against both windows. A copy that is there has passed. The error tells of both; its typed parts are those of
 // package restore.
-func (w *Restoreer) Plan(ctx context.Context, moment time.Time) (RestorePlan, error) {
+func (w *Restorer) Plan(ctx context.Context, moment time.Time) (RestorePlan, error) {
 	p := RestorePlan{
 		Moment: moment.UTC().Truncate(time.Second), Database: restore.PlanOf(w.Database.Cluster, moment), Table: restore.PlanOf(w.Table.Table, moment),
 	}
@@ -138,7 +138,7 @@ func joined(database, table error) error {
 	return &Problem{kind, strings.Join(texts, "; ")}
 }
 
-func (w *Restoreer) both(database, table func()) {
+func (w *Restorer) both(database, table func()) {
 	var all sync.WaitGroup
 	all.Go(database)
 	all.Go(table)
@@ -146,7 +146,7 @@ func (w *Restoreer) both(database, table func()) {
 }
 
 // WritePlan says what would be made, and what it costs.
-func (w *Restoreer) WritePlan(p RestorePlan) {
+func (w *Restorer) WritePlan(p RestorePlan) {
 	fmt.Fprintf(w.Out, "Back to %s in %s, beside what is live\n\n", p.Moment.Format(time.RFC3339), w.Region.Name)
 	for _, half := range []struct {
 		what  string
@@ -164,7 +164,7 @@ func (w *Restoreer) WritePlan(p RestorePlan) {
 }
 
 // hourly is what the instance costs, as far as a price is known.
-func (w *Restoreer) hourly() string {
+func (w *Restorer) hourly() string {
 	prices, err := cost.Published()
 	if err != nil {
 		return ""
@@ -178,8 +178,8 @@ func (w *Restoreer) hourly() string {
 	return ""
 }
 
-// Rewound is both copies, to be used.
-type Rewound struct {
+// Restored is both copies, to be used.
+type Restored struct {
 	Database restore.Endpoint
 	TableARN string
 }
@@ -189,8 +189,8 @@ var ErrGoesOn = errors.New("what was started goes on")
 
 // Bring starts what is not there yet and waits for both. A half that fails does not stop the other. Interrupted, or left without
 // answers, the error is ErrGoesOn, and the same call takes it up again.
-func (w *Restoreer) Bring(ctx context.Context, p RestorePlan) (Rewound, error) {
-	var made Rewound
+func (w *Restorer) Bring(ctx context.Context, p RestorePlan) (Restored, error) {
+	var made Restored
 	var errs [2]error
 	w.line("started")
 	// A restore is asked for to the end, whatever interrupts: then it is known whether it was.
@@ -257,7 +257,7 @@ func (c Compared) Same() bool {
 }
 
 // Compare compares both copies with what is live, the table's payments from back before the moment on. It reads, and changes nothing.
-func (w *Restoreer) Compare(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
+func (w *Restorer) Compare(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
 	const settle = time.Minute
 	found := Compared{Before: p.Moment.Add(-settle)}
 	options := func(what string) compare.Options {
@@ -286,7 +286,7 @@ func (w *Restoreer) Compare(ctx context.Context, p RestorePlan, copied restore.E
 	return found
 }
 
-func (w *Restoreer) compareDatabases(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
+func (w *Restorer) compareDatabases(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, options compare.Options) ([]compare.Report, error) {
 	live, err := limited(ctx, w.Database.Live)
 	if err != nil {
 		return nil, err
@@ -385,7 +385,7 @@ func value(text *string) string {
 }
 
 // Copies are those that there are, of the cluster and of the table.
-func (w *Restoreer) Copies(ctx context.Context) (databases, tables []restore.Copy, err error) {
+func (w *Restorer) Copies(ctx context.Context) (databases, tables []restore.Copy, err error) {
 	var errs [2]error
 	w.both(func() { databases, errs[0] = limitedCopies(ctx, w.Database.Copies) }, func() { tables, errs[1] = limitedCopies(ctx, w.Table.Copies) })
 	return databases, tables, joined(errs[0], errs[1])
@@ -417,7 +417,7 @@ func WriteCopies(out io.Writer, region string, databases, tables []restore.Copy)
 
 // CleanUp removes copies, all at once, and waits until they are gone. Interrupted, the error is ErrGoesOn if AWS was asked to remove
 // any.
-func (w *Restoreer) CleanUp(ctx context.Context, databases, tables []restore.Copy) error {
+func (w *Restorer) CleanUp(ctx context.Context, databases, tables []restore.Copy) error {
 	w.line("started")
 	var all sync.WaitGroup
 	copies := slices.Concat(databases, tables)

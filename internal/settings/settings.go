@@ -183,7 +183,7 @@ type Alerts struct {
 	// RunbookURL is where docs/operate/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
 	// for the path of the file in the repository. The alarm's section comes after it as #section.
 	RunbookURL string `json:"runbookURL" settings:"optional"`
-	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month before the addresses are told, at 80 % spent and at
+	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month. The addresses get a message at 80 % spent and at
 	// 100 % forecast, 0 to 10,000,000. 0 is no budget.
 	MonthlyBudgetUSD int `json:"monthlyBudgetUSD" settings:"optional"`
 }
@@ -240,7 +240,7 @@ type Recovery struct {
 type StepMinutes struct {
 	// Approval is how long the second person has. It does not count when the recovery is automatic.
 	Approval int `json:"approval"`
-	// Promotion is Aurora's switchover or failover. Either takes a few minutes as a rule ("Using switchover or failover in Amazon
+	// Promotion is Aurora's switchover or failover. Either usually takes a few minutes ("Using switchover or failover in Amazon
 	// Aurora Global Database", Amazon Aurora User Guide).
 	Promotion int `json:"promotion"`
 	// Ledger is switching a ledger mapping on or off.

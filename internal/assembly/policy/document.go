@@ -21,7 +21,7 @@ stays as it is does. It is about templates. What an account has besides (CloudTr
 ## Rules of this platform
 
 Each synthesis checks them, as a plug-in of the library's own validation, over all three stacks and any settings. A template that breaks one is not deployed: ` + "`cdk synth`" + ` ends with the
-resource's path, the rule, what is allowed and how to mend it. Nobody can acknowledge one away. [internal/assembly/policy](../../internal/assembly/policy) has them; a test breaks each of them once.
+resource's path, the rule, what is allowed and how to fix it. Nobody can acknowledge one away. [internal/assembly/policy](../../internal/assembly/policy) has them; a test breaks each of them once.
 
 | rule | forbids | allowed | why |
 | --- | --- | --- | --- |

@@ -16,8 +16,8 @@ import (
 type Rule struct {
 	// Name is the rule's, in lower-case words and hyphens.
 	Name string
-	// Forbids is what must not be, Allowed what may be in its place, and Mend where to change it: a sentence each.
-	Forbids, Allowed, Mend string
+	// Forbids is what must not be, Allowed what may be in its place, and Fix where to change it: a sentence each.
+	Forbids, Allowed, Fix string
 	// Why is the reason, with the page of AWS's documentation where a fact decides it.
 	Why string
 
@@ -36,7 +36,7 @@ type Violation struct {
 }
 
 func (v Violation) String() string {
-	return fmt.Sprintf("%s %s %s: %s: %s Found: %s. Allowed: %s To mend: %s", v.Stack, v.LogicalID, v.Property, v.Rule.Name, v.Rule.Forbids, v.Found, v.Rule.Allowed, v.Rule.Mend)
+	return fmt.Sprintf("%s %s %s: %s: %s Found: %s. Allowed: %s To fix: %s", v.Stack, v.LogicalID, v.Property, v.Rule.Name, v.Rule.Forbids, v.Found, v.Rule.Allowed, v.Rule.Fix)
 }
 
 // report is how a rule tells of a resource: its stack, logical id and property, and what is there.

@@ -22,7 +22,7 @@ var dataRules = []*Rule{
 		Name:    "key-outlives-data",
 		Forbids: "A key is deleted with its stack, and something that outlives the stack is encrypted with it.",
 		Allowed: "a key that is retained, wherever what refers to it is retained or leaves a snapshot.",
-		Mend:    "give the key the removal policy \"retained\" of constructs/encryption_key.go.",
+		Fix:     "give the key the removal policy \"retained\" of constructs/encryption_key.go.",
 		Why:     "A key that is scheduled for deletion decrypts nothing, from the first day of its waiting period (\"Deleting AWS KMS keys\", AWS KMS Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, key assembly.Resource) {
@@ -41,7 +41,7 @@ var dataRules = []*Rule{
 		Name:    "no-backtrack",
 		Forbids: "A member of the global database has Backtrack.",
 		Allowed: "no BacktrackWindow. The way back in time is point-in-time recovery beside the live cluster: dr restore.",
-		Mend:    "leave BacktrackWindow out of constructs/aurora.go.",
+		Fix:     "leave BacktrackWindow out of constructs/aurora.go.",
 		Why:     "RDS refuses it on every member (\"Limitations of Amazon Aurora global databases\", Amazon Aurora User Guide), and would say so in the middle of a deployment.",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -55,7 +55,7 @@ var dataRules = []*Rule{
 		Name:    "one-engine-version",
 		Forbids: "A cluster of the global database has no version or another one than the settings', or an instance has a version of its own.",
 		Allowed: "database.engineVersion on every cluster; the version it was created with on the global cluster; on every instance no version, and AutoMinorVersionUpgrade false.",
-		Mend:    "set EngineVersion on clusters from the settings, as in constructs/aurora.go. To raise it, follow \"Raise the engine version\" in docs/use/deploy.md.",
+		Fix:     "set EngineVersion on clusters from the settings, as in constructs/aurora.go. To raise it, follow \"Raise the engine version\" in docs/use/deploy.md.",
 		Why: "RDS gives a cluster without a version its default, and rejects a member whose version is not the global cluster's (aws-cli issue 8139). " +
 			"Switchover and failover refuse members whose versions differ (\"Managed planned failovers and switchovers\", Amazon Aurora User Guide).",
 		check: func(p *platform, report report) {
@@ -77,7 +77,7 @@ var dataRules = []*Rule{
 		Name:    "physical-name",
 		Forbids: "A name says which role its Region has, or two Regions would give it to two things of one namespace.",
 		Allowed: "names without primary, secondary or standby; with the Region in those of database clusters and instances, and of roles that each Region's stack makes.",
-		Mend:    "name it by the Region, as ClusterIdentifier and OperatorRoleName do. Parameters, which carry the settings' words for the Regions, are excepted.",
+		Fix:     "name it by the Region, as ClusterIdentifier and OperatorRoleName do. Parameters, which carry the settings' words for the Regions, are excepted.",
 		Why: "Roles swap and names stay. A global database's members may not share an identifier (\"Getting started with Amazon Aurora global databases\", " +
 			"Amazon Aurora User Guide), and IAM has one namespace for all Regions.",
 		check: func(p *platform, report report) {
@@ -105,7 +105,7 @@ var dataRules = []*Rule{
 		Name:    "retain-except-on-create",
 		Forbids: "A resource is kept when its own creation fails, and its name blocks the next attempt.",
 		Allowed: "DeletionPolicy RetainExceptOnCreate. Retain is for a hosted zone, whose name servers may be delegated by then, and for the account's role that API Gateway writes logs with.",
-		Mend:    "use the removal policy \"retained\" of constructs/encryption_key.go.",
+		Fix:     "use the removal policy \"retained\" of constructs/encryption_key.go.",
 		Why:     "A rollback keeps what has Retain, and the next creation fails with AlreadyExists (\"DeletionPolicy attribute\", AWS CloudFormation User Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -122,7 +122,7 @@ var dataRules = []*Rule{
 		Name:    "restore-window",
 		Forbids: "A table or a cluster cannot be brought back to any moment of the last 72 hours.",
 		Allowed: fmt.Sprintf("point-in-time recovery on every replica of every table, and backups of every cluster, both for %d days or more.", restoreWindowDays),
-		Mend:    "raise database.backupRetentionDays in the settings, and keep PointInTimeRecoverySpecification on each replica (constructs/session_table.go).",
+		Fix:     "raise database.backupRetentionDays in the settings, and keep PointInTimeRecoverySpecification on each replica (constructs/session_table.go).",
 		Why:     "The platform promises to restore any moment of the last 72 hours. Point-in-time recovery is a setting of each replica (\"Global tables: how it works\", Amazon DynamoDB Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {

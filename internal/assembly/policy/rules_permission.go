@@ -38,7 +38,7 @@ var permissionRules = []*Rule{
 		Name:    "managed-policy",
 		Forbids: "A role has a policy of AWS's, which allows more than this platform needs and changes without it.",
 		Allowed: "policies that are written out; of AWS's " + strings.Join(serviceRoles, ", ") + ".",
-		Mend:    "write the statements out, with resources, as in constructs/backup.go.",
+		Fix:     "write the statements out, with resources, as in constructs/backup.go.",
 		Why:     "A managed policy such as AmazonDynamoDBFullAccess is for every table of the account, and AWS adds to it (\"AWS managed policies\", IAM User Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -54,7 +54,7 @@ var permissionRules = []*Rule{
 		Name:    "named-resources",
 		Forbids: "A policy allows an action on every resource, or actions by a wildcard.",
 		Allowed: "actions by name, on resources by ARN; \"*\" as the resource for those actions alone that know no other.",
-		Mend:    "name the resource, with regionalARN or FormatArn; if the service knows none for the action, add it to \"unbound\" in internal/assembly/policy/rules_permission.go with its page.",
+		Fix:     "name the resource, with regionalARN or FormatArn; if the service knows none for the action, add it to \"unbound\" in internal/assembly/policy/rules_permission.go with its page.",
 		Why:     "What a function does not do, whoever takes it over must not be able to do (\"Security best practices in IAM\", IAM User Guide).",
 		check: func(p *platform, report report) {
 			p.allowed(func(s *stack, id string, statement map[string]any) {
@@ -77,7 +77,7 @@ var permissionRules = []*Rule{
 		Name:    "all-alarms",
 		Forbids: "A policy allows to describe some alarms, and composite alarms are not returned at all.",
 		Allowed: "permission on \"*\" for " + strings.Join(alarmReads, " and ") + ".",
-		Mend:    "allow them on \"*\", as in constructs/recovery_plan.go.",
+		Fix:     "allow them on \"*\", as in constructs/recovery_plan.go.",
 		Why:     "CloudWatch returns a composite alarm only if the permission's scope is \"*\" (\"DescribeAlarms\", Amazon CloudWatch API Reference).",
 		check: func(p *platform, report report) {
 			p.allowed(func(s *stack, id string, statement map[string]any) {
@@ -94,7 +94,7 @@ var permissionRules = []*Rule{
 		Name:    "present-keys",
 		Forbids: "A policy allows something on a condition on all values of a key, and a request without the key is allowed too.",
 		Allowed: "ForAllValues together with Null: false for the same keys.",
-		Mend:    "add present(...) as the condition \"Null\", as in constructs/operator_roles.go.",
+		Fix:     "add present(...) as the condition \"Null\", as in constructs/operator_roles.go.",
 		Why:     "ForAllValues is true where there is no value (\"Multivalued context key examples\", IAM User Guide).",
 		check: func(p *platform, report report) {
 			p.allowed(func(s *stack, id string, statement map[string]any) {
@@ -116,7 +116,7 @@ var permissionRules = []*Rule{
 		Name:    "no-log-group-creation",
 		Forbids: "A function may create log groups.",
 		Allowed: "logs:CreateLogStream and logs:PutLogEvents on a log group of the stack, and no managed policy.",
-		Mend:    "give it a role by NewFunction or newProviderRole; RestrictLibraryProviders is for those that the library's core brings.",
+		Fix:     "give it a role by NewFunction or newProviderRole; RestrictLibraryProviders is for those that the library's core brings.",
 		Why: "Such a function recreates its group with its last lines after CloudFormation has deleted it, unencrypted and kept forever, and the next deployment fails with AlreadyExists " +
 			"(aws-cdk issue 31487).",
 		check: func(p *platform, report report) {
@@ -147,7 +147,7 @@ var permissionRules = []*Rule{
 		Name:    "no-password",
 		Forbids: "A password, or what stands for one, is in a template or a function's environment.",
 		Allowed: "sign-in with IAM; a secret's name; for the cluster's master user a dynamic reference to Secrets Manager.",
-		Mend:    "sign in with allowDatabaseUser (constructs/ledger.go), or let the function read the secret by its name, as the migration does.",
+		Fix:     "sign in with allowDatabaseUser (constructs/ledger.go), or let the function read the secret by its name, as the migration does.",
 		Why:     "Whoever may read a function's configuration or a template reads what is in it (\"Working with Lambda environment variables\", AWS Lambda Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -169,7 +169,7 @@ var permissionRules = []*Rule{
 		Name:    "one-role-per-function",
 		Forbids: "Two functions share a role, or a function's role can be taken by others than Lambda.",
 		Allowed: "a role for each function that only lambda.amazonaws.com may assume.",
-		Mend:    "make the function with NewFunction (constructs/function.go), which makes its role.",
+		Fix:     "make the function with NewFunction (constructs/function.go), which makes its role.",
 		Why:     "A shared role may do what any of its functions needs, in all of them.",
 		check: func(p *platform, report report) {
 			for _, s := range p.stacks {

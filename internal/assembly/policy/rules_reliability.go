@@ -22,7 +22,7 @@ var reliabilityRules = []*Rule{
 		Name:    "alarm-with-action",
 		Forbids: "An alarm tells nobody.",
 		Allowed: "an alarm with actions that are on; or without any, if it is an operand of a composite alarm of the same stack that has actions.",
-		Mend:    "make it with newAlarm (constructs/alarm.go), and leave out \"silent\" unless a composite alarm speaks for it.",
+		Fix:     "make it with newAlarm (constructs/alarm.go), and leave out \"silent\" unless a composite alarm speaks for it.",
 		Why:     "An alarm that changes its state and nothing else is seen by whoever looks, which at night is nobody.",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -44,7 +44,7 @@ var reliabilityRules = []*Rule{
 		Name:    "dead-letter-queue-alarm",
 		Forbids: "A dead-letter queue can fill without anybody being told.",
 		Allowed: "a dead-letter queue with an alarm on ApproximateNumberOfMessagesVisible, by its name, in the same stack.",
-		Mend:    "make it with NewDeadLetterQueue (constructs/queue.go), which makes its alarm too.",
+		Fix:     "make it with NewDeadLetterQueue (constructs/queue.go), which makes its alarm too.",
 		Why:     "What ends there was not processed. SQS deletes it after 14 days at the latest (\"Amazon SQS message quotas\", Amazon SQS Developer Guide).",
 		check: func(p *platform, report report) {
 			for _, s := range p.stacks {
@@ -67,8 +67,8 @@ var reliabilityRules = []*Rule{
 		Forbids: "What fails in a function is lost.",
 		Allowed: "a function that is invoked by an API or a custom resource, which wait for its answer; by an event source mapping, which has a dead-letter queue of its own; " +
 			"or asynchronously, with an on-failure destination or a dead-letter queue.",
-		Mend: "give it ConfigureAsyncInvoke with OnFailure, as in constructs/canary.go, or an event source mapping, as in constructs/relay.go.",
-		Why:  "Lambda discards an asynchronous invocation when its retries are over, unless it is told where to send it (\"Retaining records of asynchronous invocations\", AWS Lambda Developer Guide).",
+		Fix: "give it ConfigureAsyncInvoke with OnFailure, as in constructs/canary.go, or an event source mapping, as in constructs/relay.go.",
+		Why: "Lambda discards an asynchronous invocation when its retries are over, unless it is told where to send it (\"Retaining records of asynchronous invocations\", AWS Lambda Developer Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
 				if found := s.losesInvocations(id, r); found != "" {
@@ -81,7 +81,7 @@ var reliabilityRules = []*Rule{
 		Name:    "mapping-dead-letter-queue",
 		Forbids: "An event source mapping gives up what fails without keeping it.",
 		Allowed: "a stream's mapping with an on-failure destination; a mapping of a queue that has a redrive policy.",
-		Mend:    "give the mapping OnFailure, as in constructs/relay.go, or its queue a dead-letter queue, as in constructs/ledger.go.",
+		Fix:     "give the mapping OnFailure, as in constructs/relay.go, or its queue a dead-letter queue, as in constructs/ledger.go.",
 		Why: "A stream's mapping drops a batch when its retries or its records' age are over, and a queue without a redrive policy its messages when their retention is " +
 			"(\"How Lambda processes records from stream and queue-based event sources\", AWS Lambda Developer Guide).",
 		check: func(p *platform, report report) {
@@ -103,7 +103,7 @@ var reliabilityRules = []*Rule{
 		Name:    "queue-dead-letter-queue",
 		Forbids: "A queue keeps what cannot be processed until it expires, and nobody is told.",
 		Allowed: "a queue with a redrive policy; or one that is a dead-letter queue itself.",
-		Mend:    "give it a DeadLetterQueue, as in constructs/ledger.go.",
+		Fix:     "give it a DeadLetterQueue, as in constructs/ledger.go.",
 		Why:     "Without one a message is tried until its retention is over and then deleted (\"Using dead-letter queues in Amazon SQS\", Amazon SQS Developer Guide).",
 		check: func(p *platform, report report) {
 			for _, s := range p.stacks {
@@ -120,7 +120,7 @@ var reliabilityRules = []*Rule{
 		Name:    "rule-dead-letter-queue",
 		Forbids: "A rule drops events that it cannot deliver.",
 		Allowed: "a target with a dead-letter queue of the same stack.",
-		Mend:    "give the target a DeadLetterQueue, as in constructs/event_bus.go.",
+		Fix:     "give the target a DeadLetterQueue, as in constructs/event_bus.go.",
 		Why:     "EventBridge tries for 24 hours and drops the event then, if there is no queue (\"Using dead-letter queues to process undelivered events\", Amazon EventBridge User Guide).",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {
@@ -137,7 +137,7 @@ var reliabilityRules = []*Rule{
 		Name:    "own-region",
 		Forbids: "Something in the way of a payment needs the other Region.",
 		Allowed: "names and resources of the own Region, in what the API and the event source mappings invoke, in what they read and write, and in what they run with.",
-		Mend:    "make the resource in each Region by the same construct and name it by the stack's own Region, or leave the work to what is not in a payment's way, such as a rule of the bus.",
+		Fix:     "make the resource in each Region by the same construct and name it by the stack's own Region, or leave the work to what is not in a payment's way, such as a rule of the bus.",
 		Why:     "A Region has to take payments and record them while the other is gone.",
 		check: func(p *platform, report report) {
 			for _, s := range p.stacks {
@@ -158,7 +158,7 @@ var reliabilityRules = []*Rule{
 		Name:    "strong-reference",
 		Forbids: "A stack reads another stack's outputs when it is deployed: a weak reference.",
 		Allowed: "strong references, which the producing stack writes into the reading stack's Region (crossRegionReferences), and names that are known at synthesis.",
-		Mend:    "leave \"@aws-cdk/core:defaultCrossStackReferences\" in cdk.json at \"strong\", and refer to the resource itself.",
+		Fix:     "leave \"@aws-cdk/core:defaultCrossStackReferences\" in cdk.json at \"strong\", and refer to the resource itself.",
 		Why:     "A stack with a weak reference into a lost Region cannot be updated, in the hour in which it may have to be.",
 		check: func(p *platform, report report) {
 			p.each(func(s *stack, id string, r assembly.Resource) {

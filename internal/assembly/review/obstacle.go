@@ -79,13 +79,9 @@ func Obstacles(stacks []Stack) []Obstacle {
 			case r.Type == "AWS::RDS::DBSubnetGroup" && r.changes("SubnetIds") && networkReplaced(stack):
 				add(Obstacle{Refused: true, Why: "RDS does not move a cluster to another network.", Do: elsewhere})
 			}
-			for _, p := range r.Properties {
-				for key, o := range special {
-					if key[0] == r.Type && (p.Path == key[1] || strings.HasPrefix(p.Path, key[1]+".") || strings.HasPrefix(p.Path, key[1]+"[")) && !slices.ContainsFunc(found, func(have Obstacle) bool {
-						return have.Why == o.Why && have.Stack == stack.Name && strings.HasSuffix(have.Resource, " "+r.LogicalID)
-					}) {
-						add(o)
-					}
+			for change, o := range special {
+				if change[0] == r.Type && r.changes(change[1]) {
+					add(o)
 				}
 			}
 		}

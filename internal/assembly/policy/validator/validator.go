@@ -47,7 +47,7 @@ func (p *plugin) Validate(context awscdk.IPolicyValidationContext) *awscdk.Polic
 			violations = append(violations, &awscdk.PolicyViolation{
 				RuleName:    jsii.String(v.Rule.Name),
 				Description: jsii.String(v.Rule.Forbids + " Found: " + v.Found + ". Allowed: " + v.Rule.Allowed),
-				Fix:         jsii.String(v.Rule.Mend),
+				Fix:         jsii.String(v.Rule.Fix),
 				Severity:    jsii.String(fatal),
 				ViolatingResources: &[]*awscdk.PolicyViolatingResource{{
 					ResourceLogicalId: jsii.String(v.LogicalID), TemplatePath: template, Locations: jsii.Strings(v.Property),
