@@ -74,7 +74,7 @@ func overview(s *settings.Settings) []graph {
 	}
 }
 
-// functionsOnDashboards are the functions that run by themselves. Migrations run at deployments alone.
+// functionsOnDashboards are the functions that run by themselves. The others run only at deployments.
 var functionsOnDashboards = []string{"processor", "relay", "ledger", "reconcile", canaryFunction, validateFunction}
 
 // deadLettersOnDashboards are the dead-letter queues.

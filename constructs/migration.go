@@ -6,9 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
-	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
@@ -36,16 +34,21 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) c
 	environment := databaseEnvironment(props.Database)
 	delete(environment, ledger.VariableUser) // the secret says who
 	environment["SECRET_NAME"] = MasterSecretName(s)
-	function := NewFunction(scope, "Migrate", FunctionProps{
-		Settings:    s,
-		Name:        "migrate",
-		Description: "Brings the ledger's schema up to date at deployment",
-		Timeout:     migrationTimeout,
-		Network:     props.Network,
-		Concurrency: "CloudFormation invokes it, once in a deployment.",
-		Failures:    "The custom resource's provider invokes it and waits: a migration that fails fails the deployment, which tells why and rolls back.",
-		Key:         props.Key,
-		Environment: environment,
+	run, function := newCustomResource(scope, "Migrate", customResourceProps{
+		Type: "Custom::LedgerMigration",
+		Function: FunctionProps{
+			Settings:    s,
+			Name:        "migrate",
+			Description: "Brings the ledger's schema up to date at deployment",
+			Timeout:     migrationTimeout,
+			Network:     props.Network,
+			Key:         props.Key,
+			Environment: environment,
+		},
+		Properties: map[string]any{
+			"Migrations": schema.Digest(),
+			"Cluster":    props.Database.Cluster.AttrDbClusterResourceId(),
+		},
 	})
 	function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: texts("secretsmanager:GetSecretValue"),
@@ -55,31 +58,6 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) c
 			ResourceName: text(MasterSecretName(s) + "-??????"),
 		})},
 	}))
-	logs := NewLogGroup(scope, "ProviderLogs", "/aws/lambda/payment-"+s.Environment+"-migrate-provider", s, props.Key)
-	role := newProviderRole(scope, "ProviderRole", "Invokes the migration for CloudFormation", logs)
-	provider := customresources.NewProvider(scope, text("Provider"), &customresources.ProviderProps{
-		OnEventHandler:       function,
-		LogGroup:             logs,
-		FrameworkOnEventRole: role,
-	})
-	suppress(role, ownPolicy("The custom resource's provider, to log,"))
-	suppress(child(role, "DefaultPolicy"),
-		ownPolicy("The custom resource's provider, to invoke the migration,"),
-		wildcards("The library lets its provider invoke every version of the one function that it is for.", `Resource::<Migration[A-Za-z]+[0-9A-F]{8}\.Arn>:\*`))
-	suppress(child(provider, "framework-onEvent"),
-		suppression{nistAndPCI("LambdaInsideVPC"), nil, "The library's provider of the migration invokes the migration and answers CloudFormation, both by public APIs. It reaches nothing in the network; the migration, which does, is in it."},
-		suppression{[]string{nist + "LambdaConcurrency"}, nil, "CloudFormation invokes the migration's provider, once in a deployment; a reservation would lie unused for all the time between, and be missing from the account's pool."},
-		suppression{[]string{nist + "LambdaDLQ"}, nil, "CloudFormation waits for the provider's answer, and takes its silence for a failure when the resource's service timeout is over: the deployment fails, and that is seen."},
-	)
-	run := awscdk.NewCustomResource(scope, text("Run"), &awscdk.CustomResourceProps{
-		ServiceToken: provider.ServiceToken(),
-		ResourceType: text("Custom::LedgerMigration"),
-		Properties: &map[string]any{
-			"Migrations": schema.Digest(),
-			"Cluster":    props.Database.Cluster.AttrDbClusterResourceId(),
-		},
-		ServiceTimeout: awscdk.Duration_Minutes(jsii.Number(2 * migrationTimeout.Minutes())),
-	})
 	for _, instance := range props.Database.Instances {
 		run.Node().AddDependency(instance)
 	}

@@ -1,17 +1,25 @@
 package constructs
 
 import (
+	"time"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
-	"github.com/aws/aws-cdk-go/awscdk/v2/customresources"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/settings"
+)
+
+const (
+	// sessionStreamView is the view type of the stream on every replica: the library takes no other for a global table.
+	sessionStreamView = awsdynamodb.StreamViewType_NEW_AND_OLD_IMAGES
+	// streamTimeout is how long the stream of the replica may take to be enabled. AWS gives no duration. Ten minutes are assumed to be
+	// enough for it and for another change of the table; Lambda's limit is 15 minutes.
+	streamTimeout = 10 * time.Minute
 )
 
 // SessionTableName is the same in both Regions: a global table's replicas share their name.
@@ -40,7 +48,7 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 			ProjectionType: awsdynamodb.ProjectionType_ALL,
 		}},
 		Billing:      awsdynamodb.Billing_OnDemand(nil),
-		DynamoStream: awsdynamodb.StreamViewType_NEW_AND_OLD_IMAGES, // a global table takes no other
+		DynamoStream: sessionStreamView,
 		// A customer key of the other Region would have to exist before the stack that makes it.
 		Encryption:                       awsdynamodb.TableEncryptionV2_AwsManagedKey(),
 		PointInTimeRecoverySpecification: pointInTime,
@@ -62,31 +70,35 @@ func NewSessionTable(scope constructs.Construct, id string, s *settings.Settings
 // SessionTableReplica is the table's replica in a stack's own Region, for a stack that did not make the table. By name, and
 // so by an ARN that is known at synthesis: nothing has to be read from the Region that made it.
 //
-// The ARN of the replica's stream has the moment of its creation in it, and CloudFormation tells it in the Region that made
-// the table alone. So it is looked up at deployment, in the stack's own Region: the look-up works while the other is gone.
+// The ARN of the replica's stream contains the time of its creation, and CloudFormation returns it only in the Region that made the
+// table. So the function table-stream looks it up at deployment, in the stack's own Region: that works while the other one is lost.
+// The function enables the stream if it is not there:
+//   - A replica with eventual consistency always has one ("How DynamoDB global tables work", Amazon DynamoDB Developer Guide).
+//   - With strong consistency, the stream is off by default and each replica has its own setting (same page). AWS does not document
+//     whether CloudFormation passes StreamSpecification on to the other replica. Terraform does not (terraform-provider-aws issue 48213).
+//   - UpdateTable with StreamSpecification in the replica's Region enables it. Others do this with strong consistency and a witness
+//     (provider-upjet-aws pull request 2185); we have not run it.
+//
+// Payments that this Region accepts before its stream exists would not be in it. There are none: the API is in the same stack.
 func SessionTableReplica(scope constructs.Construct, id string, s *settings.Settings, key awskms.IKey) awsdynamodb.ITableV2 {
 	scope = constructs.NewConstruct(scope, text(id))
 	name := SessionTableName(s)
-	arn := awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{Service: text("dynamodb"), Resource: text("table"), ResourceName: text(name)})
-	const streamARN = "Table.LatestStreamArn"
-	logs := NewLogGroup(scope, "Logs", "/aws/lambda/payment-"+s.Environment+"-table-stream", s, key)
-	stream := customresources.NewAwsCustomResource(scope, text("Stream"), &customresources.AwsCustomResourceProps{
-		ResourceType: text("Custom::SessionTableStream"),
-		OnUpdate: &customresources.AwsSdkCall{ // and at creation
-			Service: text("dynamodb"), Action: text("DescribeTable"), Parameters: map[string]any{"TableName": name},
-			OutputPaths:        texts(streamARN),
-			PhysicalResourceId: customresources.PhysicalResourceId_Of(text(name)),
+	stream, function := newCustomResource(scope, "Stream", customResourceProps{
+		Type: "Custom::SessionTableStream",
+		Function: FunctionProps{
+			Settings:    s,
+			Name:        "table-stream",
+			Description: "Enables the stream of the session table's replica at deployment, and looks up its ARN",
+			Timeout:     streamTimeout,
+			Outside:     "It calls DynamoDB alone. In the network its way there would be an endpoint or NAT gateway that the same deployment may still be making.",
+			Key:         key,
 		},
-		Policy: customresources.AwsCustomResourcePolicy_FromStatements(&[]awsiam.PolicyStatement{
-			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: texts("dynamodb:DescribeTable"), Resources: &[]*string{arn}}),
-		}),
-		InstallLatestAwsSdk: jsii.Bool(false),
-		LogGroup:            logs,
-		Role:                sdkCallRole(scope, logs),
+		Properties: map[string]any{"TableName": name, "StreamViewType": string(sessionStreamView)},
 	})
-	suppress(child(stream, "CustomResourcePolicy"), ownPolicy("The deployment, to look up the stream of the session table,"))
-	suppressSDKCalls(scope)
+	function.AddToRolePolicy(allow("EnableTheStream", []*string{awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+		Service: text("dynamodb"), Resource: text("table"), ResourceName: text(name),
+	})}, "dynamodb:DescribeTable", "dynamodb:UpdateTable"))
 	return awsdynamodb.TableV2_FromTableAttributes(scope, text("Table"), &awsdynamodb.TableAttributesV2{
-		TableName: text(name), TableStreamArn: stream.GetResponseField(text(streamARN)),
+		TableName: text(name), TableStreamArn: stream.GetAttString(text("StreamArn")),
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/go-sql-driver/mysql"
 
+	"payments-dr/internal/payment/customresource"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 )
@@ -23,8 +24,6 @@ const (
 	// within a cluster is over sooner ("High availability for Amazon Aurora", Amazon Aurora User Guide: typically within 60 s, often less
 	// than 30 s), and must not be taken for the standby.
 	defaultWriterPatience = 90 * time.Second
-	// answerMargin is what is left of an invocation when it gives up, so that the deployment learns the reason.
-	answerMargin = 5 * time.Second
 	// physicalID is the resource's identity: a migration replaces nothing.
 	physicalID = "ledger-schema"
 )
@@ -70,48 +69,21 @@ type handler struct {
 	logger         *slog.Logger
 }
 
-// request is an event of the provider framework ("Provider Framework", AWS CDK API Reference, custom-resources).
-type request struct {
-	RequestType        string `json:"RequestType"`
-	PhysicalResourceID string `json:"PhysicalResourceId"`
-}
-
-// response is its answer.
-type response struct {
-	PhysicalResourceID string            `json:"PhysicalResourceId"`
-	Data               map[string]string `json:"Data,omitempty"`
-}
-
-// handle answers Create and Update with the schema's Outcome and Version as data. It does nothing on Delete: a ledger outlives
-// its stack. An error fails the deployment.
-func (h *handler) handle(ctx context.Context, event request) (response, error) {
-	answer := response{PhysicalResourceID: event.PhysicalResourceID}
-	if answer.PhysicalResourceID == "" {
-		answer.PhysicalResourceID = physicalID
-	}
-	switch event.RequestType {
-	case "Create", "Update":
-	case "Delete":
-		return answer, nil
-	default:
-		return response{}, fmt.Errorf("read request: RequestType is %q", event.RequestType)
-	}
-	master, err := h.login(ctx)
-	if err != nil {
-		return response{}, err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
-		defer cancel()
-	}
-	result, err := h.run(ctx, master)
-	if err != nil {
-		return response{}, err
-	}
-	h.logger.LogAttrs(ctx, slog.LevelInfo, "schema", slog.String("outcome", string(result.Outcome)), slog.Int64("version", result.Version))
-	answer.Data = map[string]string{"Outcome": string(result.Outcome), "Version": strconv.FormatInt(result.Version, 10)}
-	return answer, nil
+// handle brings the schema up to date on Create and Update, and returns its Outcome and Version as data. A ledger outlives its
+// stack.
+func (h *handler) handle(ctx context.Context, event customresource.Event) (customresource.Response, error) {
+	return customresource.Handle(ctx, event, physicalID, func(ctx context.Context) (map[string]string, error) {
+		master, err := h.login(ctx)
+		if err != nil {
+			return nil, err
+		}
+		result, err := h.run(ctx, master)
+		if err != nil {
+			return nil, err
+		}
+		h.logger.LogAttrs(ctx, slog.LevelInfo, "schema", slog.String("outcome", string(result.Outcome)), slog.Int64("version", result.Version))
+		return map[string]string{"Outcome": string(result.Outcome), "Version": strconv.FormatInt(result.Version, 10)}, nil
+	})
 }
 
 // login reads the master user's secret from this Region. The errors do not quote it.

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/go-sql-driver/mysql"
 
+	"payments-dr/internal/payment/customresource"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/simulation/localmysql"
@@ -46,11 +47,11 @@ func newTestHandler(migrate migrator) (*handler, *secrets) {
 
 func call(t *testing.T, h *handler, event string) (string, error) {
 	t.Helper()
-	var r request
+	var r customresource.Event
 	if err := json.Unmarshal([]byte(event), &r); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), answerMargin+500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), customresource.AnswerMargin+500*time.Millisecond)
 	defer cancel()
 	answer, err := h.handle(ctx, r)
 	text, _ := json.Marshal(answer)
@@ -174,7 +175,7 @@ func TestFailures(t *testing.T) {
 			if tt.attempts > 0 && attempts != tt.attempts || tt.attempts == 0 && attempts < 3 {
 				t.Errorf("%d attempts", attempts)
 			}
-			if time.Since(started) > answerMargin {
+			if time.Since(started) > customresource.AnswerMargin {
 				t.Error("the reason would not be heard")
 			}
 		})

@@ -98,9 +98,6 @@ func replicaRegions(table assembly.Resource) (regions []string) {
 	return regions
 }
 
-// tableName finds the table's name in what a custom resource asks DynamoDB.
-var tableName = regexp.MustCompile(`"TableName":"([^"]+)"`)
-
 // at are the resources that a value of a stack means: by references, which are followed through other stacks, and by ARNs.
 func (p *platform) at(stack assembly.Stack, value any) (found []place) {
 	add := func(at place) {
@@ -124,9 +121,8 @@ func (p *platform) at(stack assembly.Stack, value any) (found []place) {
 	case map[string]any:
 		if origin, err := p.Origin(stack, value); err == nil {
 			made := origin.Resource()
-			if create, ok := made.Properties["Create"].(string); ok && tableName.MatchString(create) {
-				arn := "arn:aws:dynamodb:" + origin.Stack.Region + ":" + stack.Account + ":table/" + tableName.FindStringSubmatch(create)[1]
-				if at, ok := p.byARN[arn]; ok {
+			if name, ok := made.Properties["TableName"].(string); ok && strings.HasPrefix(made.Type, "Custom::") {
+				if at, ok := p.byARN["arn:aws:dynamodb:"+origin.Stack.Region+":"+stack.Account+":table/"+name]; ok {
 					add(at)
 				}
 				return found
