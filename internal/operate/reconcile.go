@@ -153,7 +153,7 @@ func (r Reconciler) Run(ctx context.Context, region string, window reconcile.Win
 	}
 	for len(parts) > 0 {
 		next := parts[0]
-		report, err := r.one(ctx, next, dryRun)
+		report, err := r.Report(ctx, next, dryRun)
 		if failed, ok := errors.AsType[*functionError](err); ok && failed.ranOut() && next.To.Sub(next.From) > leastWindow && ctx.Err() == nil {
 			total.Tries++
 			middle := next.From.Add(next.To.Sub(next.From) / 2).Truncate(time.Second)
@@ -177,7 +177,9 @@ func (r Reconciler) Run(ctx context.Context, region string, window reconcile.Win
 // cleanReport is stricter than the report itself: what the two sides tell differently is to be looked at, though it is the same money.
 func cleanReport(r reconcile.Report) bool { return r.Clean() && r.Counts.Differing == 0 }
 
-func (r Reconciler) one(ctx context.Context, w reconcile.Window, dryRun bool) (reconcile.Report, error) {
+// Report reconciles one window in one invocation. It returns an error if the function does not come to the window's end, or if
+// its answer is not a report of this window.
+func (r Reconciler) Report(ctx context.Context, w reconcile.Window, dryRun bool) (reconcile.Report, error) {
 	payload, err := r.invoke(ctx, map[string]any{"from": w.From.Format(time.RFC3339Nano), "to": w.To.Format(time.RFC3339Nano), "dryRun": dryRun})
 	if err != nil {
 		return reconcile.Report{}, err

@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	smithytime "github.com/aws/smithy-go/time"
 	"golang.org/x/sync/errgroup"
 
@@ -38,10 +35,10 @@ const (
 )
 
 // collect reads what there is in the end: by the drill's own sessions, which nobody else writes to.
-func (e *experiment) collect(ctx context.Context) evidence {
+func (l *liveDrill) collect(ctx context.Context) evidence {
 	var found evidence
-	asked := slices.Contains(e.Hypothesis.Asked, drill.NameReconciliation)
-	writer := e.writer(context.WithoutCancel(ctx))
+	asked := slices.Contains(l.Hypothesis.Asked, drill.NameReconciliation)
+	writer := l.writer(context.WithoutCancel(ctx))
 	limit := readTimeout
 	switch {
 	case ctx.Err() != nil:
@@ -49,23 +46,23 @@ func (e *experiment) collect(ctx context.Context) evidence {
 		if asked {
 			found.unreconciled = "the drill was interrupted before it"
 		}
-	case asked && (len(e.load.Acknowledged()) == 0 || errors.Is(e.stopped, ErrNotSteady)):
+	case asked && (len(l.load.Acknowledged()) == 0 || errors.Is(l.stopped, ErrNotSteady)):
 		found.unreconciled = "nothing came of it that could be reconciled"
 	case asked:
-		found.reconciliations, found.unreconciled = e.reconcile(ctx, writer)
+		found.reconciliations, found.unreconciled = l.reconcile(ctx, writer)
 	}
 	reading, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	found.table = handOver(e.items(reading, writer))
+	found.table = handOver(l.items(reading, writer))
 	switch {
-	case e.Ledger == nil && len(found.reconciliations) > 0 && found.unreconciled == "":
+	case l.Ledger == nil && len(found.reconciliations) > 0 && found.unreconciled == "":
 		last := found.reconciliations[len(found.reconciliations)-1]
-		e.remark("The ledger was not read: it is not reached from here. By the platform's own reconciliation in %s, which compares all payments of that time: %d in the table, %d in the ledger, %d missing, %d conflicting, %d unaccounted for.",
+		l.remark("The ledger was not read: it is not reached from here. By the platform's own reconciliation in %s, which compares all payments of that time: %d in the table, %d in the ledger, %d missing, %d conflicting, %d unaccounted for.",
 			writer, last.Counts.Table, last.Counts.Ledger, last.Counts.Missing, last.Counts.Conflicting, last.Counts.Unaccounted)
-	case e.Ledger == nil:
-		e.remark("The ledger was not read: it is not reached from here. No reconciliation says what it has.")
+	case l.Ledger == nil:
+		l.remark("The ledger was not read: it is not reached from here. No reconciliation says what it has.")
 	default:
-		found.ledger = handOver(e.rows(reading, writer))
+		found.ledger = handOver(l.rows(reading, writer))
 	}
 	return found
 }
@@ -83,27 +80,27 @@ func handOver[T any](list []T, err error) func(func(T) error) error {
 }
 
 // writer is the Region whose cluster takes writes: as it says itself, or else where the drill has moved it.
-func (e *experiment) writer(ctx context.Context) string {
-	if status := e.Deployment.Look(ctx); status.Writer != "" {
+func (l *liveDrill) writer(ctx context.Context) string {
+	if status := l.Deployment.Look(ctx); status.Writer != "" {
 		return status.Writer
 	}
-	return e.Hypothesis.Action.To
+	return l.Hypothesis.Action.To
 }
 
 // sessions are the drill's own, as many as were paid in.
-func (e *experiment) sessions() []string {
+func (l *liveDrill) sessions() []string {
 	var list []string
-	for number := range min(load.Sessions, e.load.Sent()) {
-		list = append(list, load.Session(e.ID+"-", number))
+	for number := range min(load.Sessions, l.load.Sent()) {
+		list = append(list, load.Session(l.ID+"-", number))
 	}
 	return list
 }
 
 // items are the session table's payments of the drill, strongly consistent, with their times by the run's clock. Either Region's
 // replica will do; the writer's is asked first.
-func (e *experiment) items(ctx context.Context, writer string) ([]drill.Item, error) {
+func (l *liveDrill) items(ctx context.Context, writer string) ([]drill.Item, error) {
 	var why []string
-	regions := slices.Clone(e.Deployment.Regions)
+	regions := slices.Clone(l.Deployment.Regions)
 	slices.SortStableFunc(regions, func(a, b operate.Region) int {
 		if a.Name == writer {
 			return -1
@@ -111,7 +108,7 @@ func (e *experiment) items(ctx context.Context, writer string) ([]drill.Item, er
 		return 0
 	})
 	for _, region := range regions {
-		items, err := e.itemsOf(ctx, region)
+		items, err := l.itemsOf(ctx, region)
 		if err == nil {
 			return items, nil
 		}
@@ -120,9 +117,9 @@ func (e *experiment) items(ctx context.Context, writer string) ([]drill.Item, er
 	return nil, errors.New(strings.Join(why, "; "))
 }
 
-func (e *experiment) itemsOf(ctx context.Context, region operate.Region) ([]drill.Item, error) {
-	table := sessiontable.New(dynamodb.NewFromConfig(region.Config), operate.SessionTable(e.Deployment.Settings))
-	sessions := e.sessions()
+func (l *liveDrill) itemsOf(ctx context.Context, region operate.Region) ([]drill.Item, error) {
+	table := sessiontable.New(dynamodb.NewFromConfig(region.Config), operate.SessionTable(l.Deployment.Settings))
+	sessions := l.sessions()
 	found := make([][]payment.Payment, len(sessions))
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(sessionsAtOnce)
@@ -150,23 +147,23 @@ func (e *experiment) itemsOf(ctx context.Context, region operate.Region) ([]dril
 	}
 	items := slices.Concat(found...)
 	for i := range items {
-		items[i].Timestamp = e.Clock.At(items[i].Timestamp)
+		items[i].Timestamp = l.Clock.At(items[i].Timestamp)
 	}
 	return items, nil
 }
 
 // rows are the ledger's payments of the drill, with their times by the run's clock.
-func (e *experiment) rows(ctx context.Context, writer string) ([]drill.Row, error) {
-	database, err := e.Ledger(ctx, writer)
+func (l *liveDrill) rows(ctx context.Context, writer string) ([]drill.Row, error) {
+	database, err := l.Ledger(ctx, writer)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger of %s: %w", writer, err)
 	}
 	defer database.Close()
 	var rows []drill.Row
-	for _, session := range e.sessions() {
+	for _, session := range l.sessions() {
 		err := ledger.New(database).Session(ctx, session, func(p payment.Payment, recordedAt time.Time) error {
-			p.Timestamp = e.Clock.At(p.Timestamp)
-			rows = append(rows, drill.Row{Payment: p, RecordedAt: e.Clock.At(recordedAt)})
+			p.Timestamp = l.Clock.At(p.Timestamp)
+			rows = append(rows, drill.Row{Payment: p, RecordedAt: l.Clock.At(recordedAt)})
 			return nil
 		})
 		if err != nil {
@@ -178,22 +175,22 @@ func (e *experiment) rows(ctx context.Context, writer string) ([]drill.Row, erro
 
 // reconcile has the platform compare table and ledger over the time of the drill, without repairing anything, until nothing is on
 // its way any more or the patience is over. why is why there is no word about all of the drill's payments.
-func (e *experiment) reconcile(ctx context.Context, writer string) (reports []reconcile.Report, why string) {
-	region, err := e.Deployment.Region(writer)
+func (l *liveDrill) reconcile(ctx context.Context, writer string) (reports []reconcile.Report, why string) {
+	region, err := l.Deployment.Region(writer)
 	if err != nil {
 		return nil, "it is not known which Region is the writer"
 	}
-	client := lambda.NewFromConfig(region.Config)
-	from, to := e.machineBegan.Add(-skew), e.machineEnded.Add(skew)
-	fmt.Fprintf(e.Out, "The reconciliation looks at nothing younger than a minute: waiting %s.\n", settle.Round(time.Second))
-	if smithytime.SleepWithContext(ctx, time.Until(to.Add(settle-skew))) != nil {
+	reconciler := l.Deployment.Reconciler(region)
+	window := reconcile.Window{From: l.machineBegan.Add(-skew).UTC(), To: l.machineEnded.Add(skew).UTC()}
+	fmt.Fprintf(l.Out, "The reconciliation looks at nothing younger than a minute: waiting %s.\n", settle.Round(time.Second))
+	if smithytime.SleepWithContext(ctx, time.Until(window.To.Add(settle-skew))) != nil {
 		return nil, "the drill was interrupted before it"
 	}
-	for until := time.Now().Add(e.ReconciledWithin); ; {
-		report, err := e.reconcileOnce(ctx, client, from, to)
+	for until := time.Now().Add(l.ReconciledWithin); ; {
+		report, err := reconciler.Report(ctx, window, true)
 		if err == nil {
-			reports = append(reports, report)
-			if report.Complete && report.Counts.Missing == 0 {
+			reports = append(reports, l.own(report))
+			if report.Counts.Missing == 0 {
 				return reports, ""
 			}
 		}
@@ -207,31 +204,11 @@ func (e *experiment) reconcile(ctx context.Context, writer string) (reports []re
 	}
 }
 
-func (e *experiment) reconcileOnce(ctx context.Context, client *lambda.Client, from, to time.Time) (reconcile.Report, error) {
-	payload, err := json.Marshal(map[string]any{"from": from.UTC(), "to": to.UTC(), "dryRun": true})
-	if err != nil {
-		return reconcile.Report{}, err
-	}
-	name := operate.ReconcileFunction(e.Deployment.Settings)
-	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, InvocationType: lambdatypes.InvocationTypeRequestResponse, Payload: payload})
-	if err != nil {
-		return reconcile.Report{}, err
-	}
-	if out.FunctionError != nil {
-		var said struct {
-			Message string `json:"errorMessage"`
-		}
-		_ = json.Unmarshal(out.Payload, &said)
-		return reconcile.Report{}, &operate.Problem{Kind: operate.KindRefused, Text: "the function failed: " + said.Message}
-	}
-	var report reconcile.Report
-	if err := json.Unmarshal(out.Payload, &report); err != nil || report.From.IsZero() {
-		return reconcile.Report{}, &operate.Problem{Kind: operate.KindMalformed, Text: "it is no report: " + string(out.Payload[:min(len(out.Payload), 80)])}
-	}
-	report.From, report.To, report.DoneUpTo = e.Clock.At(report.From), e.Clock.At(report.To), e.Clock.At(report.DoneUpTo)
-	// Others' payments are counted, and their ids are nobody's here.
+// own is a report by the run's clock. Its examples are the drill's own payments: other payments only count.
+func (l *liveDrill) own(report reconcile.Report) reconcile.Report {
+	report.From, report.To, report.DoneUpTo = l.Clock.At(report.From), l.Clock.At(report.To), l.Clock.At(report.DoneUpTo)
 	for _, list := range []*[]reconcile.Example{&report.Examples.Missing, &report.Examples.Conflicting, &report.Examples.Differing, &report.Examples.Unaccounted} {
-		*list = slices.DeleteFunc(*list, func(x reconcile.Example) bool { return !strings.HasPrefix(x.SessionID, e.ID+"-") })
+		*list = slices.DeleteFunc(*list, func(x reconcile.Example) bool { return !strings.HasPrefix(x.SessionID, l.ID+"-") })
 	}
-	return report, nil
+	return report
 }

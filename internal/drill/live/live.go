@@ -78,7 +78,8 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
-type experiment struct {
+// liveDrill is one run of a drill.
+type liveDrill struct {
 	Config
 	load   *load.Load
 	recent recent
@@ -99,170 +100,170 @@ type experiment struct {
 // Run runs a drill to its end, or to a stop condition, or until the context is done. The report is complete in each case, and says
 // which it was; an error is only that no drill could be made of the configuration.
 func Run(ctx context.Context, config Config) (Result, error) {
-	e := &experiment{Config: config, alarms: map[string]bool{}, sampled: map[string]time.Time{}}
+	l := &liveDrill{Config: config, alarms: map[string]bool{}, sampled: map[string]time.Time{}}
 	h := config.Hypothesis
-	e.recent.keep = max(h.SteadyState.Lasts, h.Stop.Over)
-	config.Load.Clock, config.Load.Recorder, config.Load.Attempted = config.Clock, config.Recorder, e.recent.add
+	l.recent.keep = max(h.SteadyState.Lasts, h.Stop.Over)
+	config.Load.Clock, config.Load.Recorder, config.Load.Attempted = config.Clock, config.Recorder, l.recent.add
 	config.Load.Rate, config.Load.Clients, config.Load.Most = h.Load.Rate, h.Load.Clients, h.Load.MostPayments
 	config.Load.SessionPrefix, config.Load.Currency = config.ID+"-", payment.TestCurrency
 	var err error
-	if e.load, err = load.New(config.Load); err != nil {
+	if l.load, err = load.New(config.Load); err != nil {
 		return Result{}, fmt.Errorf("make drill: %w", err)
 	}
 	playing, halt := context.WithCancelCause(ctx)
 	defer halt(nil)
-	e.halt = halt
-	e.began, e.machineBegan = config.Clock.Now(), time.Now()
+	l.halt = halt
+	l.began, l.machineBegan = config.Clock.Now(), time.Now()
 
 	var background sync.WaitGroup
-	background.Go(func() { e.look(playing) })
+	background.Go(func() { l.look(playing) })
 	var paid sync.WaitGroup
 	paying, stopPaying := context.WithCancel(playing)
 	defer stopPaying()
-	background.Go(func() { e.guard(paying) })
+	background.Go(func() { l.guard(paying) })
 	paid.Go(func() {
-		e.load.Run(paying)
+		l.load.Run(paying)
 		if paying.Err() == nil {
 			halt(fmt.Errorf("%w: %d payments were sent", ErrBounds, h.Load.MostPayments))
 		}
 	})
-	if err := e.play(playing); err != nil {
-		e.stop(playing, err)
+	if err := l.play(playing); err != nil {
+		l.stop(playing, err)
 	}
 	stopPaying()
 	paid.Wait()
-	e.machineEnded = time.Now()
+	l.machineEnded = time.Now()
 	halt(nil) // what follows is not on the timeline
 	background.Wait()
-	if e.Ended != nil {
-		e.Ended()
+	if l.Ended != nil {
+		l.Ended()
 	}
-	evidence := e.collect(ctx)
-	if e.result.Report, err = e.measure(evidence); err != nil {
+	evidence := l.collect(ctx)
+	if l.result.Report, err = l.measure(evidence); err != nil {
 		return Result{}, err
 	}
-	e.result.Stopped = e.stopped
-	return e.result, nil
+	l.result.Stopped = l.stopped
+	return l.result, nil
 }
 
 // play is the drill from its beginning to its planned end.
-func (e *experiment) play(ctx context.Context) error {
-	h := e.Hypothesis
-	e.phase("steady state")
-	if err := e.Clock.Sleep(ctx, h.SteadyState.Lasts); err != nil {
+func (l *liveDrill) play(ctx context.Context) error {
+	h := l.Hypothesis
+	l.phase("steady state")
+	if err := l.Clock.Sleep(ctx, h.SteadyState.Lasts); err != nil {
 		return err
 	}
-	if why := e.recent.since(e.Clock.Now().Add(-h.SteadyState.Lasts)).unsteady(h.SteadyState, h.Load.Rate); why != "" {
+	if why := l.recent.since(l.Clock.Now().Add(-h.SteadyState.Lasts)).unsteady(h.SteadyState, h.Load.Rate); why != "" {
 		return fmt.Errorf("%w: %s", ErrNotSteady, why)
 	}
 	if h.Action.Kind == KindPlannedSwitchover {
-		e.phase("switchover to " + h.Action.To)
-		if err := e.move(ctx); err != nil {
+		l.phase("switchover to " + h.Action.To)
+		if err := l.move(ctx); err != nil {
 			return err
 		}
 	}
-	e.phase("observation")
-	if err := e.Clock.Sleep(ctx, h.Observe); err != nil {
+	l.phase("observation")
+	if err := l.Clock.Sleep(ctx, h.Observe); err != nil {
 		return err
 	}
-	lately := e.recent.since(e.Clock.Now().Add(-min(h.SteadyState.Lasts, h.Observe)))
+	lately := l.recent.since(l.Clock.Now().Add(-min(h.SteadyState.Lasts, h.Observe)))
 	want := h.SteadyState
 	want.Lasts = min(want.Lasts, h.Observe)
 	if why := lately.unsteady(want, h.Load.Rate); why != "" {
-		e.breaks("the steady state does not hold at the end: " + why)
+		l.breaks("the steady state does not hold at the end: " + why)
 	}
 	return nil
 }
 
 // stop notes why the drill ends before its time.
-func (e *experiment) stop(ctx context.Context, err error) {
+func (l *liveDrill) stop(ctx context.Context, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		if err = context.Cause(ctx); err == nil || errors.Is(err, context.Canceled) {
 			err = ErrInterrupted
 		}
 	}
-	e.halt(err)
+	l.halt(err)
 	if errors.Is(err, ErrStopCondition) {
-		e.breaks(err.Error())
+		l.breaks(err.Error())
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.stopped = err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = err
 }
 
-func (e *experiment) breaks(what string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.broken = append(e.broken, what)
+func (l *liveDrill) breaks(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = append(l.broken, what)
 }
 
-func (e *experiment) remark(format string, args ...any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.remarks = append(e.remarks, fmt.Sprintf(format, args...))
+func (l *liveDrill) remark(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remarks = append(l.remarks, fmt.Sprintf(format, args...))
 }
 
-func (e *experiment) event(event drill.Event) {
+func (l *liveDrill) event(event drill.Event) {
 	if event.At.IsZero() {
-		event.At = e.Clock.Now()
+		event.At = l.Clock.Now()
 	}
-	_ = e.Recorder.Event(event) // what cannot be true is counted by the recorder
+	_ = l.Recorder.Event(event) // what cannot be true is counted by the recorder
 }
 
-func (e *experiment) phase(name string) { e.event(drill.Event{Kind: drill.KindPhase, Name: name}) }
+func (l *liveDrill) phase(name string) { l.event(drill.Event{Kind: drill.KindPhase, Name: name}) }
 
 // guard ends the drill when a stop condition is met, or its time is used up.
-func (e *experiment) guard(ctx context.Context) {
-	h := e.Hypothesis
-	for e.Clock.Sleep(ctx, checkEvery) == nil {
-		now := e.Clock.Now()
-		if why := e.recent.since(now.Add(-h.Stop.Over)).outage(h.Stop); why != "" {
-			e.halt(fmt.Errorf("%w: %s", ErrStopCondition, why))
+func (l *liveDrill) guard(ctx context.Context) {
+	h := l.Hypothesis
+	for l.Clock.Sleep(ctx, checkEvery) == nil {
+		now := l.Clock.Now()
+		if why := l.recent.since(now.Add(-h.Stop.Over)).outage(h.Stop); why != "" {
+			l.halt(fmt.Errorf("%w: %s", ErrStopCondition, why))
 		}
-		if now.Sub(e.began) > h.Load.MostTime {
-			e.halt(fmt.Errorf("%w: %s have passed", ErrBounds, h.Load.MostTime))
+		if now.Sub(l.began) > h.Load.MostTime {
+			l.halt(fmt.Errorf("%w: %s have passed", ErrBounds, h.Load.MostTime))
 		}
 	}
 }
 
 // look asks the deployment how it is, now and then, and keeps what it says.
-func (e *experiment) look(ctx context.Context) {
+func (l *liveDrill) look(ctx context.Context) {
 	for {
-		status := e.Deployment.Look(ctx)
+		status := l.Deployment.Look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		e.take(status)
-		if e.Clock.Sleep(ctx, lookEvery) != nil {
+		l.take(status)
+		if l.Clock.Sleep(ctx, lookEvery) != nil {
 			return
 		}
 	}
 }
 
-func (e *experiment) take(status operate.Status) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (l *liveDrill) take(status operate.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	raised := map[string]bool{}
 	for _, r := range status.Regions {
 		if m := r.Metrics.Said; m != nil {
-			e.sample(drill.MetricReplicationLag, r.Region, m.LagMilliseconds, 0.001)
-			e.sample(drill.MetricQueueDepth, r.Region, m.Waiting, 1)
-			e.sample(drill.MetricQueueAge, r.Region, m.OldestSeconds, 1)
+			l.sample(drill.MetricReplicationLag, r.Region, m.LagMilliseconds, 0.001)
+			l.sample(drill.MetricQueueDepth, r.Region, m.Waiting, 1)
+			l.sample(drill.MetricQueueAge, r.Region, m.OldestSeconds, 1)
 		}
 		if r.Alarms.Said == nil {
 			continue
 		}
 		for _, alarm := range *r.Alarms.Said {
 			key := r.Region + " " + alarm.Name
-			if raised[key] = true; !e.alarms[key] && !alarm.Silent {
-				e.event(drill.Event{At: latest(alarm.Since, e.began), Kind: drill.KindAlarm, Name: alarm.Name, Region: r.Region, Result: drill.ResultAlarm})
+			if raised[key] = true; !l.alarms[key] && !alarm.Silent {
+				l.event(drill.Event{At: latest(alarm.Since, l.began), Kind: drill.KindAlarm, Name: alarm.Name, Region: r.Region, Result: drill.ResultAlarm})
 			}
-			if slices.Contains(e.Hypothesis.Stop.Alarms, alarm.Name) {
-				e.halt(fmt.Errorf("%w: the alarm %s in %s", ErrStopCondition, alarm.Name, r.Region))
+			if slices.Contains(l.Hypothesis.Stop.Alarms, alarm.Name) {
+				l.halt(fmt.Errorf("%w: the alarm %s in %s", ErrStopCondition, alarm.Name, r.Region))
 			}
 		}
 	}
-	e.alarms = raised
+	l.alarms = raised
 }
 
 func latest(a, b time.Time) time.Time {
@@ -273,20 +274,20 @@ func latest(a, b time.Time) time.Time {
 }
 
 // sample takes a metric's newest value once, if it is of the drill's time. A metric's time is its minute's begin.
-func (e *experiment) sample(metric drill.Metric, region string, value *operate.Value, factor float64) {
+func (l *liveDrill) sample(metric drill.Metric, region string, value *operate.Value, factor float64) {
 	key := string(metric) + region
-	if value == nil || value.At.Before(e.began.Truncate(time.Minute)) || !value.At.After(e.sampled[key]) {
+	if value == nil || value.At.Before(l.began.Truncate(time.Minute)) || !value.At.After(l.sampled[key]) {
 		return
 	}
-	e.sampled[key] = value.At
-	_ = e.Recorder.Sample(drill.Sample{At: latest(value.At, e.began), Metric: metric, Region: region, Value: value.Value * factor})
+	l.sampled[key] = value.At
+	_ = l.Recorder.Sample(drill.Sample{At: latest(value.At, l.began), Metric: metric, Region: region, Value: value.Value * factor})
 }
 
 // measure judges what was observed by what was promised.
-func (e *experiment) measure(found evidence) (drill.Report, error) {
-	h, run := e.Hypothesis, e.Run
+func (l *liveDrill) measure(found evidence) (drill.Report, error) {
+	h, run := l.Hypothesis, l.Run
 	run.Title = h.Title
-	run.Objectives, run.SessionPrefix = h.Objectives, e.ID+"-"
+	run.Objectives, run.SessionPrefix = h.Objectives, l.ID+"-"
 	for _, name := range names {
 		if !slices.Contains(h.Asked, name) {
 			run.Untried = append(run.Untried, name)
@@ -294,9 +295,9 @@ func (e *experiment) measure(found evidence) (drill.Report, error) {
 	}
 	run.Table, run.Ledger = found.table, found.ledger
 	run.Reconciliations, run.Unreconciled = found.reconciliations, found.unreconciled
-	run.Broken, run.Remarks = append(run.Broken, e.broken...), append(run.Remarks, e.remarks...)
-	if e.stopped != nil {
-		run.Stopped = e.stopped.Error()
+	run.Broken, run.Remarks = append(run.Broken, l.broken...), append(run.Remarks, l.remarks...)
+	if l.stopped != nil {
+		run.Stopped = l.stopped.Error()
 	}
 	assume := func(what, value string) {
 		if value != "" {
@@ -315,8 +316,8 @@ func (e *experiment) measure(found evidence) (drill.Report, error) {
 		asked = append(asked, string(name))
 	}
 	assume("what is asked", strings.Join(asked, ", "))
-	run.Assumptions = append(run.Assumptions, drill.Assumption{What: "payments", Value: "test payments in " + payment.TestCurrency + ", which is no money, in sessions that begin with " + e.ID + "-", Source: "the drill"})
-	return drill.Measure(e.Recorder, run)
+	run.Assumptions = append(run.Assumptions, drill.Assumption{What: "payments", Value: "test payments in " + payment.TestCurrency + ", which is no money, in sessions that begin with " + l.ID + "-", Source: "the drill"})
+	return drill.Measure(l.Recorder, run)
 }
 
 func (a Action) String() string {

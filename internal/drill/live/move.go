@@ -24,8 +24,8 @@ func (h Hypothesis) Move() operate.Move { return operate.Move{To: h.Action.To, P
 
 // move has the recovery plan make the other Region the writer, and follows it to its end. What stands in the way is looked at
 // again: minutes have passed since somebody agreed.
-func (e *experiment) move(ctx context.Context) error {
-	d, move := e.Deployment, e.Hypothesis.Move()
+func (l *liveDrill) move(ctx context.Context) error {
+	d, move := l.Deployment, l.Hypothesis.Move()
 	status := d.Look(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -39,27 +39,27 @@ func (e *experiment) move(ctx context.Context) error {
 	if len(against) > 0 {
 		return fmt.Errorf("%w was not started: %s", ErrMove, strings.Join(against, "; "))
 	}
-	id, err := d.Start(ctx, move, status.PlanARN(), e.Who+", "+e.ID)
+	id, err := d.Start(ctx, move, status.PlanARN(), l.Who+", "+l.ID)
 	if _, unsettled := errors.AsType[*operate.UnsettledStartError](err); unsettled {
-		e.result.Unsettled = err
+		l.result.Unsettled = err
 	}
 	if err != nil {
 		return fmt.Errorf("%w was not started: %w", ErrMove, err)
 	}
-	fmt.Fprintf(e.Out, "Started in %s: execution %s\n", move.To, id)
-	told := &steps{experiment: e, from: status.Writer, to: move.To, told: map[string]bool{}}
+	fmt.Fprintf(l.Out, "Started in %s: execution %s\n", move.To, id)
+	told := &steps{liveDrill: l, from: status.Writer, to: move.To, told: map[string]bool{}}
 	err = operate.Follower{
-		Deployment: d, Region: move.To, PlanARN: status.PlanARN(), ID: id, Every: e.Clock.Real(e.Every), Patience: e.Patience, Out: e.Out, Changed: told.tell,
+		Deployment: d, Region: move.To, PlanARN: status.PlanARN(), ID: id, Every: l.Clock.Real(l.Every), Patience: l.Patience, Out: l.Out, Changed: told.tell,
 	}.Follow(ctx)
 	switch {
 	case errors.Is(err, operate.ErrNotDone):
-		e.breaks(err.Error())
+		l.breaks(err.Error())
 		return fmt.Errorf("%w has not done everything", ErrMove)
 	case errors.Is(err, operate.ErrNotClean):
-		e.breaks("by the platform's own metrics: " + err.Error())
+		l.breaks("by the platform's own metrics: " + err.Error())
 	case errors.Is(err, operate.ErrNoVerdict), err == nil: // the drill asks for a reconciliation of its own
 	default:
-		e.result.Open = id
+		l.result.Open = id
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -70,7 +70,7 @@ func (e *experiment) move(ctx context.Context) error {
 
 // steps tells the events of an execution, each once, with the times that the Region gives.
 type steps struct {
-	*experiment
+	*liveDrill
 	from, to string
 	told     map[string]bool
 }
