@@ -114,7 +114,7 @@ func (r *restoring) run(command *cobra.Command, deployment *operate.Deployment, 
 	if err != nil {
 		return failed(ctx, "nothing was started", err)
 	}
-	begun := plan.DatabaseBegun && plan.TableBegun
+	begun := plan.Database.Begun && plan.Table.Begun
 	if r.compare && !begun {
 		return fmt.Errorf("there is nothing to compare: no copies as of %s are in %s", moment.Format(time.RFC3339), w.Region.Name)
 	}

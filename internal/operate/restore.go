@@ -58,8 +58,8 @@ func (d *Deployment) Restorer(region Region, every, patience time.Duration, out 
 		},
 	}
 	config := region.within(workTimeout)
-	w.Database = restore.Database{Client: rds.NewFromConfig(config), Cluster: Cluster(d.Settings, region.Name), Patience: how}
-	w.Table = restore.Table{Client: dynamodb.NewFromConfig(config), Table: SessionTable(d.Settings), Patience: how}
+	w.Database = restore.NewDatabase(rds.NewFromConfig(config), Cluster(d.Settings, region.Name), how)
+	w.Table = restore.NewTable(dynamodb.NewFromConfig(config), SessionTable(d.Settings), how)
 	return w
 }
 
@@ -87,30 +87,21 @@ func (w *Restorer) progress(p restore.Progress) {
 	}
 }
 
-// RestorePlan is both copies, and which of them are there already.
+// RestorePlan is both copies.
 type RestorePlan struct {
-	Moment                    time.Time
-	Database, Table           restore.Plan
-	DatabaseBegun, TableBegun bool
+	Moment          time.Time
+	Database, Table restore.Plan
 }
 
 // Plan checks a moment against both windows. A copy that is there has passed. The error tells of both; its typed parts are those of
 // package restore.
 func (w *Restorer) Plan(ctx context.Context, moment time.Time) (RestorePlan, error) {
-	p := RestorePlan{
-		Moment: moment.UTC().Truncate(time.Second), Database: restore.PlanOf(w.Database.Cluster, moment), Table: restore.PlanOf(w.Table.Table, moment),
-	}
+	p := RestorePlan{Moment: moment.UTC().Truncate(time.Second)}
 	var errs [2]error
 	w.both(func() {
-		p.DatabaseBegun, errs[0] = limited(ctx, func(ctx context.Context) (bool, error) { return w.Database.Begun(ctx, p.Database) })
-		if errs[0] == nil && !p.DatabaseBegun {
-			p.Database, errs[0] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Database.Plan(ctx, moment) })
-		}
+		p.Database, errs[0] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Database.Plan(ctx, moment) })
 	}, func() {
-		p.TableBegun, errs[1] = limited(ctx, func(ctx context.Context) (bool, error) { return w.Table.Begun(ctx, p.Table) })
-		if errs[1] == nil && !p.TableBegun {
-			p.Table, errs[1] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Table.Plan(ctx, moment) })
-		}
+		p.Table, errs[1] = limited(ctx, func(ctx context.Context) (restore.Plan, error) { return w.Table.Plan(ctx, moment) })
 	})
 	return p, joined(errs[0], errs[1])
 }
@@ -149,12 +140,11 @@ func (w *Restorer) both(database, table func()) {
 func (w *Restorer) WritePlan(p RestorePlan) {
 	fmt.Fprintf(w.Out, "Back to %s in %s, beside what is live\n\n", p.Moment.Format(time.RFC3339), w.Region.Name)
 	for _, half := range []struct {
-		what  string
-		plan  restore.Plan
-		begun bool
-	}{{"cluster", p.Database, p.DatabaseBegun}, {"table", p.Table, p.TableBegun}} {
+		what string
+		plan restore.Plan
+	}{{"cluster", p.Database}, {"table", p.Table}} {
 		note := "there already, or on its way; taken up where it stands"
-		if !half.begun {
+		if !half.plan.Begun {
 			note = fmt.Sprintf("within the window, %s to %s", half.plan.Earliest.Format(time.RFC3339), half.plan.Latest.Format(time.RFC3339))
 		}
 		fmt.Fprintf(w.Out, "  %-8s %s\n           of %s: %s\n", half.what, half.plan.Name, half.plan.Source, note)

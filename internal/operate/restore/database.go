@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,14 +30,36 @@ const (
 	tagMoment = "payment:restore-to"
 )
 
-// Database brings back an Aurora cluster.
+// Database brings back an Aurora cluster. A copy carries its source and its moment as tags.
 type Database struct {
-	// Client is RDS's in the cluster's Region.
-	Client ClusterAPI
-	// Cluster is the live cluster's identifier. Take the Region whose cluster is the writer: a standby's window is that of its own
-	// storage.
-	Cluster  string
-	Patience Patience
+	copies[types.DBCluster]
+	client ClusterAPI
+}
+
+// NewDatabase is the copies of a cluster. client is RDS's in the cluster's Region. Choose the Region whose cluster is the writer: a
+// standby's window is that of its own storage.
+func NewDatabase(client ClusterAPI, cluster string, patience Patience) Database {
+	d := Database{client: client}
+	d.copies = copies[types.DBCluster]{
+		live: cluster, kind: "cluster", Patience: patience,
+		lookUp: d.lookUp, list: d.list, restore: d.restoreCluster, remove: d.remove,
+		tell: func(cluster *types.DBCluster) Copy {
+			told := Copy{Name: aws.ToString(cluster.DBClusterIdentifier), Status: aws.ToString(cluster.Status)}
+			if cluster.GlobalClusterIdentifier == nil {
+				told.Source = tag(cluster, tagSource)
+				told.Moment, _ = time.Parse(time.RFC3339, tag(cluster, tagMoment))
+			}
+			return told
+		},
+		window: func(ctx context.Context) (earliest, latest *time.Time, err error) {
+			live, err := d.describe(ctx, cluster)
+			if err != nil {
+				return nil, nil, err
+			}
+			return live.EarliestRestorableTime, live.LatestRestorableTime, nil
+		},
+	}
+	return d
 }
 
 // Endpoint is a copy that can be used. It is a cluster of its own, with the users and passwords of the moment; no global
@@ -52,69 +73,43 @@ type Endpoint struct {
 	ResourceID string
 }
 
-// Plan checks that the cluster can be brought back to a moment. The error is an OutsideWindowError if not.
-func (d Database) Plan(ctx context.Context, moment time.Time) (Plan, error) {
-	live, err := d.describe(ctx, d.Cluster)
-	if err != nil {
-		return Plan{}, err
-	}
-	if live.EarliestRestorableTime == nil || live.LatestRestorableTime == nil {
-		return Plan{}, &NoWindowError{d.Cluster}
-	}
-	return plan(d.Cluster, moment, *live.EarliestRestorableTime, *live.LatestRestorableTime)
-}
-
-// Begun reports whether the copy of a plan is there, or on its way.
-func (d Database) Begun(ctx context.Context, p Plan) (bool, error) {
-	found, err := d.find(ctx, p)
-	return found != nil, err
-}
-
 // Live is where the live cluster is reached.
 func (d Database) Live(ctx context.Context) (Endpoint, error) {
-	live, err := d.describe(ctx, d.Cluster)
+	live, err := d.describe(ctx, d.live)
 	if err != nil {
 		return Endpoint{}, err
 	}
 	return endpoint(live), nil
 }
 
-// Copies are all that was brought back from the cluster and is there, in the order of their names.
-func (d Database) Copies(ctx context.Context) ([]Copy, error) {
-	var copies []Copy
-	pages := rds.NewDescribeDBClustersPaginator(d.Client, &rds.DescribeDBClustersInput{})
+func (d Database) list(ctx context.Context, prefix string) ([]*types.DBCluster, error) {
+	var found []*types.DBCluster
+	pages := rds.NewDescribeDBClustersPaginator(d.client, &rds.DescribeDBClustersInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list clusters: %w", err)
 		}
 		for _, cluster := range page.DBClusters {
-			name := aws.ToString(cluster.DBClusterIdentifier)
-			if !strings.HasPrefix(name, d.Cluster+nameMark) || tag(&cluster, tagSource) != d.Cluster {
-				continue
+			if strings.HasPrefix(aws.ToString(cluster.DBClusterIdentifier), prefix) {
+				found = append(found, &cluster)
 			}
-			moment, _ := time.Parse(time.RFC3339, tag(&cluster, tagMoment))
-			copies = append(copies, Copy{Name: name, Source: d.Cluster, Moment: moment, Status: aws.ToString(cluster.Status)})
 		}
 	}
-	slices.SortFunc(copies, func(a, b Copy) int { return strings.Compare(a.Name, b.Name) })
-	return copies, nil
+	return found, nil
 }
 
-// Start starts the restore, or finds that it was started before. The copy gets the live cluster's network, parameters and key.
-func (d Database) Start(ctx context.Context, p Plan) error {
-	if found, err := d.find(ctx, p); err != nil || found != nil {
-		return err
-	}
+// restoreCluster gives the copy the live cluster's network, parameters and key.
+func (d Database) restoreCluster(ctx context.Context, p Plan) (taken bool, err error) {
 	live, err := d.describe(ctx, p.Source)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var groups []string
 	for _, group := range live.VpcSecurityGroups {
 		groups = append(groups, aws.ToString(group.VpcSecurityGroupId))
 	}
-	_, err = d.Client.RestoreDBClusterToPointInTime(ctx, &rds.RestoreDBClusterToPointInTimeInput{
+	_, err = d.client.RestoreDBClusterToPointInTime(ctx, &rds.RestoreDBClusterToPointInTimeInput{
 		SourceDBClusterIdentifier:   &p.Source,
 		DBClusterIdentifier:         &p.Name,
 		RestoreToTime:               &p.Moment,
@@ -132,29 +127,14 @@ func (d Database) Start(ctx context.Context, p Plan) error {
 			{Key: aws.String(tagMoment), Value: aws.String(p.Moment.Format(time.RFC3339))},
 		},
 	})
-	if _, there := errors.AsType[*types.DBClusterAlreadyExistsFault](err); there { // started by another just now
-		_, err = d.find(ctx, p)
-		return err
-	}
-	if err != nil {
-		return fmt.Errorf("restore cluster %s: %w", p.Name, err)
-	}
-	return nil
+	_, taken = errors.AsType[*types.DBClusterAlreadyExistsFault](err)
+	return taken, err
 }
 
 // Wait waits for a copy that was started and hands it over. A restored cluster comes without instances ("Restoring a DB cluster
 // to a specified time", Amazon Aurora User Guide), so it gets one, of the class that the live one's have.
 func (d Database) Wait(ctx context.Context, p Plan) (Endpoint, error) {
-	var cluster *types.DBCluster
-	err := d.Patience.until(ctx, p.Name, func() (string, bool, error) {
-		found, err := d.find(ctx, p)
-		if err == nil && found == nil {
-			err = fmt.Errorf("wait for cluster %s: there is none", p.Name)
-		}
-		if err != nil {
-			return "", false, err
-		}
-		cluster = found
+	cluster, err := d.wait(ctx, p, func(cluster *types.DBCluster) (string, bool, error) {
 		return state(p.Name, aws.ToString(cluster.Status))
 	})
 	if err != nil {
@@ -164,16 +144,10 @@ func (d Database) Wait(ctx context.Context, p Plan) (Endpoint, error) {
 	if err := d.createInstance(ctx, p, instance); err != nil {
 		return Endpoint{}, err
 	}
-	err = d.Patience.until(ctx, instance, func() (string, bool, error) {
-		found, err := d.instance(ctx, instance)
-		if err == nil && found == nil {
-			err = fmt.Errorf("wait for instance %s: there is none", instance)
-		}
-		if err != nil {
-			return "", false, err
-		}
-		return state(instance, aws.ToString(found.DBInstanceStatus))
-	})
+	_, err = await(ctx, d.Patience, "instance", instance, func() (*types.DBInstance, error) { return d.instance(ctx, instance) },
+		func(found *types.DBInstance) (string, bool, error) {
+			return state(instance, aws.ToString(found.DBInstanceStatus))
+		})
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -214,7 +188,7 @@ func (d Database) createInstance(ctx context.Context, p Plan, name string) error
 	if model == nil {
 		return fmt.Errorf("create instance %s: the instance of %s is gone", name, p.Source)
 	}
-	_, err = d.Client.CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
+	_, err = d.client.CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
 		DBInstanceIdentifier:    &name,
 		DBClusterIdentifier:     &p.Name,
 		DBInstanceClass:         model.DBInstanceClass,
@@ -229,21 +203,10 @@ func (d Database) createInstance(ctx context.Context, p Plan, name string) error
 	return nil
 }
 
-// CleanUp removes a copy, by its name, and waits until it is gone. It takes no final snapshot: what was brought back can be
-// brought back again. One that is gone already is no error; what is not a copy is left alone, with a NotACopyError.
-func (d Database) CleanUp(ctx context.Context, name string) error {
-	if !strings.Contains(name, nameMark) {
-		return &NotACopyError{name}
-	}
-	cluster, err := d.lookUp(ctx, name)
-	if err != nil || cluster == nil {
-		return err
-	}
-	if tag(cluster, tagSource) == "" || aws.ToString(cluster.GlobalClusterIdentifier) != "" {
-		return &NotACopyError{name}
-	}
+// remove takes no final snapshot: what was restored can be restored again.
+func (d Database) remove(ctx context.Context, cluster *types.DBCluster) error {
 	for _, member := range cluster.DBClusterMembers {
-		_, err := d.Client.DeleteDBInstance(ctx, &rds.DeleteDBInstanceInput{
+		_, err := d.client.DeleteDBInstance(ctx, &rds.DeleteDBInstanceInput{
 			DBInstanceIdentifier: member.DBInstanceIdentifier, SkipFinalSnapshot: aws.Bool(true),
 		})
 		if err != nil && !underWay(err) {
@@ -252,19 +215,13 @@ func (d Database) CleanUp(ctx context.Context, name string) error {
 	}
 	// A cluster may be deleted when all its instances are being deleted ("Deleting Aurora DB clusters and DB instances", Amazon
 	// Aurora User Guide).
-	_, err = d.Client.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: &name, SkipFinalSnapshot: aws.Bool(true)})
+	_, err := d.client.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: cluster.DBClusterIdentifier, SkipFinalSnapshot: aws.Bool(true)})
 	if err != nil && !(underWay(err) && aws.ToString(cluster.Status) == "deleting") {
 		if _, gone := errors.AsType[*types.DBClusterNotFoundFault](err); !gone {
-			return fmt.Errorf("delete cluster %s: %w", name, err)
+			return fmt.Errorf("delete cluster %s: %w", aws.ToString(cluster.DBClusterIdentifier), err)
 		}
 	}
-	return d.Patience.until(ctx, name, func() (string, bool, error) {
-		cluster, err := d.lookUp(ctx, name)
-		if err != nil || cluster == nil {
-			return "gone", true, err
-		}
-		return aws.ToString(cluster.Status), false, nil
-	})
+	return nil
 }
 
 // underWay reports whether something cannot be deleted because it is being deleted, or is gone.
@@ -273,22 +230,6 @@ func underWay(err error) bool {
 	_, instance := errors.AsType[*types.InvalidDBInstanceStateFault](err)
 	_, cluster := errors.AsType[*types.InvalidDBClusterStateFault](err)
 	return gone || instance || cluster
-}
-
-// find is the copy of a plan, nil if there is none.
-func (d Database) find(ctx context.Context, p Plan) (*types.DBCluster, error) {
-	cluster, err := d.lookUp(ctx, p.Name)
-	if err != nil || cluster == nil {
-		return nil, err
-	}
-	source, moment := tag(cluster, tagSource), tag(cluster, tagMoment)
-	switch {
-	case source == "":
-		return nil, &OccupiedError{Name: p.Name, Holds: "a cluster that was not brought back"}
-	case source != p.Source || moment != p.Moment.Format(time.RFC3339):
-		return nil, &OccupiedError{Name: p.Name, Holds: source + " as of " + moment}
-	}
-	return cluster, nil
 }
 
 func tag(cluster *types.DBCluster, key string) string {
@@ -302,7 +243,7 @@ func tag(cluster *types.DBCluster, key string) string {
 
 // lookUp is a cluster, nil if there is none.
 func (d Database) lookUp(ctx context.Context, name string) (*types.DBCluster, error) {
-	out, err := d.Client.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &name})
+	out, err := d.client.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &name})
 	if _, none := errors.AsType[*types.DBClusterNotFoundFault](err); none || err == nil && len(out.DBClusters) == 0 {
 		return nil, nil
 	}
@@ -323,7 +264,7 @@ func (d Database) describe(ctx context.Context, name string) (*types.DBCluster, 
 
 // instance is an instance, nil if there is none.
 func (d Database) instance(ctx context.Context, name string) (*types.DBInstance, error) {
-	out, err := d.Client.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &name})
+	out, err := d.client.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &name})
 	if _, none := errors.AsType[*types.DBInstanceNotFoundFault](err); none || err == nil && len(out.DBInstances) == 0 {
 		return nil, nil
 	}

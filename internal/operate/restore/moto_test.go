@@ -31,7 +31,7 @@ func TestAgainstMoto(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		d := restore.Database{Client: client, Cluster: live, Patience: restore.Patience{Interval: 10 * time.Millisecond}}
+		d := restore.NewDatabase(client, live, restore.Patience{Interval: 10 * time.Millisecond})
 		p := restore.Plan{Source: live, Name: copyName, Moment: moment}
 		for range 2 {
 			if err := d.Start(t.Context(), p); err != nil {
@@ -75,7 +75,7 @@ func TestAgainstMoto(t *testing.T) {
 			PointInTimeRecoverySpecification: &dynamodbtypes.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}}); err != nil {
 			t.Fatal(err)
 		}
-		table := restore.Table{Client: client, Table: sessions, Patience: restore.Patience{Interval: 10 * time.Millisecond}}
+		table := restore.NewTable(client, sessions, restore.Patience{Interval: 10 * time.Millisecond})
 		var outside *restore.OutsideWindowError
 		if _, err := table.Plan(t.Context(), moment); !errors.As(err, &outside) { // moto's window is one moment
 			t.Errorf("error %v", err)

@@ -14,6 +14,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,9 @@ type Plan struct {
 	Source, Name string
 	// Moment is as of when, UTC, a whole second: the next before the one that was asked for.
 	Moment time.Time
-	// Earliest and Latest are the window that the source could be brought back to when the plan was made.
+	// Begun is that the copy exists, or is being made.
+	Begun bool
+	// Earliest and Latest are the window of the source; zero if Begun.
 	Earliest, Latest time.Time
 }
 
@@ -121,14 +124,9 @@ func (p Patience) until(ctx context.Context, name string, ask func() (status str
 	}
 }
 
-// PlanOf is a plan whose moment is not checked against any window: for a copy that is there, and outlives the window that it was
-// made in.
-func PlanOf(source string, moment time.Time) Plan {
-	return Plan{Source: source, Name: Name(source, moment), Moment: moment.UTC().Truncate(time.Second)}
-}
-
 // Copy is something that was brought back and is there.
 type Copy struct {
+	// Source is the live one; empty: this is not a copy.
 	Name, Source string
 	// Moment is as of when it is; zero if it does not tell.
 	Moment time.Time
@@ -136,14 +134,137 @@ type Copy struct {
 	Status string
 }
 
-// plan checks a moment against a window.
-func plan(source string, moment, earliest, latest time.Time) (Plan, error) {
-	p := PlanOf(source, moment)
+// copies are the copies of one live cluster or table. T is AWS's description of either.
+type copies[T any] struct {
+	// live is the name of the live one, kind the word for what it is.
+	live, kind string
+	Patience   Patience
+
+	// lookUp describes one by its name; nil if there is none.
+	lookUp func(ctx context.Context, name string) (*T, error)
+	// list describes those whose names begin with a prefix.
+	list func(ctx context.Context, prefix string) ([]*T, error)
+	// tell says what is known of one.
+	tell func(*T) Copy
+	// window is what the live one can be restored to; nil if it keeps nothing.
+	window func(context.Context) (earliest, latest *time.Time, err error)
+	// restore starts a restore. taken is that something has the name already.
+	restore func(context.Context, Plan) (taken bool, err error)
+	// remove starts the removal.
+	remove func(context.Context, *T) error
+}
+
+// Plan plans a copy. A copy that exists outlives the window that it was made in, so only a new one is checked against the window:
+// the error is an OutsideWindowError or a NoWindowError.
+func (c copies[T]) Plan(ctx context.Context, moment time.Time) (Plan, error) {
+	p := Plan{Source: c.live, Name: Name(c.live, moment), Moment: moment.UTC().Truncate(time.Second)}
+	found, err := c.find(ctx, p)
+	if p.Begun = found != nil; err != nil || p.Begun {
+		return p, err
+	}
+	earliest, latest, err := c.window(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	if earliest == nil || latest == nil {
+		return Plan{}, &NoWindowError{c.live}
+	}
 	p.Earliest, p.Latest = earliest.UTC(), latest.UTC()
 	if p.Moment.Before(p.Earliest) || p.Moment.After(p.Latest) {
-		return Plan{}, &OutsideWindowError{Source: source, Moment: p.Moment, Earliest: p.Earliest, Latest: p.Latest}
+		return Plan{}, &OutsideWindowError{Source: c.live, Moment: p.Moment, Earliest: p.Earliest, Latest: p.Latest}
 	}
 	return p, nil
+}
+
+// Copies are all copies of the live one that exist, in the order of their names.
+func (c copies[T]) Copies(ctx context.Context) ([]Copy, error) {
+	all, err := c.list(ctx, c.live+nameMark)
+	if err != nil {
+		return nil, err
+	}
+	var found []Copy
+	for _, one := range all {
+		if told := c.tell(one); told.Source == c.live {
+			found = append(found, told)
+		}
+	}
+	slices.SortFunc(found, func(a, b Copy) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// Start starts the restore, unless the copy exists already.
+func (c copies[T]) Start(ctx context.Context, p Plan) error {
+	if found, err := c.find(ctx, p); err != nil || found != nil {
+		return err
+	}
+	taken, err := c.restore(ctx, p)
+	if taken { // another caller started it just now
+		_, err = c.find(ctx, p)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s %s: %w", c.kind, p.Name, err)
+	}
+	return nil
+}
+
+// wait waits until a copy that was started is ready.
+func (c copies[T]) wait(ctx context.Context, p Plan, ready func(*T) (status string, done bool, err error)) (*T, error) {
+	return await(ctx, c.Patience, c.kind, p.Name, func() (*T, error) { return c.find(ctx, p) }, ready)
+}
+
+// await waits until something that has to exist is ready.
+func await[T any](ctx context.Context, patience Patience, kind, name string, find func() (*T, error), ready func(*T) (string, bool, error)) (found *T, err error) {
+	err = patience.until(ctx, name, func() (string, bool, error) {
+		if found, err = find(); err != nil {
+			return "", false, err
+		}
+		if found == nil {
+			return "", false, fmt.Errorf("wait for %s %s: there is none", kind, name)
+		}
+		return ready(found)
+	})
+	return found, err
+}
+
+// CleanUp removes a copy by its name, without a snapshot, and waits until it is gone. It returns nil if there is none. It leaves
+// alone what is not a copy, with a NotACopyError.
+func (c copies[T]) CleanUp(ctx context.Context, name string) error {
+	if !strings.Contains(name, nameMark) {
+		return &NotACopyError{name}
+	}
+	found, err := c.lookUp(ctx, name)
+	if err != nil || found == nil {
+		return err
+	}
+	if c.tell(found).Source == "" {
+		return &NotACopyError{name}
+	}
+	if err := c.remove(ctx, found); err != nil {
+		return err
+	}
+	return c.Patience.until(ctx, name, func() (string, bool, error) {
+		found, err := c.lookUp(ctx, name)
+		if err != nil || found == nil {
+			return "gone", true, err
+		}
+		return c.tell(found).Status, false, nil
+	})
+}
+
+// find is the copy of a plan, nil if there is none.
+func (c copies[T]) find(ctx context.Context, p Plan) (*T, error) {
+	found, err := c.lookUp(ctx, p.Name)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	switch told := c.tell(found); {
+	case told.Source == "":
+		return nil, &OccupiedError{Name: p.Name, Holds: "a " + c.kind + " that was not brought back"}
+	case told.Source != p.Source || !told.Moment.Equal(p.Moment):
+		return nil, &OccupiedError{Name: p.Name, Holds: told.Source + " as of " + told.Moment.Format(time.RFC3339)}
+	}
+	return found, nil
 }
 
 // settle is how long before the moment the comparison ends. A row is given its time before it is committed, and an index follows

@@ -178,8 +178,7 @@ func (c *clusters) DeleteDBInstance(_ context.Context, in *rds.DeleteDBInstanceI
 }
 
 func newDatabase(c *clusters, progress func(restore.Progress)) restore.Database {
-	return restore.Database{Client: c, Cluster: live,
-		Patience: restore.Patience{Interval: time.Millisecond, Progress: progress}}
+	return restore.NewDatabase(c, live, restore.Patience{Interval: time.Millisecond, Progress: progress})
 }
 
 func TestDatabaseIsBroughtBackBesideTheLiveOne(t *testing.T) {
@@ -276,16 +275,19 @@ func TestANameThatIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Start(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
 	other, err := d.Plan(t.Context(), moment.Add(5*time.Second)) // of the same minute
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	var occupied *restore.OccupiedError
 	if err := d.Start(t.Context(), other); !errors.As(err, &occupied) || occupied.Holds != live+" as of 2026-11-19T15:36:33Z" {
 		t.Errorf("another second: %v", err)
+	}
+	if _, err := d.Plan(t.Context(), other.Moment); !errors.As(err, &occupied) {
+		t.Errorf("another second is planned: %v", err)
 	}
 	c.clusters[copyName].TagList = nil
 	if err := d.Start(t.Context(), p); !errors.As(err, &occupied) {
@@ -425,7 +427,7 @@ func (f *tables) DeleteTable(_ context.Context, in *dynamodb.DeleteTableInput, _
 }
 
 func newTable(f *tables) restore.Table {
-	return restore.Table{Client: f, Table: sessions, Patience: restore.Patience{Interval: time.Millisecond}}
+	return restore.NewTable(f, sessions, restore.Patience{Interval: time.Millisecond})
 }
 
 func TestTableIsBroughtBackBesideTheLiveOne(t *testing.T) {
@@ -502,22 +504,18 @@ func TestCopiesAreListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, begun := range []func() (bool, error){func() (bool, error) { return d.Begun(t.Context(), p) }, func() (bool, error) { return table.Begun(t.Context(), q) }} {
-		if is, err := begun(); is || err != nil {
-			t.Errorf("begun %t, %v", is, err)
-		}
+	if p.Begun || q.Begun {
+		t.Errorf("begun %t, %t", p.Begun, q.Begun)
 	}
 	if err := errors.Join(d.Start(t.Context(), p), table.Start(t.Context(), q)); err != nil {
 		t.Fatal(err)
 	}
-	for _, begun := range []func() (bool, error){func() (bool, error) { return d.Begun(t.Context(), p) }, func() (bool, error) { return table.Begun(t.Context(), q) }} {
-		if is, err := begun(); !is || err != nil {
-			t.Errorf("begun %t, %v", is, err)
+	// The same copies are found when the window has passed.
+	c.clusters[live].EarliestRestorableTime = aws.Time(now)
+	for _, plan := range []func(context.Context, time.Time) (restore.Plan, error){d.Plan, table.Plan} {
+		if again, err := plan(t.Context(), moment.Add(300*time.Millisecond)); !again.Begun || err != nil {
+			t.Errorf("begun %t, %v", again.Begun, err)
 		}
-	}
-	// A plan without a window finds the same copy.
-	if is, err := d.Begun(t.Context(), restore.PlanOf(live, moment.Add(300*time.Millisecond))); !is || err != nil {
-		t.Errorf("begun %t, %v", is, err)
 	}
 	other := "payment-prod-us-east-1-restore-202611191536"
 	for name, tags := range map[string][]rdstypes.Tag{live + "-restore-failover": nil, other: {{Key: aws.String("payment:restore-of"), Value: aws.String("payment-prod-us-east-1")}}} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,96 +27,76 @@ var _ TableAPI = (*dynamodb.Client)(nil)
 // live one, and without its replica, stream, point-in-time recovery and protection ("Restoring a table to a point in time",
 // Amazon DynamoDB Developer Guide).
 type Table struct {
-	// Client is DynamoDB's in the Region.
-	Client TableAPI
-	// Table is the live table's name.
-	Table    string
-	Patience Patience
+	copies[types.TableDescription]
+	client TableAPI
 }
 
-// Plan checks that the table can be brought back to a moment. The error is an OutsideWindowError or a NoWindowError if not.
-func (t Table) Plan(ctx context.Context, moment time.Time) (Plan, error) {
-	out, err := t.Client.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &t.Table})
-	if err != nil {
-		return Plan{}, fmt.Errorf("describe backups of table %s: %w", t.Table, err)
+// NewTable is the copies of a table. client is DynamoDB's in the Region.
+func NewTable(client TableAPI, table string, patience Patience) Table {
+	t := Table{client: client}
+	t.copies = copies[types.TableDescription]{
+		live: table, kind: "table", Patience: patience,
+		lookUp: t.lookUp, list: t.list, remove: t.remove,
+		tell: func(table *types.TableDescription) Copy {
+			told := Copy{Name: aws.ToString(table.TableName), Status: string(table.TableStatus)}
+			// DynamoDB notes on a restored table what it was made of.
+			if made := table.RestoreSummary; made != nil && made.RestoreDateTime != nil && len(table.Replicas) == 0 {
+				_, told.Source, _ = strings.Cut(aws.ToString(made.SourceTableArn), ":table/")
+				told.Moment = made.RestoreDateTime.UTC().Truncate(time.Second)
+			}
+			return told
+		},
+		window: func(ctx context.Context) (earliest, latest *time.Time, err error) {
+			out, err := client.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &table})
+			if err != nil {
+				return nil, nil, fmt.Errorf("describe backups of table %s: %w", table, err)
+			}
+			backups := out.ContinuousBackupsDescription
+			if backups == nil || backups.PointInTimeRecoveryDescription == nil ||
+				backups.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != types.PointInTimeRecoveryStatusEnabled {
+				return nil, nil, nil
+			}
+			return backups.PointInTimeRecoveryDescription.EarliestRestorableDateTime, backups.PointInTimeRecoveryDescription.LatestRestorableDateTime, nil
+		},
+		restore: func(ctx context.Context, p Plan) (taken bool, err error) {
+			_, err = client.RestoreTableToPointInTime(ctx, &dynamodb.RestoreTableToPointInTimeInput{
+				SourceTableName: &p.Source, TargetTableName: &p.Name, RestoreDateTime: &p.Moment,
+			})
+			_, there := errors.AsType[*types.TableAlreadyExistsException](err)
+			_, inUse := errors.AsType[*types.TableInUseException](err)
+			return there || inUse, err
+		},
 	}
-	var window *types.PointInTimeRecoveryDescription
-	if backups := out.ContinuousBackupsDescription; backups != nil {
-		window = backups.PointInTimeRecoveryDescription
-	}
-	if window == nil || window.PointInTimeRecoveryStatus != types.PointInTimeRecoveryStatusEnabled ||
-		window.EarliestRestorableDateTime == nil || window.LatestRestorableDateTime == nil {
-		return Plan{}, &NoWindowError{t.Table}
-	}
-	return plan(t.Table, moment, *window.EarliestRestorableDateTime, *window.LatestRestorableDateTime)
+	return t
 }
 
-// Begun reports whether the copy of a plan is there, or on its way.
-func (t Table) Begun(ctx context.Context, p Plan) (bool, error) {
-	found, err := t.find(ctx, p)
-	return found != nil, err
-}
-
-// Copies are all that was brought back from the table and is there, in the order of their names.
-func (t Table) Copies(ctx context.Context) ([]Copy, error) {
-	var copies []Copy
-	pages := dynamodb.NewListTablesPaginator(t.Client, &dynamodb.ListTablesInput{})
+func (t Table) list(ctx context.Context, prefix string) ([]*types.TableDescription, error) {
+	var found []*types.TableDescription
+	pages := dynamodb.NewListTablesPaginator(t.client, &dynamodb.ListTablesInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list tables: %w", err)
 		}
 		for _, name := range page.TableNames {
-			if !strings.HasPrefix(name, t.Table+nameMark) {
+			if !strings.HasPrefix(name, prefix) {
 				continue
 			}
 			table, err := t.lookUp(ctx, name)
 			if err != nil {
 				return nil, err
 			}
-			if table == nil || table.RestoreSummary == nil || len(table.Replicas) > 0 {
-				continue // gone meanwhile, or none
+			if table != nil { // else it is gone meanwhile
+				found = append(found, table)
 			}
-			copies = append(copies, Copy{
-				Name: name, Source: t.Table, Moment: aws.ToTime(table.RestoreSummary.RestoreDateTime).UTC().Truncate(time.Second), Status: string(table.TableStatus),
-			})
 		}
 	}
-	slices.SortFunc(copies, func(a, b Copy) int { return strings.Compare(a.Name, b.Name) })
-	return copies, nil
+	return found, nil
 }
 
-// Start starts the restore, or finds that it was started before.
-func (t Table) Start(ctx context.Context, p Plan) error {
-	if found, err := t.find(ctx, p); err != nil || found != nil {
-		return err
-	}
-	_, err := t.Client.RestoreTableToPointInTime(ctx, &dynamodb.RestoreTableToPointInTimeInput{
-		SourceTableName: &p.Source, TargetTableName: &p.Name, RestoreDateTime: &p.Moment,
-	})
-	_, there := errors.AsType[*types.TableAlreadyExistsException](err)
-	_, inUse := errors.AsType[*types.TableInUseException](err)
-	if there || inUse { // started by another just now
-		_, err = t.find(ctx, p)
-		return err
-	}
-	if err != nil {
-		return fmt.Errorf("restore table %s: %w", p.Name, err)
-	}
-	return nil
-}
-
-// Wait waits for a copy that was started, its indexes included, and hands it over by its ARN. Its name is the plan's.
+// Wait waits for a copy that was started, its indexes included, and returns its ARN. Its name is the plan's.
 func (t Table) Wait(ctx context.Context, p Plan) (arn string, err error) {
-	err = t.Patience.until(ctx, p.Name, func() (string, bool, error) {
-		table, err := t.find(ctx, p)
-		if err == nil && table == nil {
-			err = fmt.Errorf("wait for table %s: there is none", p.Name)
-		}
-		if err != nil {
-			return "", false, err
-		}
-		arn = aws.ToString(table.TableArn)
+	table, err := t.wait(ctx, p, func(table *types.TableDescription) (string, bool, error) {
 		status := string(table.TableStatus)
 		switch table.TableStatus {
 		case types.TableStatusCreating, types.TableStatusUpdating:
@@ -133,56 +112,24 @@ func (t Table) Wait(ctx context.Context, p Plan) (arn string, err error) {
 		}
 		return status, true, nil
 	})
-	return arn, err
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(table.TableArn), nil
 }
 
-// CleanUp removes a copy, by its name, and waits until it is gone. One that is gone already is no error; what is not a copy is
-// left alone, with a NotACopyError.
-func (t Table) CleanUp(ctx context.Context, name string) error {
-	if !strings.Contains(name, nameMark) {
-		return &NotACopyError{name}
-	}
-	table, err := t.lookUp(ctx, name)
-	if err != nil || table == nil {
-		return err
-	}
-	if table.RestoreSummary == nil || len(table.Replicas) > 0 {
-		return &NotACopyError{name}
-	}
-	_, err = t.Client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
+func (t Table) remove(ctx context.Context, table *types.TableDescription) error {
+	_, err := t.client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: table.TableName})
 	_, gone := errors.AsType[*types.ResourceNotFoundException](err)
 	if err != nil && !gone && table.TableStatus != types.TableStatusDeleting {
-		return fmt.Errorf("delete table %s: %w", name, err)
+		return fmt.Errorf("delete table %s: %w", aws.ToString(table.TableName), err)
 	}
-	return t.Patience.until(ctx, name, func() (string, bool, error) {
-		table, err := t.lookUp(ctx, name)
-		if err != nil || table == nil {
-			return "gone", true, err
-		}
-		return string(table.TableStatus), false, nil
-	})
-}
-
-// find is the copy of a plan, nil if there is none. DynamoDB notes on a restored table what it was made of.
-func (t Table) find(ctx context.Context, p Plan) (*types.TableDescription, error) {
-	table, err := t.lookUp(ctx, p.Name)
-	if err != nil || table == nil {
-		return nil, err
-	}
-	made := table.RestoreSummary
-	if made == nil || made.RestoreDateTime == nil {
-		return nil, &OccupiedError{Name: p.Name, Holds: "a table that was not brought back"}
-	}
-	_, source, _ := strings.Cut(aws.ToString(made.SourceTableArn), ":table/")
-	if moment := made.RestoreDateTime.UTC().Truncate(time.Second); source != p.Source || !moment.Equal(p.Moment) {
-		return nil, &OccupiedError{Name: p.Name, Holds: source + " as of " + moment.Format(time.RFC3339)}
-	}
-	return table, nil
+	return nil
 }
 
 // lookUp is a table, nil if there is none.
 func (t Table) lookUp(ctx context.Context, name string) (*types.TableDescription, error) {
-	out, err := t.Client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+	out, err := t.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 	if _, none := errors.AsType[*types.ResourceNotFoundException](err); none {
 		return nil, nil
 	}
