@@ -67,7 +67,7 @@ bench: synth ## Measure synthesis, functions and ledger, each beside a floor tha
 tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(1))
 
 # What runs concurrently runs under the race detector. The rest compares files.
-SEQUENTIAL := . ./internal/assembly/... ./internal/settings/... ./internal/version
+SEQUENTIAL := . ./internal/assembly/... ./internal/settings/...
 CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
 
 # Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.

@@ -11,8 +11,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-
-	"payments-dr/internal/version"
 )
 
 func main() {
@@ -35,7 +33,7 @@ func newCommand() *cobra.Command {
 			"What asks AWS reads the settings from cdk.json, so run it in the project's folder, and takes the credentials that are there,\n" +
 			"such as those of the operator's role. Each command's help says what it needs, what it leaves behind and how it ends.\n\n" + exitHelp,
 		Example:       "  dr status\n  dr failover --to us-west-2\n  dr help credentials\n  source <(dr completion bash)",
-		Version:       version.String(),
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

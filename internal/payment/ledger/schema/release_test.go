@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -23,7 +24,6 @@ import (
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/simulation/localmysql"
-	"payments-dr/internal/version"
 )
 
 var update = flag.Bool("update", false, "write the statements of this release to testdata/statements")
@@ -170,12 +170,20 @@ func TestThisReleaseRunsOnTheNextSchema(t *testing.T) {
 // Each file of testdata/statements is what one release sends to the database. While a newer release is deployed, and after a
 // rollback, it sends that to the newer schema.
 func TestEarlierReleasesRunOnThisSchema(t *testing.T) {
-	recorded := filepath.Join("testdata/statements", version.Number+".sql")
+	data, err := os.ReadFile("../../../../package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release struct{ Version string }
+	if err := json.Unmarshal(data, &release); err != nil || release.Version == "" {
+		t.Fatalf("package.json names no version: %v", err)
+	}
+	recorded := filepath.Join("testdata/statements", release.Version+".sql")
 	if *update {
 		writeStatements(t, recorded)
 	}
 	if _, err := os.Stat(recorded); err != nil {
-		t.Fatalf("the statements of release %s are not recorded: go test ./internal/payment/ledger/schema -run %s -update", version.Number, t.Name())
+		t.Fatalf("the statements of release %s are not recorded: go test ./internal/payment/ledger/schema -run %s -update", release.Version, t.Name())
 	}
 	releases, err := filepath.Glob("testdata/statements/*.sql")
 	if err != nil {

@@ -1,4 +1,4 @@
-package version
+package main
 
 import (
 	"encoding/json"
@@ -11,11 +11,11 @@ import (
 func TestDescribe(t *testing.T) {
 	setting := func(key, value string) debug.BuildSetting { return debug.BuildSetting{Key: key, Value: value} }
 	for want, settings := range map[string][]debug.BuildSetting{
-		Number: {setting("GOOS", "linux")},
-		Number + ", commit 0123456789ab of 2026-11-22": {
+		release: {setting("GOOS", "linux")},
+		release + ", commit 0123456789ab of 2026-11-22": {
 			setting("vcs.revision", "0123456789abcdef"), setting("vcs.time", "2026-11-22T18:00:00Z"), setting("vcs.modified", "false"),
 		},
-		Number + ", commit 01234, modified": {setting("vcs.revision", "01234"), setting("vcs.modified", "true")},
+		release + ", commit 01234, modified": {setting("vcs.revision", "01234"), setting("vcs.modified", "true")},
 	} {
 		if got := describe(&debug.BuildInfo{Settings: settings}); got != want {
 			t.Errorf("%q, not %q", got, want)
@@ -33,8 +33,8 @@ func TestOneVersion(t *testing.T) {
 	if err := json.Unmarshal(data, &packageJSON); err != nil {
 		t.Fatal(err)
 	}
-	if packageJSON.Version != Number {
-		t.Errorf("package.json has the version %s, this is %s", packageJSON.Version, Number)
+	if packageJSON.Version != release {
+		t.Errorf("package.json has the version %s, this is %s", packageJSON.Version, release)
 	}
 	changelog, err := os.ReadFile("../../CHANGELOG.md")
 	if err != nil {
@@ -42,7 +42,7 @@ func TestOneVersion(t *testing.T) {
 	}
 	// The first heading after "Unreleased" is the newest release.
 	headings := regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$`).FindSubmatch(changelog)
-	if headings == nil || string(headings[1]) != Number {
-		t.Errorf("the newest release of CHANGELOG.md is %q, this is %s", headings, Number)
+	if headings == nil || string(headings[1]) != release {
+		t.Errorf("the newest release of CHANGELOG.md is %q, this is %s", headings, release)
 	}
 }
