@@ -67,7 +67,7 @@ bench: synth ## Measure synthesis, functions and ledger, each beside a floor tha
 tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(1))
 
 # What runs concurrently runs under the race detector. The rest compares files.
-SEQUENTIAL := . ./internal/assembly/... ./internal/settings/...
+SEQUENTIAL := . ./constructs ./docs ./internal/assembly/... ./internal/settings/...
 CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
 
 # Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.
@@ -76,7 +76,7 @@ test: $(PACKAGES) ## Run all tests, including those of the real function binarie
 	go test -vet off -timeout 20m $(call tested,$(SEQUENTIAL))
 
 lint: $(PACKAGES) ## Check format, code and templates
-	@unformatted=$$(gofmt -l app.go *_test.go cmd constructs functions internal stacks); \
+	@unformatted=$$(gofmt -l app.go app_test.go cmd constructs docs functions internal stacks); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
@@ -85,7 +85,7 @@ lint: $(PACKAGES) ## Check format, code and templates
 
 generate: $(PACKAGES) ## Write everything that is generated: golden templates, tables and pictures of the documents, the tool's manual
 	go run ./cmd/dr man --markdown docs/operate/dr.md
-	go test . -count 1 -run '^(TestGeneratedFilesAreCurrent|TestEverySettingsChangeIsKnown)$$' -update
+	go test . ./internal/assembly/review -count 1 -run '^(TestGeneratedFilesAreCurrent|TestEverySettingsChangeIsKnown)$$' -update
 
 sbom: $(PACKAGES) ## Write what the app and its tools consist of, as CycloneDX, to sbom
 	@mkdir -p sbom
@@ -110,7 +110,7 @@ destroy: $(PACKAGES) ## Delete the three stacks, in the order that Aurora needs
 	$(CDK) destroy --context env=$(ENV) --all
 
 clean: ## Remove what was generated
-	rm -rf $(ASSEMBLY) .venv node_modules
+	rm -rf $(ASSEMBLY) .synthesized .venv node_modules
 
 $(PACKAGES): package.json package-lock.json
 	npm ci --no-audit --no-fund

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"payments-dr/internal/assembly"
 	"payments-dr/internal/drill"
+	"payments-dr/stacks/stackstest"
 )
 
 // held is a drill that was held.
@@ -116,12 +116,9 @@ func TestDrill(t *testing.T) {
 		t.Skip("it takes two minutes")
 	}
 	t.Parallel()
-	program, dir := filepath.Join(t.TempDir(), "dr"), t.TempDir()
+	program, dir := filepath.Join(t.TempDir(), "dr"), stackstest.Assembly(t, stackstest.Dev).Dir
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build dr: %v\n%s", err, out)
-	}
-	if err := assembly.Synthesize("../..", dir); err != nil {
-		t.Fatal(err)
 	}
 	overlay := overlays(t, map[string][2]string{
 		// The table acknowledges every tenth payment and does not keep it.

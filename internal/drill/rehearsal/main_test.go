@@ -12,6 +12,7 @@ import (
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/stacks/stackstest"
 )
 
 // shared is the folder of what is made once for all tests.
@@ -29,25 +30,12 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// synthesize is the app for the shipped environment, without the functions' code, which is built for this machine instead. Each
-// call reads it anew: a test may change what it gets.
+// synthesize are the shipped environment's stacks, without the functions' code, which is built for this machine instead. A test may
+// change them.
 func synthesize(t *testing.T) *assembly.Assembly {
 	t.Helper()
-	dir, err := synthesized()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := assembly.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return stackstest.Copy(t, stackstest.Dev)
 }
-
-var synthesized = sync.OnceValues(func() (string, error) {
-	dir := filepath.Join(shared, "assembly")
-	return dir, assembly.Synthesize(moduleDir, dir)
-})
 
 var (
 	buildMu sync.Mutex

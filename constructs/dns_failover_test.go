@@ -1,0 +1,240 @@
+package constructs_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"payments-dr/internal/assembly"
+	"payments-dr/internal/assembly/publicname"
+	"payments-dr/internal/settings"
+	"payments-dr/internal/simulation/route53"
+	"payments-dr/stacks"
+	"payments-dr/stacks/stackstest"
+)
+
+// inGlobal runs a test on the global template of every environment.
+func inGlobal(t *testing.T, test func(t *testing.T, v stackstest.View, s settings.Settings)) {
+	t.Helper()
+	for _, env := range stackstest.Environments {
+		t.Run(env, func(t *testing.T) {
+			test(t, stackstest.ViewOf(t, env, stacks.RoleGlobal), stackstest.Assembly(t, env).Settings)
+		})
+	}
+}
+
+// The eight rows are those of the documentation of constructs.NewDNSFailover.
+func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
+	const primary, secondary = "P", "S"
+	rows := []struct {
+		plan                   string
+		primaryUp, secondaryUp bool
+		want                   string
+	}{
+		{primary, true, true, primary},
+		{primary, true, false, primary},
+		{primary, false, true, secondary}, // by itself, without the plan
+		{primary, false, false, primary},
+		{secondary, true, true, secondary}, // a Region that is healthy again does not take payments back by itself
+		{secondary, true, false, primary},  // better taken there than refused
+		{secondary, false, true, secondary},
+		{secondary, false, false, primary},
+	}
+	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
+		zone, err := publicname.Read(v.Assembly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		letter := map[string]string{s.Regions.Primary.Name: primary, s.Regions.Secondary.Name: secondary}
+		for _, row := range rows {
+			// A Region is sick when its API does not answer, and as well when it answers with errors alone.
+			for _, sick := range []route53.Kind{route53.KindEndpoint, route53.KindMetric} {
+				up := map[string]bool{primary: row.primaryUp, secondary: row.secondaryUp}
+				healthy := func(check route53.Check) bool {
+					switch check.Kind {
+					case route53.KindPlan:
+						return letter[check.Region] == row.plan
+					case sick:
+						return up[letter[check.Region]]
+					default:
+						return true
+					}
+				}
+				for _, kind := range []string{"A", "AAAA"} {
+					got, err := zone.Answer(s.APIName(), kind, healthy)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if letter[got] != row.want {
+						t.Errorf("plan at %s, P healthy %v, S healthy %v (by %s): %s answers %s, want %s", row.plan, row.primaryUp, row.secondaryUp, sick, kind, letter[got], row.want)
+					}
+				}
+			}
+		}
+		// Each Region can be asked for by name, whatever is healthy.
+		for _, region := range s.Both() {
+			got, err := zone.Answer(s.RegionalAPIName(region), "A", func(route53.Check) bool { return false })
+			if err != nil || got != region.Name {
+				t.Errorf("%s leads to %q, %v", s.RegionalAPIName(region), got, err)
+			}
+		}
+	})
+}
+
+func TestRecords(t *testing.T) {
+	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
+		p, q := s.Regions.Primary.Name, s.Regions.Secondary.Name
+		want := map[string][]string{
+			p + "." + s.APIName(): {p + " "},
+			q + "." + s.APIName(): {q + " "},
+			"plan." + s.APIName(): {p + " PRIMARY", q + " SECONDARY"}, // by these the plan finds the Regions' records
+			s.APIName():           {"plan, first " + p + " PRIMARY", q + " SECONDARY"},
+		}
+		zone, err := publicname.Read(v.Assembly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := zone.Names(), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {
+			t.Errorf("names %v, want %v", got, want)
+		}
+		for name, sets := range want {
+			for _, kind := range []string{"A", "AAAA"} {
+				var got []string
+				for _, record := range zone.Records(name, kind) {
+					got = append(got, record.SetIdentifier+" "+record.Failover)
+				}
+				if !slices.Equal(got, sets) {
+					t.Errorf("%s %s: %q, want %q", name, kind, got, sets)
+				}
+			}
+		}
+		zoneID := any(s.DNS.HostedZoneID)
+		for id, group := range v.Of("AWS::Route53::RecordSetGroup") {
+			if s.DNS.HostedZoneID == "" {
+				origin, err := v.Assembly.Origin(v.Stack, group.Properties["HostedZoneId"])
+				if err != nil || origin.Resource().Type != "AWS::Route53::HostedZone" {
+					t.Errorf("%s is in %v, %v", id, origin.LogicalID, err)
+				}
+				continue
+			}
+			stackstest.Same(t, id+": zone", group.Properties["HostedZoneId"], zoneID)
+		}
+	})
+}
+
+// Health checkers have to reach the very path that the Region's own API answers without a signature.
+func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
+	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
+		asked := map[string]bool{}
+		for id, check := range v.Of("AWS::Route53::HealthCheck") {
+			config := assembly.Object(check.Properties["HealthCheckConfig"])
+			if config["Type"] != "HTTPS" {
+				continue
+			}
+			stackstest.Same(t, id+": interval", config["RequestInterval"], 10)
+			stackstest.Same(t, id+": failures", config["FailureThreshold"], 3)
+			stackstest.Same(t, id+": port", config["Port"], 443)
+			stackstest.Same(t, id+": latency", config["MeasureLatency"], true)
+			stackstest.Same(t, id+": SNI", config["EnableSNI"], true)
+			checkers := assembly.List(config["Regions"])
+			if len(checkers) < 3 {
+				t.Errorf("%s: checked from %v, and Route 53 wants three Regions", id, checkers)
+			}
+			for _, checker := range checkers {
+				if checker == s.Regions.Primary.Name || checker == s.Regions.Secondary.Name {
+					t.Errorf("%s: checked from %v, a Region of the platform", id, checker)
+				}
+				if !slices.Contains([]any{"us-east-1", "us-west-1", "us-west-2", "eu-west-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "sa-east-1"}, checker) {
+					t.Errorf("%s: Route 53 does not check from %v", id, checker)
+				}
+			}
+
+			host := assembly.List(assembly.At(config["FullyQualifiedDomainName"], "Fn::Join"))
+			if len(host) != 2 || len(assembly.List(host[1])) != 2 {
+				t.Fatalf("%s: host %s", id, stackstest.Text(config["FullyQualifiedDomainName"]))
+			}
+			api, err := v.Assembly.Origin(v.Stack, assembly.List(host[1])[0])
+			if err != nil || api.Resource().Type != "AWS::ApiGateway::RestApi" {
+				t.Fatalf("%s: host of %s, %v", id, api.LogicalID, err)
+			}
+			stackstest.Same(t, id+": host", assembly.List(host[1])[1], ".execute-api."+api.Stack.Region+".amazonaws.com")
+			asked[api.Stack.Region] = true
+
+			region := stackstest.View{Assembly: v.Assembly, Stack: api.Stack}
+			stage, path, _ := strings.Cut(strings.TrimPrefix(fmt.Sprint(config["ResourcePath"]), "/"), "/")
+			_, deployed := region.One(t, "AWS::ApiGateway::Stage")
+			stackstest.Same(t, id+": stage", deployed.Properties["StageName"], stage)
+			if !answersUnsigned(region, api.LogicalID, path) {
+				t.Errorf("%s asks for %v, and the API of %s has no GET without a signature there", id, config["ResourcePath"], api.Stack.Region)
+			}
+		}
+		if len(asked) != 2 {
+			t.Errorf("checked are the APIs of %v", asked)
+		}
+	})
+}
+
+// answersUnsigned is whether an API has GET on a path, one level deep, for which no authorization is needed.
+func answersUnsigned(v stackstest.View, api, path string) bool {
+	for id, resource := range v.Of("AWS::ApiGateway::Resource") {
+		if resource.Properties["PathPart"] != path || stackstest.Text(resource.Properties["ParentId"]) != stackstest.Text(stackstest.GetAtt(api, "RootResourceId")) {
+			continue
+		}
+		for _, method := range v.Of("AWS::ApiGateway::Method") {
+			p := method.Properties
+			if stackstest.Text(p["ResourceId"]) == stackstest.Text(stackstest.Ref(id)) && p["HttpMethod"] == "GET" && p["AuthorizationType"] == "NONE" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestServerErrorsMakeARegionSick(t *testing.T) {
+	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
+		watched := map[string]bool{}
+		for id, check := range v.Of("AWS::Route53::HealthCheck") {
+			config := assembly.Object(check.Properties["HealthCheckConfig"])
+			switch config["Type"] {
+			case "CALCULATED":
+				children := map[string]bool{}
+				for _, child := range assembly.List(config["ChildHealthChecks"]) {
+					origin, err := v.Assembly.Origin(v.Stack, child)
+					if err != nil {
+						t.Fatal(err)
+					}
+					children[fmt.Sprint(assembly.At(origin.Resource().Properties["HealthCheckConfig"], "Type"))] = true
+				}
+				stackstest.Same(t, id+": children", children, map[string]bool{"HTTPS": true, "CLOUDWATCH_METRIC": true})
+				stackstest.Same(t, id+": threshold", config["HealthThreshold"], 2) // both
+			case "CLOUDWATCH_METRIC":
+				stackstest.Same(t, id+": without data", config["InsufficientDataHealthStatus"], "Healthy")
+				identifier := assembly.Object(config["AlarmIdentifier"])
+				watched[fmt.Sprint(identifier["Region"])] = true
+				for _, role := range stackstest.RegionalRoles {
+					region := stackstest.ViewOf(t, s.Environment, role)
+					if region.Stack.Region != identifier["Region"] {
+						continue
+					}
+					alarm := region.Named(t, "AWS::CloudWatch::Alarm", "AlarmName", fmt.Sprint(identifier["Name"])).Properties
+					_, api := region.One(t, "AWS::ApiGateway::RestApi")
+					stackstest.Same(t, "metric", []any{alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]}, []any{"AWS/ApiGateway", "5XXError", "Average"})
+					stackstest.Same(t, "dimensions", alarm["Dimensions"], []any{
+						map[string]any{"Name": "ApiName", "Value": api.Properties["Name"]},
+						map[string]any{"Name": "Stage", "Value": "live"},
+					})
+					stackstest.Same(t, "without data", alarm["TreatMissingData"], "notBreaching")
+					// Route 53 takes a standard metric and statistic, all datapoints, and at least 60 seconds each.
+					if alarm["Metrics"] != nil || alarm["DatapointsToAlarm"] != nil || alarm["ExtendedStatistic"] != nil || alarm["Period"].(float64) < 60 {
+						t.Errorf("a health check cannot follow %s", stackstest.Text(alarm))
+					}
+				}
+			}
+		}
+		if len(watched) != 2 {
+			t.Errorf("server errors are watched in %v", watched)
+		}
+	})
+}
