@@ -120,10 +120,17 @@ func european() map[string]any {
 // Assembly are an environment's stacks. All tests share them; Copy is for a test that changes something.
 func Assembly(t testing.TB, env string) *assembly.Assembly {
 	t.Helper()
+	if a, ok := byEnvironment.Load(env); ok {
+		return a.(*assembly.Assembly)
+	}
 	context := Context(env)
 	context["policy"] = true // see packs.ContextKey
-	return Synthesize(t, context)
+	a := Synthesize(t, context)
+	byEnvironment.Store(env, a)
+	return a
 }
+
+var byEnvironment sync.Map
 
 // Assemblies are the stacks of all environments.
 func Assemblies(t testing.TB) map[string]*assembly.Assembly {
