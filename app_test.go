@@ -4,11 +4,14 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,6 +81,141 @@ func TestSecondaryReadsItsOwnRegionAlone(t *testing.T) {
 			t.Errorf("%s: the primary reads from another Region", env)
 		}
 	}
+}
+
+// layers are the groups of packages, from the top. A package imports packages of its own group and of groups below, and those of a
+// group with a rank of its own alone.
+var layers = []struct {
+	group string
+	rank  int
+}{
+	{"cmd", 8}, {"internal/drill", 7}, {"internal/operate", 6}, {"stacks", 5}, {"constructs", 4}, {"internal/assembly", 3},
+	{"internal/simulation", 2}, {"internal/settings", 2}, {"functions", 2}, {"internal/payment", 1},
+}
+
+// wrongImport says what is wrong with an import of one package of this module by another, or nothing.
+func wrongImport(importer, imported string) string {
+	group := func(path string) (string, int) {
+		for _, l := range layers {
+			if path == l.group || strings.HasPrefix(path, l.group+"/") {
+				return l.group, l.rank
+			}
+		}
+		return "", 0
+	}
+	from, high := group(importer)
+	to, low := group(imported)
+	switch {
+	case imported == "stacks/stackstest":
+		return importer + " imports " + imported + ", which is for tests alone"
+	case to == "":
+		return importer + " imports " + imported + ", which is in none of the layout's groups: move it into one"
+	case importer == "": // the app
+		from, high = "the app", 6
+	case from == "":
+		return importer + " is in none of the layout's groups: move it into one"
+	}
+	if from == to || high > low {
+		return ""
+	}
+	below := "internal/payment"
+	for _, l := range layers {
+		if l.rank < high && l.rank > 1 && from != "functions" {
+			below = l.group
+			break
+		}
+	}
+	return fmt.Sprintf("%s imports %s, and imports of %s point down from it: move what it needs to %s, or to a package below that", importer, imported, from, below)
+}
+
+func TestImportsPointDownward(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		importer := strings.TrimPrefix(strings.TrimPrefix(fields[0], "payments-dr"), "/")
+		for _, path := range fields[1:] {
+			if imported, own := strings.CutPrefix(path, "payments-dr/"); own && importer != "stacks/stackstest" {
+				imports++
+				if wrong := wrongImport(importer, imported); wrong != "" {
+					t.Error(wrong)
+				}
+			}
+		}
+	}
+	if imports < 100 {
+		t.Errorf("%d imports", imports)
+	}
+}
+
+func TestAWrongImportIsNamed(t *testing.T) {
+	for _, c := range []struct{ importer, imported, want string }{
+		{"functions/relay", "internal/payment", ""},
+		{"functions/relay", "internal/settings", "functions/relay imports internal/settings, and imports of functions point down from it: move what it needs to internal/payment"},
+		{"internal/payment/ledger", "internal/settings", "move what it needs to internal/payment"},
+		{"internal/simulation/route53", "internal/assembly", "internal/simulation/route53 imports internal/assembly"},
+		{"internal/settings", "internal/simulation", "internal/settings imports internal/simulation"},
+		{"constructs", "internal/operate", "move what it needs to internal/assembly"},
+		{"stacks", "constructs", ""},
+		{"", "stacks", ""},
+		{"", "internal/operate", "imports internal/operate"}, // stackstest's digest leaves it out
+		{"", "internal/drill", "imports internal/drill"},
+		{"cmd/dr", "stacks/stackstest", "for tests alone"},
+		{"cmd/dr", "extra", "none of the layout's groups"},
+		{"extra", "internal/payment", "none of the layout's groups"},
+	} {
+		if got := wrongImport(c.importer, c.imported); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s imports %s: %q, want %q", c.importer, c.imported, got, c.want)
+		}
+	}
+}
+
+// README.md says how much of the code is deployed and how much verifies it. A number may be 15 % off.
+func TestReadmeCountsTheLines(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^\\| ((?:`[^`]+`(?:, )?)+) \\| ([\\d,]+) \\|").FindAllStringSubmatch(stackstest.File(t, "README.md"), -1)
+	counted, said := 0, 0
+	for _, row := range rows {
+		want, err := strconv.Atoi(strings.ReplaceAll(row[2], ",", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for folder := range strings.SplitSeq(strings.ReplaceAll(row[1], "`", ""), ", ") {
+			lines += linesOfGo(t, folder)
+		}
+		if diff := math.Abs(float64(lines-want)) / float64(lines); diff > 0.15 {
+			t.Errorf("README.md says %s lines of %s, and there are %d", row[2], row[1], lines)
+		}
+		counted, said = counted+lines, said+want
+	}
+	if all := linesOfGo(t, "."); counted != all {
+		t.Errorf("the rows of README.md are about %d lines of Go (they say %d), and there are %d", counted, said, all)
+	}
+}
+
+// linesOfGo are the lines of a file, or of a folder's files, without tests and what only tests use.
+func linesOfGo(t *testing.T, name string) int {
+	t.Helper()
+	lines := 0
+	err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (path == "node_modules" || path == "cdk.out" || path == "stacks/stackstest" || strings.HasPrefix(entry.Name(), ".") && path != "."):
+			return filepath.SkipDir
+		case entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		lines += strings.Count(stackstest.File(t, path), "\n")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }
 
 // runApp runs the app as the CDK CLI does: a program of its own, with its context and its output folder in the environment.
