@@ -14,8 +14,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/payment/canary"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -23,7 +22,7 @@ const (
 	// canaryEvery is the most often that a rule can run ("Creating an Amazon EventBridge rule that runs on a schedule", Amazon
 	// EventBridge User Guide).
 	canaryEvery = time.Minute
-	// canaryTimeout is more than canary.Timeout, which ends a run by itself and in order.
+	// canaryTimeout is more than the canary's own limit of a run, which ends it in order.
 	canaryTimeout = 30 * time.Second
 )
 
@@ -61,10 +60,9 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 			Failures:    "EventBridge invokes it asynchronously: its invocations have an on-failure destination, and its rule a dead-letter queue, both canary-failures, with an alarm.",
 			Key:         props.Key,
 			Environment: map[string]string{
-				canary.VariableAPIName:      s.APIName(),
-				canary.VariableOtherRegion:  props.Other.Name,
-				canary.VariableOtherAPIName: s.RegionalAPIName(props.Other),
-				telemetry.NamespaceVariable: MetricsNamespace(s),
+				variables.APIName:            s.APIName(),
+				variables.OtherRegion:        props.Other.Name,
+				variables.OtherRegionAPIName: s.RegionalAPIName(props.Other),
 			},
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", s, "canary-failures", props.Key),

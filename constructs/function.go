@@ -3,7 +3,7 @@ package constructs
 import (
 	"fmt"
 	"maps"
-	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -17,6 +17,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -30,6 +32,8 @@ type FunctionProps struct {
 	Name        string
 	Description string
 	Timeout     time.Duration
+	// Environment has the variables that package variables lists for the function and that differ from one function or Region
+	// to another. It may have more: the function gets those that it reads.
 	Environment map[string]string
 	// Network puts the function into the private subnets; nil leaves it outside, and then Outside says why.
 	Network *Network
@@ -91,10 +95,7 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 		},
 	})
 
-	environment := map[string]*string{}
-	for _, key := range slices.Sorted(maps.Keys(props.Environment)) {
-		environment[key] = text(props.Environment[key])
-	}
+	environment := functionEnvironment(s, props.Name, props.Environment)
 	function := &lambdago.GoFunctionProps{
 		FunctionName: text(name),
 		Description:  text(props.Description),
@@ -133,6 +134,28 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 	}
 	suppressFunctionFindings(made, role, props)
 	return made
+}
+
+// functionEnvironment is the value of each variable that a function reads. The environment adds to those that are the same wherever
+// a function has them.
+func functionEnvironment(s *settings.Settings, name string, environment map[string]string) map[string]*string {
+	values := map[string]string{
+		variables.MetricsNamespace: MetricsNamespace(s),
+		variables.TableName:        SessionTableName(s),
+		variables.DatabasePort:     strconv.Itoa(DatabasePort),
+		variables.DatabaseName:     DatabaseName,
+		variables.DatabaseUser:     ledger.UserName,
+	}
+	maps.Copy(values, environment)
+	all := map[string]*string{}
+	for _, variable := range variables.Of(name) {
+		value, ok := values[variable]
+		if !ok {
+			panic(fmt.Sprintf("the function %s reads %s, and its construct does not set it", name, variable))
+		}
+		all[variable] = text(value)
+	}
+	return all
 }
 
 // suppressFunctionFindings is for what every function has. How much can be reserved is from "Configuring reserved concurrency for a

@@ -1,7 +1,6 @@
 package constructs
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -13,7 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment/ledger"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -89,8 +88,6 @@ type Ledger struct {
 func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger {
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
-	environment := databaseEnvironment(props.Database)
-	environment[telemetry.NamespaceVariable] = MetricsNamespace(s)
 	function := NewFunction(scope, "Ledger", FunctionProps{
 		Settings:    s,
 		Name:        "ledger",
@@ -101,7 +98,7 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 		Failures:    "Its queue invokes it: a message that fails stays there, is tried again, and ends in the queue's dead-letter queue. A dead-letter queue of the function is for asynchronous invocations, of which there are none.",
 		Key:         props.Key,
 		Schema:      props.Schema,
-		Environment: environment,
+		Environment: databaseEnvironment(props.Database),
 	})
 	allowDatabaseUser(function, props.Database, ledger.UserName)
 	props.Queue.Queue.GrantConsumeMessages(function)
@@ -122,11 +119,8 @@ func NewLedger(scope constructs.Construct, id string, props LedgerProps) *Ledger
 // to the writer once the Region has been promoted, without any change here.
 func databaseEnvironment(database *AuroraMember) map[string]string {
 	return map[string]string{
-		ledger.VariableHost:       *database.Cluster.AttrEndpointAddress(),
-		ledger.VariableReaderHost: *database.Cluster.AttrReadEndpointAddress(),
-		ledger.VariablePort:       strconv.Itoa(DatabasePort),
-		ledger.VariableDatabase:   DatabaseName,
-		ledger.VariableUser:       ledger.UserName,
+		variables.DatabaseHost:       *database.Cluster.AttrEndpointAddress(),
+		variables.DatabaseReaderHost: *database.Cluster.AttrReadEndpointAddress(),
 	}
 }
 

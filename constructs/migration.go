@@ -8,8 +8,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/constructs-go/constructs/v10"
 
-	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -32,8 +32,7 @@ func NewMigration(scope constructs.Construct, id string, props MigrationProps) c
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	environment := databaseEnvironment(props.Database)
-	delete(environment, ledger.VariableUser) // the secret says who
-	environment["SECRET_NAME"] = MasterSecretName(s)
+	environment[variables.SecretName] = MasterSecretName(s)
 	run, function := newCustomResource(scope, "Migrate", customResourceProps{
 		Type: "Custom::LedgerMigration",
 		Function: FunctionProps{

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/stacks"
 	"payments-dr/stacks/stackstest"
 )
@@ -45,7 +45,7 @@ func TestEveryFunctionOfTheLedgerWaitsForItsSchema(t *testing.T) {
 		statements := v.Statements()
 		var waiting []string
 		for id, function := range v.Of("AWS::Lambda::Function") {
-			uses := assembly.At(function.Properties["Environment"], "Variables", ledger.VariableDatabase) != nil
+			uses := assembly.At(function.Properties["Environment"], "Variables", variables.DatabaseName) != nil
 			for _, statement := range statements[roleOf(function)] {
 				uses = uses || slices.Contains(stackstest.ActionsOf(statement), "rds-db:connect")
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
 )
 
@@ -60,10 +59,6 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 		Concurrency: "The stage's throttling bounds the requests, and so the processors; an alarm tells when Lambda refuses one.",
 		Failures:    "The API invokes it and waits: a failure is the client's answer, 5xx, to be tried again with the same identity, and is counted by alarms. Nothing has been accepted that a queue would have to keep.",
 		Key:         props.Key,
-		Environment: map[string]string{
-			"TABLE_NAME":                SessionTableName(s),
-			telemetry.NamespaceVariable: MetricsNamespace(s),
-		},
 	})
 	// What the handler calls, no more: it neither updates nor deletes, and does not know the index.
 	processor.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

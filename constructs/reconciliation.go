@@ -18,7 +18,7 @@ import (
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/sessiontable"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -64,9 +64,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 	scope = constructs.NewConstruct(scope, text(id))
 	s, stack := props.Settings, awscdk.Stack_Of(scope)
 	environment := databaseEnvironment(props.Database)
-	environment["TABLE_NAME"] = SessionTableName(s)
-	environment["RECONCILE_LOOKBACK_MINUTES"] = strconv.Itoa(s.Recovery.ReconcileMinutes)
-	environment[telemetry.NamespaceVariable] = MetricsNamespace(s)
+	environment[variables.ReconcileLookbackMinutes] = strconv.Itoa(s.Recovery.ReconcileMinutes)
 	r := &Reconciliation{
 		Function: NewFunction(scope, "Reconcile", FunctionProps{
 			Settings:    s,

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -63,10 +63,7 @@ func NewRelay(scope constructs.Construct, id string, props RelayProps) *Relay {
 			Concurrency: "Its mapping invokes it, one invocation for a shard of the table's stream.",
 			Failures:    "Its mapping keeps what fails: records that are given up go to relay-failures, the mapping's on-failure destination, with an alarm. It is never invoked asynchronously.",
 			Key:         props.Key,
-			Environment: map[string]string{
-				"EVENT_BUS_NAME":            EventBusName(s),
-				telemetry.NamespaceVariable: MetricsNamespace(s),
-			},
+			Environment: map[string]string{variables.EventBusName: EventBusName(s)},
 		}),
 		Failures: NewDeadLetterQueue(scope, "Failures", s, "relay-failures", props.Key),
 	}

@@ -18,7 +18,7 @@ import (
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/sessiontable"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -153,15 +153,6 @@ func NewRestoreTesting(scope constructs.Construct, id string, props RestoreTesti
 // and take it away, sign in to them as the ledger's user, and say what it found.
 func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambda.Function {
 	s, stack, region := props.Settings, awscdk.Stack_Of(scope), props.Region
-	environment := map[string]string{
-		ledger.VariablePort:         strconv.Itoa(DatabasePort),
-		ledger.VariableDatabase:     DatabaseName,
-		ledger.VariableUser:         ledger.UserName,
-		"TABLE_NAME":                SessionTableName(s),
-		"INSTANCE_CLASS":            s.Database.InstanceClass,
-		"MAX_RECEIVES":              strconv.Itoa(validateReceives),
-		telemetry.NamespaceVariable: MetricsNamespace(s),
-	}
 	function := NewFunction(scope, "Validate", FunctionProps{
 		Settings:    s,
 		Name:        validateFunction,
@@ -172,7 +163,10 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 		Failures:    "Its queue invokes it: a message that fails is tried again and ends in restore-validation-failures, the queue's dead-letter queue, with an alarm.",
 		Key:         props.Key,
 		Schema:      props.Schema,
-		Environment: environment,
+		Environment: map[string]string{
+			variables.InstanceClass: s.Database.InstanceClass,
+			variables.MaxReceives:   strconv.Itoa(validateReceives),
+		},
 	})
 	rds := func(resource string) *string { return regionalARN(stack, region.Name, "rds", resource) }
 	cluster, instance := rds("cluster:"+restoredNames+"*"), rds("db:"+restoredNames+"*")

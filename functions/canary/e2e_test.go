@@ -23,6 +23,7 @@ import (
 	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/canary"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
@@ -170,7 +171,7 @@ func deploy(t testing.TB) *platform {
 func (p *platform) canary(t testing.TB, more map[string]string) *lambdaruntime.Environment {
 	t.Helper()
 	environment := map[string]string{
-		canary.VariableAPIName: apiName, canary.VariableOtherRegion: there, canary.VariableOtherAPIName: otherName,
+		variables.APIName: apiName, variables.OtherRegion: there, variables.OtherRegionAPIName: otherName,
 		"METRICS_NAMESPACE": "Payment/test", "HTTPS_PROXY": "http://" + p.names.listener.Addr().String(), "SSL_CERT_FILE": p.trust,
 	}
 	for name, value := range more {
@@ -321,8 +322,8 @@ func TestRealBinaryNeedsItsEnvironment(t *testing.T) {
 		environment map[string]string
 		want        []string
 	}{
-		{nil, []string{"API_NAME is not set", "OTHER_REGION is not set", "OTHER_REGION_API_NAME is not set"}},
-		{map[string]string{"API_NAME": "a/b?", "OTHER_REGION": there, "OTHER_REGION_API_NAME": otherName}, []string{`URL is "https://a/b?"`}},
+		{nil, []string{"API_NAME is not set", "OTHER_REGION is not set", "OTHER_REGION_API_NAME is not set", "METRICS_NAMESPACE is not set"}},
+		{map[string]string{"API_NAME": "a/b?", "OTHER_REGION": there, "OTHER_REGION_API_NAME": otherName, "METRICS_NAMESPACE": "Payment/test"}, []string{`URL is "https://a/b?"`}},
 	} {
 		log := &lambdaruntime.Log{}
 		e, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "n", Region: here, Log: log, Environment: tt.environment})

@@ -21,6 +21,7 @@ import (
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/start"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localmysql"
 )
@@ -263,11 +264,17 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-west-2")
 	t.Setenv("DATABASE_HOST", "h")
 	t.Setenv("DATABASE_NAME", "d")
-	if _, err := newHandler(t.Context()); err == nil || !strings.Contains(err.Error(), "user is not set") {
-		t.Errorf("error %v", err)
+	t.Setenv("METRICS_NAMESPACE", "n")
+	t.Setenv("DATABASE_PORT", "x")
+	_, err := start.Handler(t.Context(), "ledger", newHandler)
+	for _, want := range []string{"DATABASE_USER is not set", `DATABASE_PORT is "x"; allowed are whole numbers from 1 to 65535`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want in it %s", err, want)
+		}
 	}
 	t.Setenv("DATABASE_USER", "u")
-	if _, err := newHandler(t.Context()); err != nil {
+	t.Setenv("DATABASE_PORT", "3306")
+	if _, err := start.Handler(t.Context(), "ledger", newHandler); err != nil {
 		t.Error(err)
 	}
 }
@@ -377,7 +384,7 @@ func TestBinary(t *testing.T) {
 		_ = listener.Close()
 		var log lambdaruntime.Log
 		function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Log: &log, Environment: map[string]string{
-			"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u",
+			"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u", "METRICS_NAMESPACE": "Payment/test",
 		}})
 		if err != nil {
 			t.Fatal(err)

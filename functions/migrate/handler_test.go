@@ -19,6 +19,7 @@ import (
 	"payments-dr/internal/payment/customresource"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/start"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -216,22 +217,22 @@ func TestEnvironment(t *testing.T) {
 	for name, value := range whole {
 		t.Setenv(name, value)
 	}
-	h, err := newHandler(t.Context())
+	h, err := start.Handler(t.Context(), "migrate", newHandler)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if h.user.Authentication != schema.IAMAuthentication || h.user.Name != ledger.UserName || h.writer != "h" || h.reader != "r" || h.writerPatience < time.Minute {
 		t.Errorf("handler %+v", h)
 	}
-	for _, name := range []string{"SECRET_NAME", "DATABASE_HOST", "DATABASE_NAME"} {
+	for _, name := range []string{"SECRET_NAME", "DATABASE_HOST", "DATABASE_READER_HOST", "DATABASE_PORT", "DATABASE_NAME"} {
 		t.Setenv(name, "")
-		if _, err := newHandler(t.Context()); err == nil || !strings.Contains(err.Error(), name+" is not set") {
+		if _, err := start.Handler(t.Context(), "migrate", newHandler); err == nil || !strings.Contains(err.Error(), name+" is not set") {
 			t.Errorf("without %s: error %v", name, err)
 		}
 		t.Setenv(name, whole[name])
 	}
 	t.Setenv("DATABASE_PORT", "x")
-	if _, err := newHandler(t.Context()); err == nil {
+	if _, err := start.Handler(t.Context(), "migrate", newHandler); err == nil {
 		t.Error("DATABASE_PORT x is no error")
 	}
 }

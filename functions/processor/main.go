@@ -2,34 +2,23 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/start"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 )
 
-func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
+func main() { start.Function("processor", newHandler, func(h *handler) any { return h.handle }) }
 
-func newHandler(ctx context.Context) (*handler, error) {
-	awsConfig, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
-	}
-	name := os.Getenv("TABLE_NAME")
-	if name == "" {
-		return nil, fmt.Errorf("read environment: TABLE_NAME is not set")
-	}
+func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
 	return &handler{
-		table:     sessiontable.New(sessiontable.NewClient(awsConfig), name),
+		table:     sessiontable.New(sessiontable.NewClient(awsConfig), environment.Text(variables.TableName)),
 		region:    awsConfig.Region,
-		namespace: os.Getenv(telemetry.NamespaceVariable),
+		namespace: environment.Text(variables.MetricsNamespace),
 		logger:    lambdacontext.NewLogger(),
 		now:       time.Now,
 	}, nil

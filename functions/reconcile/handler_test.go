@@ -13,6 +13,8 @@ import (
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/variables"
 )
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -76,7 +78,7 @@ func accepted(t *testing.T, id, amount string, before time.Duration) payment.Pay
 func newTestHandler(table *side, ledger *ledgerSide) (*handler, *bytes.Buffer) {
 	var log bytes.Buffer
 	return &handler{
-		table: table, ledger: ledger, lookback: defaultLookback, namespace: "Payments/test",
+		table: table, ledger: ledger, lookback: 2 * time.Hour, namespace: "Payments/test",
 		logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return now },
 	}, &log
 }
@@ -254,13 +256,19 @@ func (patient) Find(ctx context.Context, _ []payment.Identity) (map[payment.Iden
 }
 
 func TestLookback(t *testing.T) {
-	for text, want := range map[string]time.Duration{"": 2 * time.Hour, "2": 2 * time.Minute, "4320": 72 * time.Hour} {
-		if got, err := parseLookback(text); err != nil || got != want {
-			t.Errorf("%q: %v, %v", text, got, err)
+	for _, name := range variables.Of("reconcile") {
+		t.Setenv(name, "3306")
+	}
+	t.Setenv("AWS_REGION", "us-east-1")
+	for text, want := range map[string]time.Duration{"2": 2 * time.Minute, "4320": 72 * time.Hour} {
+		t.Setenv("RECONCILE_LOOKBACK_MINUTES", text)
+		if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.lookback != want {
+			t.Errorf("%q: %+v, %v", text, h, err)
 		}
 	}
 	for _, text := range []string{"1", "4321", "-60", "2h", "1.5"} {
-		if _, err := parseLookback(text); err == nil || !strings.Contains(err.Error(), `RECONCILE_LOOKBACK_MINUTES is "`+text+`"; allowed are whole minutes from 2 to 4320`) {
+		t.Setenv("RECONCILE_LOOKBACK_MINUTES", text)
+		if _, err := start.Handler(t.Context(), "reconcile", newHandler); err == nil || !strings.Contains(err.Error(), `RECONCILE_LOOKBACK_MINUTES is "`+text+`"; allowed are whole numbers from 2 to 4320`) {
 			t.Errorf("%q: error %v", text, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,23 +11,22 @@ import (
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/variables"
 )
 
 // roleTimeout bounds the question of one endpoint.
 const roleTimeout = 10 * time.Second
 
 // newLedger opens the ledger of this Region, and makes the question of whether its cluster is the standby.
-func newLedger(awsConfig aws.Config) (reconcile.Ledger, func(context.Context) (bool, error), error) {
-	config, err := ledger.ConfigFromEnvironment(awsConfig.Region, awsConfig.Credentials)
+func newLedger(awsConfig aws.Config, environment *variables.Environment) (reconcile.Ledger, func(context.Context) (bool, error), error) {
+	config, readerHost := ledger.ConfigFromEnvironment(environment, awsConfig), environment.Text(variables.DatabaseReaderHost)
+	config.Host = environment.Text(variables.DatabaseHost)
+	opened, err := ledger.Open(config)
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, err := ledger.Open(config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open ledger: %w", err)
-	}
 	return recorder{opened}, func(ctx context.Context) (bool, error) {
-		return isStandby(ctx, config, os.Getenv(ledger.VariableReaderHost))
+		return isStandby(ctx, config, readerHost)
 	}, nil
 }
 

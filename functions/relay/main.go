@@ -3,22 +3,18 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	smithytime "github.com/aws/smithy-go/time"
 
 	"payments-dr/internal/payment/start"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 )
 
 // The client's patience: one attempt, connecting included, its attempts of one call, and the longest wait between them.
@@ -26,26 +22,17 @@ const (
 	attemptTimeout    = 2 * time.Second
 	maxCallAttempts   = 3
 	maxCallBackoff    = 500 * time.Millisecond
-	busNameVariable   = "EVENT_BUS_NAME"
 	functionDimension = "relay"
 )
 
-func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
+func main() { start.Function("relay", newHandler, func(h *handler) any { return h.handle }) }
 
-func newHandler(ctx context.Context) (*handler, error) {
-	awsConfig, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
-	}
-	name := os.Getenv(busNameVariable)
-	if name == "" {
-		return nil, fmt.Errorf("read environment: %s is not set", busNameVariable)
-	}
+func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
 	return &handler{
 		bus:       newClient(awsConfig),
-		busName:   name,
+		busName:   environment.Text(variables.EventBusName),
 		region:    awsConfig.Region,
-		namespace: os.Getenv(telemetry.NamespaceVariable),
+		namespace: environment.Text(variables.MetricsNamespace),
 		logger:    lambdacontext.NewLogger(),
 		now:       time.Now,
 		wait:      smithytime.SleepWithContext,

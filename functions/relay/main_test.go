@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/payment/start"
 	"payments-dr/internal/simulation/eventbus"
 	"payments-dr/internal/simulation/lambdaruntime"
 )
@@ -163,7 +164,7 @@ func TestBinary(t *testing.T) {
 func TestBinaryNeedsItsEnvironment(t *testing.T) {
 	t.Setenv("EVENT_BUS_NAME", "")
 	t.Setenv("AWS_REGION", region)
-	if _, err := newHandler(t.Context()); err == nil || !strings.Contains(err.Error(), "EVENT_BUS_NAME is not set") {
+	if _, err := start.Handler(t.Context(), "relay", newHandler); err == nil || !strings.Contains(err.Error(), "EVENT_BUS_NAME is not set") {
 		t.Errorf("error %v", err)
 	}
 }

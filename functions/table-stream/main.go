@@ -3,22 +3,16 @@
 package main
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"payments-dr/internal/payment/start"
+	"payments-dr/internal/payment/variables"
 )
 
-func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
+func main() { start.Function("table-stream", newHandler, func(h *handler) any { return h.handle }) }
 
-func newHandler(ctx context.Context) (*handler, error) {
-	awsConfig, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
-	}
+func newHandler(awsConfig aws.Config, _ *variables.Environment) (*handler, error) {
 	return &handler{tables: dynamodb.NewFromConfig(awsConfig), logger: lambdacontext.NewLogger()}, nil
 }

@@ -2,15 +2,10 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/backup"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
@@ -19,53 +14,35 @@ import (
 	"payments-dr/internal/payment/restorecheck"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/start"
-	"payments-dr/internal/payment/telemetry"
+	"payments-dr/internal/payment/variables"
 )
 
-func main() { start.Function(newHandler, func(h *handler) any { return h.handle }) }
+func main() { start.Function("validate", newHandler, func(h *handler) any { return h.handle }) }
+
+// maxReceives is SQS's own limit ("Configuring a dead-letter queue using the Amazon SQS console", Amazon SQS Developer Guide).
+const maxReceives = 1000
 
 // statementTimeout is longer than the ledger's own: a restored volume is read for the first time.
 const statementTimeout = time.Minute
 
-func newHandler(ctx context.Context) (*handler, error) {
-	awsConfig, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("load AWS configuration: %w", err)
-	}
-	table, class := os.Getenv("TABLE_NAME"), os.Getenv("INSTANCE_CLASS")
-	receives, receivesErr := strconv.Atoi(os.Getenv("MAX_RECEIVES"))
-	var faults []error
-	if table == "" {
-		faults = append(faults, errors.New("TABLE_NAME is not set"))
-	}
-	if class == "" {
-		faults = append(faults, errors.New("INSTANCE_CLASS is not set"))
-	}
-	if receivesErr != nil || receives < 1 {
-		faults = append(faults, fmt.Errorf("MAX_RECEIVES is %q; allowed is a whole number from 1", os.Getenv("MAX_RECEIVES")))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("read environment: %w", err)
-	}
+func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
+	database := ledger.ConfigFromEnvironment(environment, awsConfig)
 	client := sessiontable.NewBatchClient(awsConfig)
 	return &handler{
 		check: restorecheck.Check{
 			Backup:   backup.NewFromConfig(awsConfig),
 			Clusters: rds.NewFromConfig(awsConfig),
-			Live:     sessiontable.New(client, table),
+			Live:     sessiontable.New(client, environment.Text(variables.TableName)),
 			Table:    func(name string) reconcile.Table { return sessiontable.New(client, name) },
 			Ledger: func(host string, port int) (restorecheck.Ledger, error) {
-				config, err := ledger.ConfigForHost(host, awsConfig.Region, awsConfig.Credentials)
-				if err != nil {
-					return nil, err
-				}
-				config.Port, config.StatementTimeout = port, statementTimeout
-				return ledger.Open(config)
+				restored := database
+				restored.Host, restored.Port, restored.StatementTimeout = host, port, statementTimeout
+				return ledger.Open(restored)
 			},
-			InstanceClass: class,
+			InstanceClass: environment.Text(variables.InstanceClass),
 		},
-		receives:  receives,
-		namespace: os.Getenv(telemetry.NamespaceVariable),
+		receives:  environment.Number(variables.MaxReceives, 1, maxReceives),
+		namespace: environment.Text(variables.MetricsNamespace),
 		logger:    lambdacontext.NewLogger(),
 		now:       time.Now,
 	}, nil

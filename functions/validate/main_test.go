@@ -21,6 +21,7 @@ import (
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/sessiontable"
+	"payments-dr/internal/payment/start"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
 	"payments-dr/internal/simulation/localmysql"
@@ -192,7 +193,7 @@ func TestBinary(t *testing.T) {
 				Environment: map[string]string{
 					"AWS_ENDPOINT_URL_BACKUP": backup.URL, "AWS_ENDPOINT_URL_RDS": rds.URL, "AWS_ENDPOINT_URL_DYNAMODB": tables.Endpoint,
 					"TABLE_NAME": liveTable, "INSTANCE_CLASS": "db.r5.large", "MAX_RECEIVES": "4", "METRICS_NAMESPACE": "Payments/test",
-					"DATABASE_NAME": "restored", "DATABASE_USER": ledger.UserName, "DATABASE_PASSWORD": "simulated-too", "DATABASE_TLS": "off",
+					"DATABASE_PORT": strconv.Itoa(server.Port), "DATABASE_NAME": "restored", "DATABASE_USER": ledger.UserName, "DATABASE_PASSWORD": "simulated-too", "DATABASE_TLS": "off",
 				},
 			})
 			if err != nil {
@@ -278,8 +279,8 @@ func TestBinary(t *testing.T) {
 func TestBinaryNeedsItsEnvironment(t *testing.T) {
 	t.Setenv("AWS_REGION", region)
 	t.Setenv("MAX_RECEIVES", "none")
-	_, err := newHandler(t.Context())
-	for _, want := range []string{"TABLE_NAME is not set", "INSTANCE_CLASS is not set", `MAX_RECEIVES is "none"; allowed is a whole number from 1`} {
+	_, err := start.Handler(t.Context(), "validate", newHandler)
+	for _, want := range []string{"TABLE_NAME is not set", "INSTANCE_CLASS is not set", `MAX_RECEIVES is "none"; allowed are whole numbers from 1 to 1000`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want in it %q", err, want)
 		}

@@ -312,7 +312,7 @@ func TestRecordThatIsNoPaymentEndsAlone(t *testing.T) {
 	defer endpoint.Close()
 	relay := simulation.NewFunction(simulation.FunctionConfig{Timeout: 10 * time.Second, Runtime: lambdaruntime.Config{
 		Binary: relayBinary, Name: "relay", Region: east, MemoryMB: 256, Log: io.Discard,
-		Environment: map[string]string{"EVENT_BUS_NAME": busName, "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint.URL},
+		Environment: map[string]string{"EVENT_BUS_NAME": busName, "METRICS_NAMESPACE": "Payments", "AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint.URL},
 	}})
 	defer relay.Close()
 

@@ -69,7 +69,7 @@ func newFunction(t *testing.T, config simulation.FunctionConfig) (function *simu
 	}))
 	config.Runtime = lambdaruntime.Config{
 		Binary: relayBinary, Name: "relay", Region: "us-east-1", MemoryMB: 256, Log: io.Discard,
-		Environment: map[string]string{"EVENT_BUS_NAME": "payments", "AWS_ENDPOINT_URL_EVENTBRIDGE": bus.URL},
+		Environment: map[string]string{"EVENT_BUS_NAME": "payments", "METRICS_NAMESPACE": "Payments", "AWS_ENDPOINT_URL_EVENTBRIDGE": bus.URL},
 	}
 	function = simulation.NewFunction(config)
 	t.Cleanup(func() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -332,7 +333,7 @@ func (e *estimator) restoreTests(region settings.Region) {
 	stack := e.regional(region)
 	class := ""
 	if function := e.function(stack, "validate"); function != nil {
-		class = assembly.Text(assembly.At(function["Environment"], "Variables", "INSTANCE_CLASS"))
+		class = assembly.Text(assembly.At(function["Environment"], "Variables", variables.InstanceClass))
 	}
 	each(stack, "AWS::Backup::RestoreTestingPlan", func(id string, p map[string]any) {
 		if !weekly.MatchString(assembly.Text(p["ScheduleExpression"])) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/payment/variables"
 )
 
 // Lever is something that could be chosen otherwise, and what that does to the cost of an idle month.
@@ -140,8 +141,8 @@ func replaceClass(to func(string) string) change {
 			}
 		})
 		each(stack, "AWS::Lambda::Function", func(_ string, p map[string]any) {
-			if variables := assembly.Object(assembly.At(p["Environment"], "Variables")); variables["INSTANCE_CLASS"] != nil {
-				variables["INSTANCE_CLASS"] = to(assembly.Text(variables["INSTANCE_CLASS"]))
+			if environment := assembly.Object(assembly.At(p["Environment"], "Variables")); environment[variables.InstanceClass] != nil {
+				environment[variables.InstanceClass] = to(assembly.Text(environment[variables.InstanceClass]))
 			}
 		})
 		return changed

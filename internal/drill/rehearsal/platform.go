@@ -29,6 +29,7 @@ import (
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/eventbus"
@@ -520,18 +521,18 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 		switch {
 		case literal:
 			environment[variable] = given
-		case variable == ledger.VariableHost, variable == ledger.VariableReaderHost:
+		case variable == variables.DatabaseHost, variable == variables.DatabaseReaderHost:
 			environment[variable] = p.options.Databases[r.Name].Host
 		default:
 			return none, 0, fmt.Errorf("function %s: variable %s is %v, which is not simulated", name, variable, value)
 		}
 	}
-	if _, connects := environment[ledger.VariableHost]; connects {
+	if _, connects := environment[variables.DatabaseHost]; connects {
 		database := p.options.Databases[r.Name]
-		environment[ledger.VariablePort] = strconv.Itoa(database.Port)
-		environment[ledger.VariableUser] = database.User
+		environment[variables.DatabasePort] = strconv.Itoa(database.Port)
+		environment[variables.DatabaseUser] = database.User
 		environment[ledger.VariablePassword] = database.Password
-		environment[ledger.VariableDatabase] = database.Name
+		environment[variables.DatabaseName] = database.Name
 		environment[ledger.VariableTLS] = "off"
 	}
 	return lambdaruntime.Config{

@@ -16,6 +16,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"payments-dr/internal/payment/ledger/rdscertificates"
+	"payments-dr/internal/payment/variables"
 )
 
 // certificateAuthorities are whom connections trust.
@@ -70,43 +71,25 @@ type Config struct {
 	StatementTimeout time.Duration
 }
 
-// The environment variables of the functions that use the ledger.
+// These environment variables exist for tests and for runs on one's own machine. No template sets them: what is deployed signs
+// tokens and speaks TLS.
 const (
-	VariableHost     = "DATABASE_HOST"
-	VariablePort     = "DATABASE_PORT" // optional: DefaultPort
-	VariableDatabase = "DATABASE_NAME"
-	VariableUser     = "DATABASE_USER"
-	// VariablePassword and VariableTLS (the value "off") exist for tests and for runs on one's own machine. No template sets
-	// them: what is deployed signs tokens and speaks TLS.
 	VariablePassword = "DATABASE_PASSWORD"
-	VariableTLS      = "DATABASE_TLS"
+	// VariableTLS is "off" for a server that does not speak TLS.
+	VariableTLS = "DATABASE_TLS"
 )
 
-// ConfigFromEnvironment is the configuration that the environment variables above describe. The credentials and the Region
-// are the function's own.
-func ConfigFromEnvironment(region string, credentials aws.CredentialsProvider) (Config, error) {
-	return ConfigForHost(os.Getenv(VariableHost), region, credentials)
-}
-
-// ConfigForHost is the same for another host than the environment's, such as a cluster that was restored.
-func ConfigForHost(host, region string, credentials aws.CredentialsProvider) (Config, error) {
+// ConfigFromEnvironment is the configuration of a function, without the host. The credentials and the Region are the function's own.
+func ConfigFromEnvironment(environment *variables.Environment, awsConfig aws.Config) Config {
 	config := Config{
-		Host: host, Port: DefaultPort, User: os.Getenv(VariableUser), Database: os.Getenv(VariableDatabase),
-		Region: region, Credentials: credentials, PlainText: os.Getenv(VariableTLS) == "off",
-	}
-	if port := os.Getenv(VariablePort); port != "" {
-		var err error
-		if config.Port, err = strconv.Atoi(port); err != nil {
-			return Config{}, fmt.Errorf("read environment: %s %q is no number", VariablePort, port)
-		}
+		Port: environment.Number(variables.DatabasePort, 1, 65535),
+		User: environment.Text(variables.DatabaseUser), Database: environment.Text(variables.DatabaseName),
+		Region: awsConfig.Region, Credentials: awsConfig.Credentials, PlainText: os.Getenv(VariableTLS) == "off",
 	}
 	if password := os.Getenv(VariablePassword); password != "" {
 		config.Password, config.Credentials = password, nil
 	}
-	if err := config.check(); err != nil {
-		return Config{}, fmt.Errorf("read environment: %w", err)
-	}
-	return config, nil
+	return config
 }
 
 func (c Config) check() error {

@@ -26,6 +26,7 @@ import (
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -58,27 +59,32 @@ func TestConfigIsChecked(t *testing.T) {
 
 func TestConfigFromEnvironment(t *testing.T) {
 	signer := credentials.NewStaticCredentialsProvider("simulated", "simulated", "")
-	t.Setenv(ledger.VariableHost, "h")
-	t.Setenv(ledger.VariableDatabase, "d")
-	t.Setenv(ledger.VariableUser, "u")
-	config, err := ledger.ConfigFromEnvironment("us-east-1", signer)
-	want := ledger.Config{Host: "h", Port: 3306, User: "u", Database: "d", Region: "us-east-1", Credentials: signer}
-	if err != nil || !reflect.DeepEqual(config, want) {
-		t.Errorf("deployed: %+v, %v", config, err)
+	t.Setenv(variables.DatabaseHost, "h")
+	t.Setenv(variables.DatabasePort, "3307")
+	t.Setenv(variables.DatabaseName, "d")
+	t.Setenv(variables.DatabaseUser, "u")
+	read := func() ledger.Config {
+		config := ledger.ConfigFromEnvironment(variables.Read("ledger"), aws.Config{Region: "us-east-1", Credentials: signer})
+		config.Host = "h"
+		return config
+	}
+	want := ledger.Config{Host: "h", Port: 3307, User: "u", Database: "d", Region: "us-east-1", Credentials: signer}
+	if config := read(); !reflect.DeepEqual(config, want) {
+		t.Errorf("deployed: %+v", config)
 	}
 	t.Setenv(ledger.VariableTLS, "off")
-	if _, err := ledger.ConfigFromEnvironment("us-east-1", signer); err == nil {
+	if _, err := ledger.Open(read()); err == nil {
 		t.Error("tokens in plain text")
 	}
 	t.Setenv(ledger.VariablePassword, "p")
-	t.Setenv(ledger.VariablePort, "3307")
-	config, err = ledger.ConfigFromEnvironment("us-east-1", signer)
 	want = ledger.Config{Host: "h", Port: 3307, User: "u", Database: "d", Region: "us-east-1", Password: "p", PlainText: true}
-	if err != nil || !reflect.DeepEqual(config, want) {
-		t.Errorf("local: %+v, %v", config, err)
+	if config := read(); !reflect.DeepEqual(config, want) {
+		t.Errorf("local: %+v", config)
 	}
-	t.Setenv(ledger.VariablePort, "x")
-	if _, err := ledger.ConfigFromEnvironment("us-east-1", signer); err == nil || !strings.Contains(err.Error(), `DATABASE_PORT "x"`) {
+	t.Setenv(variables.DatabasePort, "x")
+	environment := variables.Read("ledger")
+	ledger.ConfigFromEnvironment(environment, aws.Config{Region: "us-east-1", Credentials: signer})
+	if err := environment.Err(); err == nil || !strings.Contains(err.Error(), `DATABASE_PORT is "x"`) {
 		t.Errorf("error %v", err)
 	}
 }

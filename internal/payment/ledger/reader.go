@@ -7,10 +7,6 @@ import (
 	"strings"
 )
 
-// VariableReaderHost is the environment variable with the cluster's reader endpoint, which leads to an instance in the standby
-// too. It is asked who is the writer, and nothing else.
-const VariableReaderHost = "DATABASE_READER_HOST"
-
 // IsReader tells whether the server takes no writes. On Aurora, innodb_read_only tells the instances of a cluster apart.
 func IsReader(ctx context.Context, database *sql.DB) (bool, error) {
 	// Not @@innodb_read_only: a server that does not know a variable refuses the whole statement.

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// NamespaceVariable is the environment variable that holds the namespace of a function's metrics.
-const NamespaceVariable = "METRICS_NAMESPACE"
-
 // DimensionFunction is the one dimension of the functions' own metrics: the function's name within the platform, such as
 // "processor". CloudWatch keeps each Region's metrics apart by itself.
 const DimensionFunction = "Function"
