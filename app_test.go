@@ -83,8 +83,7 @@ func TestSecondaryReadsItsOwnRegionAlone(t *testing.T) {
 	}
 }
 
-// layers are the groups of packages, from the top. A package imports packages of its own group and of groups below, and those of a
-// group with a rank of its own alone.
+// layers are the groups of packages, from the top. A package imports packages of its own group and of groups with a lower rank.
 var layers = []struct {
 	group string
 	rank  int

@@ -279,7 +279,7 @@ func TestEveryAlarmMeasuresWhatIsThere(t *testing.T) {
 			if periods := number("EvaluationPeriods"); periods < 1 || some && (points < 1 || points > periods) {
 				t.Errorf("%s wants %v of %v points", name, points, periods)
 			}
-			// "PutMetricAlarm", CloudWatch API Reference: a day at the most, a week from periods of an hour up.
+			// "PutMetricAlarm", CloudWatch API Reference: at most a day, or a week with periods of an hour or more.
 			if window := number("Period") * number("EvaluationPeriods"); window > 24*3600 && number("Period") < 3600 {
 				t.Errorf("%s looks back over %v s", name, window)
 			}

@@ -1,7 +1,6 @@
 package stackstest
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,12 +11,8 @@ import (
 // AlarmSections are the sections of docs/operate/alarms.md, by the anchors that a reader of Markdown gives their headings.
 func AlarmSections(t *testing.T) map[string]string {
 	t.Helper()
-	data, err := os.ReadFile(Path(settings.RunbookFile))
-	if err != nil {
-		t.Fatal(err)
-	}
 	sections, current, code := map[string]string{}, "", false
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(File(t, settings.RunbookFile)) {
 		code = code != strings.HasPrefix(line, "```")
 		switch {
 		case !code && strings.HasPrefix(line, "## "):

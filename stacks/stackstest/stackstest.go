@@ -125,11 +125,11 @@ func Assembly(t testing.TB, env string) *assembly.Assembly {
 	}
 	context := Context(env)
 	context["policy"] = true // see packs.ContextKey
-	a := Synthesize(t, context)
-	byEnvironment.Store(env, a)
-	return a
+	a, _ := byEnvironment.LoadOrStore(env, Synthesize(t, context))
+	return a.(*assembly.Assembly)
 }
 
+// byEnvironment are the assemblies that Assembly has read.
 var byEnvironment sync.Map
 
 // Assemblies are the stacks of all environments.
@@ -156,12 +156,6 @@ func Copy(t testing.TB, env string) *assembly.Assembly {
 	return own
 }
 
-// loaded are the assemblies that this process has read, by the name of their folder.
-var loaded = struct {
-	sync.Mutex
-	assemblies map[string]*assembly.Assembly
-}{assemblies: map[string]*assembly.Assembly{}}
-
 // Synthesize are the stacks that the app makes of a context, without the functions' code. What the validators and the rule packs
 // find does not end the synthesis: tests read it from the assembly's folder.
 func Synthesize(t testing.TB, context map[string]any) *assembly.Assembly {
@@ -177,14 +171,7 @@ func Synthesize(t testing.TB, context map[string]any) *assembly.Assembly {
 	sum := sha256.New()
 	sum.Write(data)
 	sum.Write(sources())
-	name := fmt.Sprintf("%x", sum.Sum(nil)[:8])
-
-	loaded.Lock()
-	defer loaded.Unlock()
-	if a := loaded.assemblies[name]; a != nil {
-		return a
-	}
-	dir, err := synthesized(name, data)
+	dir, err := synthesized(fmt.Sprintf("%x", sum.Sum(nil)[:8]), data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +179,6 @@ func Synthesize(t testing.TB, context map[string]any) *assembly.Assembly {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded.assemblies[name] = a
 	return a
 }
 
@@ -228,7 +214,7 @@ func synthesized(name string, context []byte) (string, error) {
 	return dir, os.Rename(unfinished, dir)
 }
 
-// removeOld removes what no test has used for a day.
+// removeOld removes what was synthesized more than a day ago.
 func removeOld(kept string) {
 	entries, err := os.ReadDir(kept)
 	if err != nil {

@@ -34,8 +34,19 @@ func ViewOf(t testing.TB, env, role string) View {
 // Each runs a test on the template of every regional stack of every environment.
 func Each(t *testing.T, test func(t *testing.T, v View)) {
 	t.Helper()
+	eachOf(t, RegionalRoles, test)
+}
+
+// EachStack runs a test on every stack of every environment.
+func EachStack(t *testing.T, test func(t *testing.T, v View)) {
+	t.Helper()
+	eachOf(t, append(slices.Clone(RegionalRoles), RoleGlobal), test)
+}
+
+func eachOf(t *testing.T, roles []string, test func(t *testing.T, v View)) {
+	t.Helper()
 	for _, env := range Environments {
-		for _, role := range RegionalRoles {
+		for _, role := range roles {
 			t.Run(env+"/"+role, func(t *testing.T) { test(t, ViewOf(t, env, role)) })
 		}
 	}
@@ -63,16 +74,6 @@ func Ref(id string) any { return map[string]any{"Ref": id} }
 
 // GetAtt is the intrinsic function Fn::GetAtt.
 func GetAtt(id, name string) any { return map[string]any{"Fn::GetAtt": []any{id, name}} }
-
-// EachStack runs a test on every stack of every environment.
-func EachStack(t *testing.T, test func(t *testing.T, v View)) {
-	t.Helper()
-	for _, env := range Environments {
-		for _, role := range append(slices.Clone(RegionalRoles), RoleGlobal) {
-			t.Run(env+"/"+role, func(t *testing.T) { test(t, ViewOf(t, env, role)) })
-		}
-	}
-}
 
 // The two types of alarms.
 const (
@@ -247,34 +248,29 @@ func (v View) Named(t *testing.T, kind, property, value string) assembly.Resourc
 // MappingOf is the event source mapping of a function.
 func (v View) MappingOf(t *testing.T, name string) assembly.Resource {
 	t.Helper()
-	for id, function := range v.Of("AWS::Lambda::Function") {
-		if function.Properties["FunctionName"] != "payment-"+v.Assembly.Settings.Environment+"-"+name {
-			continue
-		}
-		for _, mapping := range v.Of("AWS::Lambda::EventSourceMapping") {
-			if Text(mapping.Properties["FunctionName"]) == Text(Ref(id)) {
-				return mapping
-			}
-		}
-	}
-	t.Fatalf("function %s has no mapping", name)
-	return assembly.Resource{}
+	return v.ofFunction(t, "AWS::Lambda::EventSourceMapping", name)
 }
 
 // InvokeConfigOf is what happens to a function's asynchronous invocations.
 func (v View) InvokeConfigOf(t *testing.T, name string) assembly.Resource {
 	t.Helper()
+	return v.ofFunction(t, "AWS::Lambda::EventInvokeConfig", name)
+}
+
+// ofFunction is the resource of a type that refers to a function of a name.
+func (v View) ofFunction(t *testing.T, kind, name string) assembly.Resource {
+	t.Helper()
 	for id, function := range v.Of("AWS::Lambda::Function") {
 		if function.Properties["FunctionName"] != "payment-"+v.Assembly.Settings.Environment+"-"+name {
 			continue
 		}
-		for _, config := range v.Of("AWS::Lambda::EventInvokeConfig") {
-			if Text(config.Properties["FunctionName"]) == Text(Ref(id)) {
-				return config
+		for _, resource := range v.Of(kind) {
+			if Text(resource.Properties["FunctionName"]) == Text(Ref(id)) {
+				return resource
 			}
 		}
 	}
-	t.Fatalf("function %s says nothing of asynchronous invocations", name)
+	t.Fatalf("function %s has no %s", name, kind)
 	return assembly.Resource{}
 }
 

@@ -75,7 +75,7 @@ func TestRecoveriesKeepTheirObjectives(t *testing.T) {
 						limit = min(rto, 2*time.Minute)
 					}
 					if worst := path.Total().Worst; worst > limit {
-						t.Errorf("%s: up to %v, want %v at the most", path.Name(), worst, limit)
+						t.Errorf("%s: up to %v, want at most %v", path.Name(), worst, limit)
 					}
 				}
 			})
