@@ -39,7 +39,12 @@ func topology(t *testing.T, env string, change func(resources map[string]assembl
 
 func paymentEvent(env string) func(region string) eventbus.Entry {
 	return func(region string) eventbus.Entry {
-		p, err := payment.New("s", "t", "1.00", "USD", region, "2026-11-22T03:04:05.678901Z", payment.StatusProcessed)
+		p, err := payment.Parse(payment.Values{
+			"session_id": "s", "transaction_id": "t",
+			"amount": "1.00", "currency": "USD",
+			"region": region, "timestamp": "2026-11-22T03:04:05.678901Z",
+			"status": payment.StatusProcessed,
+		})
 		if err != nil {
 			panic(err) // constants
 		}

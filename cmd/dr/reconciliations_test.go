@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
 )
 
@@ -85,7 +86,9 @@ func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, regi
 	switch f.goes {
 	case "missing":
 		report.Counts.Missing, report.Counts.LedgerBefore = 1, 99
-		report.Examples.Missing = []reconcile.Example{{SessionID: "s", TransactionID: "p1", Table: "5.00 EUR us-east-1 2026-11-22T10:00:00.000000Z"}}
+		report.Examples.Missing = []reconcile.Example{{SessionID: "s", TransactionID: "p1", Table: payment.Values{
+			"amount": "5.00", "currency": "EUR", "region": "us-east-1", "timestamp": "2026-11-22T10:00:00.000000Z",
+		}}}
 		if event.DryRun {
 			report.Counts.Ledger, report.Sums[0].Ledger = 99, "995.10"
 		} else {
@@ -93,7 +96,7 @@ func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, regi
 		}
 	case "conflicting":
 		report.Counts.Conflicting = 1
-		report.Examples.Conflicting = []reconcile.Example{{SessionID: "s", TransactionID: "p1", Table: "5.00 EUR", Ledger: "6.00 EUR"}}
+		report.Examples.Conflicting = []reconcile.Example{{SessionID: "s", TransactionID: "p1", Table: payment.Values{"amount": "5.00", "currency": "EUR"}, Ledger: payment.Values{"amount": "6.00", "currency": "EUR"}}}
 	case "another":
 		report.From = report.From.Add(-time.Hour)
 	}

@@ -167,7 +167,7 @@ func TestRealBinaryTakesAPaymentOnce(t *testing.T) {
 		t.Errorf("read: %d %s", read.StatusCode, read.Body)
 	}
 	list := invoke(t, d.environments[2], get("/payments/{session_id}", map[string]string{"session_id": "s-1"}))
-	if list.StatusCode != 200 || !strings.Contains(list.Body, `"payments":[{"transaction_id":"t-1"`) {
+	if list.StatusCode != 200 || !strings.Contains(list.Body, `"transaction_id":"t-1"}]}`) {
 		t.Errorf("list: %d %s", list.StatusCode, list.Body)
 	}
 	health := invoke(t, d.environments[3], get("/health", nil))

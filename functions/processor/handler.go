@@ -105,16 +105,16 @@ func (h *handler) serve(ctx context.Context, request events.APIGatewayProxyReque
 	return problem(http.StatusNotFound, "no such path")
 }
 
-// paymentBody is how an accepted payment is told.
-type paymentBody struct {
-	Message       string          `json:"message,omitempty"`
-	TransactionID string          `json:"transaction_id"`
-	Amount        json.RawMessage `json:"amount"`
-	Currency      string          `json:"currency"`
-	Region        string          `json:"region"`
-	SessionID     string          `json:"session_id"`
-	Timestamp     string          `json:"timestamp,omitempty"`
-	Status        string          `json:"status,omitempty"`
+// paymentBody is a payment as the API returns it: its fields, with the amount as a JSON number, exact.
+type paymentBody map[string]any
+
+func newPaymentBody(p payment.Payment) paymentBody {
+	body := paymentBody{}
+	for name, value := range p.Values() {
+		body[name] = value
+	}
+	body[payment.AttributeAmount] = p.AmountJSON()
+	return body
 }
 
 func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest) answer {
@@ -123,17 +123,17 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 			return problem(http.StatusUnsupportedMediaType, "the content type is not application/json", telemetry.MetricRequestsInvalid)
 		}
 	}
-	body := []byte(request.Body)
+	data := []byte(request.Body)
 	if request.IsBase64Encoded {
 		var err error
-		if body, err = base64.StdEncoding.DecodeString(request.Body); err != nil {
+		if data, err = base64.StdEncoding.DecodeString(request.Body); err != nil {
 			return h.fail(fmt.Errorf("decode body: %w", err))
 		}
 	}
-	if len(body) > maxBodyBytes {
+	if len(data) > maxBodyBytes {
 		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxBodyBytes), telemetry.MetricRequestsInvalid)
 	}
-	asked, err := payment.ParseRequest(body)
+	asked, err := payment.ParseRequest(data)
 	if err != nil {
 		return h.fail(err)
 	}
@@ -142,24 +142,15 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 	}
 	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
 	defer cancel()
-	accepted, replayed, err := h.table.Accept(ctx, payment.Payment{
-		Identity:  asked.Identity,
-		Amount:    asked.Amount,
-		Region:    h.region,
-		Timestamp: h.now().UTC().Truncate(time.Microsecond),
-		Status:    payment.StatusProcessed,
-	})
+	accepted, replayed, err := h.table.Accept(ctx, asked.Payment(h.region, h.now()))
 	if err != nil {
 		return h.fail(err)
 	}
-	a := answer{status: http.StatusOK, metrics: []string{telemetry.MetricPaymentsAccepted}, body: paymentBody{
-		Message:       "Payment processed",
-		TransactionID: accepted.TransactionID,
-		Amount:        accepted.AmountJSON(),
-		Currency:      accepted.Amount.CurrencyCode(),
-		Region:        accepted.Region,
-		SessionID:     accepted.SessionID,
-	}}
+	body := newPaymentBody(accepted)
+	body["message"] = "Payment processed"
+	delete(body, payment.AttributeTimestamp)
+	delete(body, payment.AttributeStatus)
+	a := answer{status: http.StatusOK, metrics: []string{telemetry.MetricPaymentsAccepted}, body: body}
 	if replayed {
 		a.headers = map[string]string{"Idempotent-Replayed": "true"}
 		a.metrics = []string{telemetry.MetricPaymentsReplayed}
@@ -191,7 +182,7 @@ func (h *handler) read(ctx context.Context, request events.APIGatewayProxyReques
 		if err != nil {
 			return h.fail(err)
 		}
-		return answer{status: http.StatusOK, body: told(p)}
+		return answer{status: http.StatusOK, body: newPaymentBody(p)}
 	}
 
 	after, limit := request.QueryStringParameters["after"], defaultPageSize
@@ -211,19 +202,12 @@ func (h *handler) read(ctx context.Context, request events.APIGatewayProxyReques
 	}
 	page := sessionBody{SessionID: sessionID, Payments: make([]paymentBody, len(payments))}
 	for i, p := range payments {
-		page.Payments[i] = told(p)
+		page.Payments[i] = newPaymentBody(p)
 	}
 	if more {
 		page.Next = payments[len(payments)-1].TransactionID
 	}
 	return answer{status: http.StatusOK, body: page}
-}
-
-func told(p payment.Payment) paymentBody {
-	return paymentBody{
-		TransactionID: p.TransactionID, Amount: p.AmountJSON(), Currency: p.Amount.CurrencyCode(), Region: p.Region,
-		SessionID: p.SessionID, Timestamp: p.Timestamp.Format(payment.TimestampLayout), Status: p.Status,
-	}
 }
 
 // health is deep: it says that payments can be taken here, because it just wrote to the table and read from it.

@@ -84,7 +84,7 @@ func TestPaymentIsAccepted(t *testing.T) {
 	var written payment.Payment
 	table := fakeTable{accept: func(p payment.Payment) (payment.Payment, bool, error) { written = p; return p, false, nil }}
 	response, log := serve(t, table, post(`{"transaction_id":"t","session_id":"s","amount":12.3,"currency":"EUR"}`))
-	const want = `{"message":"Payment processed","transaction_id":"t","amount":12.30,"currency":"EUR","region":"us-east-1","session_id":"s"}`
+	const want = `{"amount":12.30,"currency":"EUR","message":"Payment processed","region":"us-east-1","session_id":"s","transaction_id":"t"}`
 	if response.StatusCode != http.StatusOK || response.Body != want {
 		t.Errorf("%d %s\nwant %s", response.StatusCode, response.Body, want)
 	}
@@ -100,13 +100,18 @@ func TestPaymentIsAccepted(t *testing.T) {
 }
 
 func TestReplayIsAnsweredAsFirstAccepted(t *testing.T) {
-	first, err := payment.New("s", "t", "12.34", "USD", "us-west-2", "2026-11-22T01:00:00.000000Z", "processed")
+	first, err := payment.Parse(payment.Values{
+		"session_id": "s", "transaction_id": "t",
+		"amount": "12.34", "currency": "USD",
+		"region": "us-west-2", "timestamp": "2026-11-22T01:00:00.000000Z",
+		"status": "processed",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := fakeTable{accept: func(payment.Payment) (payment.Payment, bool, error) { return first, true, nil }}
 	response, log := serve(t, table, post(`{"transaction_id":"t","session_id":"s","amount":"12.34"}`))
-	const want = `{"message":"Payment processed","transaction_id":"t","amount":12.34,"currency":"USD","region":"us-west-2","session_id":"s"}`
+	const want = `{"amount":12.34,"currency":"USD","message":"Payment processed","region":"us-west-2","session_id":"s","transaction_id":"t"}`
 	if response.StatusCode != http.StatusOK || response.Body != want || response.Headers["Idempotent-Replayed"] != "true" {
 		t.Errorf("%d %v %s", response.StatusCode, response.Headers, response.Body)
 	}
@@ -240,11 +245,16 @@ func TestInternalsAreLogged(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	p, err := payment.New("s/1", "t", "5.00", "USD", "us-west-2", "2026-11-22T01:00:00.000000Z", "processed")
+	p, err := payment.Parse(payment.Values{
+		"session_id": "s/1", "transaction_id": "t",
+		"amount": "5.00", "currency": "USD",
+		"region": "us-west-2", "timestamp": "2026-11-22T01:00:00.000000Z",
+		"status": "processed",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const told = `{"transaction_id":"t","amount":5.00,"currency":"USD","region":"us-west-2","session_id":"s/1","timestamp":"2026-11-22T01:00:00.000000Z","status":"processed"}`
+	const told = `{"amount":5.00,"currency":"USD","region":"us-west-2","session_id":"s/1","status":"processed","timestamp":"2026-11-22T01:00:00.000000Z","transaction_id":"t"}`
 	table := fakeTable{
 		get: func(id payment.Identity) (payment.Payment, error) {
 			if id != p.Identity {

@@ -68,7 +68,12 @@ func (l *ledgerSide) Record(_ context.Context, payments []payment.Payment) (int,
 
 func accepted(t *testing.T, id, amount string, before time.Duration) payment.Payment {
 	t.Helper()
-	p, err := payment.New("secret-"+id, id, amount, "USD", "us-east-1", now.Add(-before).Format(payment.TimestampLayout), payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": "secret-" + id, "transaction_id": id,
+		"amount": amount, "currency": "USD",
+		"region": "us-east-1", "timestamp": now.Add(-before).Format(payment.TimestampLayout),
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,21 +155,13 @@ func (h *handler) ours(record events.DynamoDBEventRecord) bool {
 }
 
 func (h *handler) entry(record events.DynamoDBEventRecord) (types.PutEventsRequestEntry, error) {
-	var missing error
-	get := func(name string) string {
-		value, ok := text(record, name)
-		if !ok {
-			missing = errors.Join(missing, fmt.Errorf("attribute %s is no string", name))
+	values := make(payment.Values, len(record.Change.NewImage))
+	for name := range record.Change.NewImage {
+		if value, ok := text(record, name); ok {
+			values[name] = value
 		}
-		return value
 	}
-	sessionID, transactionID := get(payment.AttributeSessionID), get(payment.AttributeTransactionID)
-	amount, code := get(payment.AttributeAmount), get(payment.AttributeCurrency)
-	region, timestamp, status := get(payment.AttributeRegion), get(payment.AttributeTimestamp), get(payment.AttributeStatus)
-	if missing != nil {
-		return types.PutEventsRequestEntry{}, missing
-	}
-	p, err := payment.New(sessionID, transactionID, amount, code, region, timestamp, status)
+	p, err := payment.Parse(values)
 	if err != nil {
 		return types.PutEventsRequestEntry{}, err
 	}

@@ -162,7 +162,7 @@ func TestEntry(t *testing.T) {
 		t.Fatalf("reported %v", reported)
 	}
 	entry := f.bus.calls[0][0]
-	const detail = `{"transaction_id":"t0","session_id":"s","amount":"12.34","currency":"USD","region":"us-east-1","timestamp":"2026-11-22T03:04:05.678901Z"}`
+	const detail = `{"amount":"12.34","currency":"USD","region":"us-east-1","session_id":"s","timestamp":"2026-11-22T03:04:05.678901Z","transaction_id":"t0"}`
 	if *entry.EventBusName != "payments" || *entry.Source != "payment.processor" || *entry.DetailType != "Payment Transaction" || *entry.Detail != detail {
 		t.Errorf("entry %s %s %s %s", *entry.EventBusName, *entry.Source, *entry.DetailType, *entry.Detail)
 	}

@@ -111,8 +111,12 @@ func accepted(t *testing.T, count int) []payment.Payment {
 	t.Helper()
 	var all []payment.Payment
 	for i := range count {
-		p, err := payment.New(fmt.Sprintf("s-%d", i), "t", fmt.Sprintf("%d.00", i+1), "USD", region,
-			point.Add(-2*time.Hour-time.Duration(i+1)*7*time.Minute).Format(payment.TimestampLayout), payment.StatusProcessed)
+		p, err := payment.Parse(payment.Values{
+			"session_id": fmt.Sprintf("s-%d", i), "transaction_id": "t",
+			"amount": fmt.Sprintf("%d.00", i+1), "currency": "USD",
+			"region": region, "timestamp": point.Add(-2*time.Hour - time.Duration(i+1)*7*time.Minute).Format(payment.TimestampLayout),
+			"status": payment.StatusProcessed,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +242,12 @@ func TestBinary(t *testing.T) {
 			}
 
 			// What was accepted and is in neither fails both; the function's error tells of it.
-			lost, err := payment.New("s-lost-"+name, "t", "1.00", "USD", region, point.Add(-3*time.Hour).Format(payment.TimestampLayout), payment.StatusProcessed)
+			lost, err := payment.Parse(payment.Values{
+				"session_id": "s-lost-" + name, "transaction_id": "t",
+				"amount": "1.00", "currency": "USD",
+				"region": region, "timestamp": point.Add(-3 * time.Hour).Format(payment.TimestampLayout),
+				"status": payment.StatusProcessed,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

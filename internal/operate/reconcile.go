@@ -266,7 +266,7 @@ func (t ReconciledWindow) Write(out io.Writer, colour bool) {
 				if list.name == "missing" && !t.DryRun {
 					continue // it is there now
 				}
-				fmt.Fprintf(out, "  %-11s  %s\n", list.name, printable(fmt.Sprintf("%s / %s: table %s, ledger %s", e.SessionID, e.TransactionID, orNothing(e.Table), orNothing(e.Ledger))))
+				fmt.Fprintf(out, "  %-11s  %s\n", list.name, printable(fmt.Sprintf("%s / %s: table %s, ledger %s", e.SessionID, e.TransactionID, orNothing(e.Table.String()), orNothing(e.Ledger.String()))))
 			}
 		}
 	}

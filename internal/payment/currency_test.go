@@ -23,7 +23,12 @@ func TestATestPaymentIsAPaymentAndNoMoney(t *testing.T) {
 	}
 	// Stored and read back, through event and table, with two decimals and no others.
 	for amount, whole := range map[string]bool{"0.01": true, "0.1": false, "1": false, "0.010": false} {
-		p, err := payment.New("canary-us-east-1", "t", amount, payment.TestCurrency, "us-east-1", "2026-11-22T03:04:05.678901Z", payment.StatusProcessed)
+		p, err := payment.Parse(payment.Values{
+			"session_id": "canary-us-east-1", "transaction_id": "t",
+			"amount": amount, "currency": payment.TestCurrency,
+			"region": "us-east-1", "timestamp": "2026-11-22T03:04:05.678901Z",
+			"status": payment.StatusProcessed,
+		})
 		if (err == nil) != whole {
 			t.Errorf("%s XTS: %v", amount, err)
 		}

@@ -9,7 +9,12 @@ import (
 )
 
 func TestEventDetailKeepsThePayment(t *testing.T) {
-	p, err := payment.New("s", "t", "123456789012.3456", "CLF", "us-west-2", "2026-11-22T03:04:05.678901Z", payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": "s", "transaction_id": "t",
+		"amount": "123456789012.3456", "currency": "CLF",
+		"region": "us-west-2", "timestamp": "2026-11-22T03:04:05.678901Z",
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +22,7 @@ func TestEventDetailKeepsThePayment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"transaction_id":"t","session_id":"s","amount":"123456789012.3456","currency":"CLF","region":"us-west-2","timestamp":"2026-11-22T03:04:05.678901Z"}`
+	const want = `{"amount":"123456789012.3456","currency":"CLF","region":"us-west-2","session_id":"s","timestamp":"2026-11-22T03:04:05.678901Z","transaction_id":"t"}`
 	if string(detail) != want {
 		t.Errorf("detail %s\nwant   %s", detail, want)
 	}
@@ -38,10 +43,11 @@ func TestEventDetailIsWholeOrRefused(t *testing.T) {
 		{`"1.00"`, `"1.001"`, "amount"},
 		{`"1.00"`, `"-1.00"`, "amount"},
 		{`"1.00"`, `"x"`, "amount"},
-		{`"1.00"`, `1.00`, "read event's detail"},
+		{`"1.00"`, `1.00`, "amount is missing"}, // a number, which is not exact
 		{`"USD"`, `"XYZ"`, "amount"},
-		{`"us-east-1"`, `""`, "region is missing"},
+		{`"us-east-1"`, `""`, "region is empty"},
 		{`2026-11-22T03:04:05.678901Z`, `yesterday`, "timestamp is not of the form"},
+		{`"region":"us-east-1",`, ``, "region is missing"},
 		{whole, `[]`, "read event's detail"},
 	} {
 		if _, err := payment.ParseEventDetail([]byte(strings.Replace(whole, tt.old, tt.new, 1))); err == nil || !strings.Contains(err.Error(), tt.want) {

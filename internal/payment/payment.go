@@ -12,7 +12,7 @@ import (
 	"github.com/bojanz/currency"
 )
 
-// The attributes of a payment's item in the session table, its stream and its events.
+// The names of a payment's fields; see fields.
 const (
 	AttributeSessionID     = "session_id" // partition key
 	AttributeTransactionID = "transaction_id"
@@ -52,12 +52,6 @@ type Payment struct {
 
 // SameMoney reports whether two payments are over the same amount of the same currency.
 func (p Payment) SameMoney(other Payment) bool { return p.Amount.Equal(other.Amount) }
-
-// Equal reports whether two payments are the same acceptance, in every field.
-func (p Payment) Equal(other Payment) bool {
-	return p.Identity == other.Identity && p.SameMoney(other) && p.Region == other.Region &&
-		p.Timestamp.Equal(other.Timestamp) && p.Status == other.Status
-}
 
 // AmountJSON is the amount as a JSON number, exact.
 func (p Payment) AmountJSON() json.RawMessage { return json.RawMessage(p.Amount.Number()) }

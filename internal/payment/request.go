@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/bojanz/currency"
@@ -28,8 +30,24 @@ type Request struct {
 	Amount currency.Amount
 }
 
-// The fields of a request's body.
-var requestFields = []string{AttributeTransactionID, AttributeSessionID, AttributeAmount, AttributeCurrency}
+// Payment is the payment that a request becomes when a Region accepts it.
+func (r Request) Payment(region string, at time.Time) Payment {
+	return Payment{Identity: r.Identity, Amount: r.Amount, Region: region, Timestamp: at.UTC().Truncate(time.Microsecond), Status: StatusProcessed}
+}
+
+// MarshalJSON writes the body of POST /payments.
+func (r Request) MarshalJSON() ([]byte, error) {
+	values := r.Payment("", time.Time{}).Values()
+	for name := range values {
+		if !slices.Contains(requestFields, name) {
+			delete(values, name)
+		}
+	}
+	return json.Marshal(map[string]string(values))
+}
+
+// requestFields are the names of the fields of a request's body.
+var requestFields = names(func(f field) bool { return f.requested })
 
 // ParseRequest reads the body of POST /payments. The error is an *Error of CodeInvalid whose message names the field.
 //
@@ -99,11 +117,8 @@ func parseObject(body []byte) (map[string]json.Token, error) {
 		if err != nil {
 			return nil, notAnObject
 		}
-		name, known := key.(string), false
-		for _, field := range requestFields {
-			known = known || field == name
-		}
-		if !known {
+		name := key.(string)
+		if !slices.Contains(requestFields, name) {
 			return nil, invalid(quote(name), "is not a field of a payment; allowed are %s", strings.Join(requestFields, ", "))
 		}
 		if _, twice := fields[name]; twice {

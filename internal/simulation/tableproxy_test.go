@@ -69,7 +69,12 @@ func (g *globalTable) table(region string) *sessiontable.Table {
 
 func newPayment(t *testing.T, region, id string) payment.Payment {
 	t.Helper()
-	p, err := payment.New("s-"+id, id, "12.34", "USD", region, "2026-11-22T03:04:05.678901Z", payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": "s-" + id, "transaction_id": id,
+		"amount": "12.34", "currency": "USD",
+		"region": region, "timestamp": "2026-11-22T03:04:05.678901Z",
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,8 @@ package bench
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/bojanz/currency"
@@ -54,8 +52,9 @@ func ledgerRows(ctx context.Context, config Config) ([]Measurement, error) {
 		}
 		recorded = append(recorded, batchSize/time.Since(began).Seconds())
 		began = time.Now()
-		if err := insert(ctx, writer, payments); err != nil {
-			return nil, err
+		statement, arguments := ledger.InsertStatement("floor", payments)
+		if _, err := writer.ExecContext(ctx, statement, arguments...); err != nil {
+			return nil, fmt.Errorf("insert: %w", err)
 		}
 		floor = append(floor, batchSize/time.Since(began).Seconds())
 	}
@@ -64,18 +63,6 @@ func ledgerRows(ctx context.Context, config Config) ([]Measurement, error) {
 		m.Limit = 0
 	}
 	return []Measurement{m}, nil
-}
-
-func insert(ctx context.Context, database *sql.DB, payments []payment.Payment) error {
-	rows := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?),", len(payments)), ",")
-	arguments := make([]any, 0, 6*len(payments))
-	for _, p := range payments {
-		arguments = append(arguments, p.SessionID, p.TransactionID, p.Amount.Number(), p.Amount.CurrencyCode(), p.Region, p.Timestamp)
-	}
-	if _, err := database.ExecContext(ctx, "INSERT INTO floor (session_id, transaction_id, amount, currency, region, accepted_at) VALUES "+rows, arguments...); err != nil {
-		return fmt.Errorf("insert: %w", err)
-	}
-	return nil
 }
 
 func numbered(first, count int) ([]payment.Payment, error) {

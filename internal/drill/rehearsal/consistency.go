@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/settings"
@@ -41,17 +39,13 @@ func TableConsistency(a *assembly.Assembly) (settings.Consistency, error) {
 // Absent are those of some payments that a Region's replica does not have now. What was acknowledged and is absent from the
 // replica that survives is lost for as long as the other Region is.
 func (p *Platform) Absent(ctx context.Context, region string, some []payment.Identity) ([]payment.Identity, error) {
-	name := "payment-" + p.settings.Environment + "-sessions"
+	payments, err := scan(ctx, p.ItemsOf(region), p.settings)
+	if err != nil {
+		return nil, fmt.Errorf("read table of %s: %w", region, err)
+	}
 	there := map[payment.Identity]bool{}
-	pages := dynamodb.NewScanPaginator(p.ItemsOf(region), &dynamodb.ScanInput{TableName: &name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read table of %s: %w", region, err)
-		}
-		for _, item := range page.Items {
-			there[payment.Identity{SessionID: text(item, payment.AttributeSessionID), TransactionID: text(item, payment.AttributeTransactionID)}] = true
-		}
+	for _, one := range payments {
+		there[one.Identity] = true
 	}
 	var absent []payment.Identity
 	for _, one := range some {

@@ -19,7 +19,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	smithytime "github.com/aws/smithy-go/time"
 	"github.com/bojanz/currency"
 
@@ -208,8 +207,12 @@ func somePayment(t *testing.T, number int, prefix, region string, at time.Time) 
 	if digits > 0 {
 		amount += "." + fmt.Sprintf("%0*d", digits, random.IntN(100))
 	}
-	p, err := payment.New(fmt.Sprintf("%s-%d", prefix, number/3), fmt.Sprintf("%s-%d", prefix, number), amount, code, region,
-		at.UTC().Format(payment.TimestampLayout), payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": fmt.Sprintf("%s-%d", prefix, number/3), "transaction_id": fmt.Sprintf("%s-%d", prefix, number),
+		"amount": amount, "currency": code,
+		"region": region, "timestamp": at.UTC().Format(payment.TimestampLayout),
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,8 +312,7 @@ func acceptedPayments(t *testing.T, client *dynamodb.Client, tableName string) m
 			t.Fatal(err)
 		}
 		for _, item := range page.Items {
-			text := func(name string) string { s, _ := item[name].(*types.AttributeValueMemberS); return s.Value }
-			p, err := payment.New(text("session_id"), text("transaction_id"), text("amount"), text("currency"), text("region"), text("timestamp"), text("status"))
+			p, err := sessiontable.Unmarshal(item)
 			if err != nil {
 				t.Fatal(err)
 			}

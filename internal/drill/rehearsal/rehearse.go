@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,6 +27,7 @@ import (
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/settings"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/aurora"
@@ -631,31 +632,10 @@ func (r *rehearsal) rows(ctx context.Context, region string) (func(func(drill.Ro
 
 // readRows reads a ledger's rows, with their times by a clock.
 func readRows(ctx context.Context, database *sql.DB, clock Clock) (func(func(drill.Row) error) error, error) {
-	recorded := map[payment.Identity]time.Time{}
-	found, err := database.QueryContext(ctx, "SELECT session_id, transaction_id, DATE_FORMAT(recorded_at, '%Y-%m-%d %H:%i:%s.%f') FROM payments")
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	for found.Next() {
-		var session, transaction, at string
-		if err := found.Scan(&session, &transaction, &at); err != nil {
-			return nil, err
-		}
-		moment, err := time.Parse("2006-01-02 15:04:05.000000", at)
-		if err != nil {
-			return nil, err
-		}
-		recorded[payment.Identity{SessionID: session, TransactionID: transaction}] = clock.At(moment)
-	}
-	if err := found.Err(); err != nil {
-		return nil, err
-	}
 	var rows []drill.Row
-	err = ledger.New(database).Window(ctx, time.Unix(0, 0), time.Now().Add(time.Hour), func(p payment.Payment) error {
-		row := drill.Row{Payment: p, RecordedAt: recorded[p.Identity]}
-		row.Timestamp = clock.At(p.Timestamp)
-		rows = append(rows, row)
+	err := ledger.New(database).All(ctx, func(p payment.Payment, recordedAt time.Time) error {
+		p.Timestamp = clock.At(p.Timestamp)
+		rows = append(rows, drill.Row{Payment: p, RecordedAt: clock.At(recordedAt)})
 		return nil
 	})
 	if err != nil {
@@ -673,29 +653,13 @@ func readRows(ctx context.Context, database *sql.DB, clock Clock) (func(func(dri
 
 // items are the session table's payments as they are now, with their times by the rehearsal's clock.
 func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) error, error) {
-	var items []drill.Item
-	name := "payment-" + r.settings.Environment + "-sessions"
-	pages := dynamodb.NewScanPaginator(r.platform.Items(), &dynamodb.ScanInput{TableName: &name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read table: %w", err)
-		}
-		for _, item := range page.Items {
-			text := func(name string) string { return text(item, name) }
-			if text(payment.AttributeAcceptedBucket) == "" {
-				continue // a health check's
-			}
-			p, err := payment.New(text("session_id"), text("transaction_id"), text("amount"), text("currency"), text("region"), text("timestamp"), text("status"))
-			if err != nil {
-				return nil, fmt.Errorf("read table: %w", err)
-			}
-			p.Timestamp = r.clock.At(p.Timestamp)
-			items = append(items, p)
-		}
+	items, err := scan(ctx, r.platform.Items(), r.settings)
+	if err != nil {
+		return nil, fmt.Errorf("read table: %w", err)
 	}
 	return func(each func(drill.Item) error) error {
 		for _, item := range items {
+			item.Timestamp = r.clock.At(item.Timestamp)
 			if err := each(item); err != nil {
 				return err
 			}
@@ -704,12 +668,26 @@ func (r *rehearsal) items(ctx context.Context) (func(func(drill.Item) error) err
 	}, nil
 }
 
-// text is an item's attribute, or nothing.
-func text(item map[string]types.AttributeValue, name string) string {
-	if s, ok := item[name].(*types.AttributeValueMemberS); ok {
-		return s.Value
+// scan reads all payments of the session table.
+func scan(ctx context.Context, client *dynamodb.Client, s settings.Settings) (payments []payment.Payment, err error) {
+	pages := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: aws.String("payment-" + s.Environment + "-sessions")})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			if !sessiontable.IsPayment(item) {
+				continue // a health check's
+			}
+			p, err := sessiontable.Unmarshal(item)
+			if err != nil {
+				return nil, err
+			}
+			payments = append(payments, p)
+		}
 	}
-	return ""
+	return payments, nil
 }
 
 // FaultNames are the names of the faults, in order.

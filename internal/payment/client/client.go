@@ -305,17 +305,6 @@ func orUnknown(region string) string {
 // earlier attempt of the same payment may have been accepted, an UnavailableError wraps it.
 var ErrUnsigned = errors.New("request cannot be signed")
 
-// paymentBody is a payment as the API reads and tells it.
-type paymentBody struct {
-	TransactionID string      `json:"transaction_id"`
-	SessionID     string      `json:"session_id"`
-	Amount        json.Number `json:"amount"`
-	Currency      string      `json:"currency"`
-	Region        string      `json:"region"`
-	Timestamp     string      `json:"timestamp"`
-	Status        string      `json:"status"`
-}
-
 // Pay sends a payment until it is accepted or refused. Its identity is the caller's to make, because a payment without one
 // cannot be sent twice. The error is a *RefusedError, an *UnavailableError, ErrUnsigned, or a *payment.Error about the
 // identity.
@@ -324,10 +313,7 @@ func (c *Client) Pay(ctx context.Context, request payment.Request) (Acceptance, 
 	if err := checkIdentity(request.Identity); err != nil {
 		return accepted, err
 	}
-	body, err := json.Marshal(map[string]string{
-		payment.AttributeTransactionID: request.TransactionID, payment.AttributeSessionID: request.SessionID,
-		payment.AttributeAmount: request.Amount.Number(), payment.AttributeCurrency: request.Amount.CurrencyCode(),
-	})
+	body, err := json.Marshal(request)
 	if err != nil {
 		return accepted, fmt.Errorf("write payment: %w", err)
 	}
@@ -336,10 +322,10 @@ func (c *Client) Pay(ctx context.Context, request payment.Request) (Acceptance, 
 		if err != nil {
 			return err
 		}
-		if amount, err := currency.NewAmount(p.Amount.String(), p.Currency); err != nil || !amount.Equal(request.Amount) {
+		if amount, err := currency.NewAmount(p[payment.AttributeAmount], p[payment.AttributeCurrency]); err != nil || !amount.Equal(request.Amount) {
 			return errors.New("the answer is about another amount")
 		}
-		accepted.AcceptedIn, accepted.Replayed = p.Region, r.header.Get("Idempotent-Replayed") == "true"
+		accepted.AcceptedIn, accepted.Replayed = p[payment.AttributeRegion], r.header.Get("Idempotent-Replayed") == "true"
 		return nil
 	})
 	return accepted, err
@@ -357,7 +343,7 @@ func (c *Client) Get(ctx context.Context, id payment.Identity) (Reading, error) 
 		if err != nil {
 			return err
 		}
-		reading.Payment, err = payment.New(p.SessionID, p.TransactionID, p.Amount.String(), p.Currency, p.Region, p.Timestamp, p.Status)
+		reading.Payment, err = payment.Parse(p)
 		return err
 	})
 	return reading, err
@@ -395,15 +381,26 @@ type reply struct {
 }
 
 // payment is the payment in a reply, which has to be the one that was asked about.
-func (r reply) payment(id payment.Identity) (paymentBody, error) {
-	var p paymentBody
-	if err := json.Unmarshal(r.body, &p); err != nil {
-		return p, fmt.Errorf("read answer: %w", err)
+func (r reply) payment(id payment.Identity) (payment.Values, error) {
+	decoder := json.NewDecoder(bytes.NewReader(r.body))
+	decoder.UseNumber() // the amount is exact
+	var body map[string]any
+	if err := decoder.Decode(&body); err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
 	}
-	if p.SessionID != id.SessionID || p.TransactionID != id.TransactionID {
-		return p, errors.New("the answer is about another payment")
+	values := payment.Values{}
+	for name, value := range body {
+		switch value := value.(type) {
+		case string:
+			values[name] = value
+		case json.Number:
+			values[name] = value.String()
+		}
 	}
-	return p, nil
+	if values[payment.AttributeSessionID] != id.SessionID || values[payment.AttributeTransactionID] != id.TransactionID {
+		return nil, errors.New("the answer is about another payment")
+	}
+	return values, nil
 }
 
 // message is what a reply says is wrong.

@@ -154,7 +154,12 @@ func TestAPaymentIsRead(t *testing.T) {
 			t.Errorf("%q: %v", id, err)
 			continue
 		}
-		want, err := payment.New("s "+id, id, "0.01", "XTS", "us-east-1", "2026-11-22T03:04:05.678901Z", "processed")
+		want, err := payment.Parse(payment.Values{
+			"session_id": "s " + id, "transaction_id": id,
+			"amount": "0.01", "currency": "XTS",
+			"region": "us-east-1", "timestamp": "2026-11-22T03:04:05.678901Z",
+			"status": "processed",
+		})
 		if err != nil || !got.Payment.Equal(want) || got.Region != region {
 			t.Errorf("%+v, %v", got, err)
 		}

@@ -3,7 +3,6 @@ package compare
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"payments-dr/internal/payment"
@@ -77,12 +76,17 @@ func difference(fault reconcile.Fault, example reconcile.Example) Difference {
 		d.Kind = OnlyRight
 	default:
 		d.Kind = Differing
-		left, right := strings.Fields(example.Table), strings.Fields(example.Ledger)
-		for i, name := range []string{"amount", "currency", payment.AttributeRegion, payment.AttributeTimestamp} {
-			if left[i] != right[i] {
-				d.Columns = append(d.Columns, Column{Name: name, Left: &left[i], Right: &right[i]})
-			}
+		for _, name := range example.Table.Differing(example.Ledger) {
+			d.Columns = append(d.Columns, Column{Name: name, Left: value(example.Table, name), Right: value(example.Ledger, name)})
 		}
 	}
 	return d
+}
+
+// value is a field's text; nil if there is none.
+func value(values payment.Values, name string) *string {
+	if text, ok := values[name]; ok {
+		return &text
+	}
+	return nil
 }

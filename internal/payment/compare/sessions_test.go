@@ -21,7 +21,12 @@ var acceptedFrom = time.Date(2026, 11, 20, 3, 0, 0, 0, time.UTC)
 
 func newPayment(t *testing.T, i int, amount, region string) payment.Payment {
 	t.Helper()
-	p, err := payment.New(session(i), transaction(i), amount, "USD", region, acceptedFrom.Add(time.Duration(i)*time.Second).Format(payment.TimestampLayout), payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": session(i), "transaction_id": transaction(i),
+		"amount": amount, "currency": "USD",
+		"region": region, "timestamp": acceptedFrom.Add(time.Duration(i) * time.Second).Format(payment.TimestampLayout),
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,15 +136,59 @@ func (l *Ledger) record(ctx context.Context, payments []payment.Payment) (map[pa
 }
 
 func insert(ctx context.Context, transaction *sql.Tx, payments []payment.Payment) error {
-	arguments := make([]any, 0, 6*len(payments))
-	for _, p := range payments {
-		arguments = append(arguments, []byte(p.SessionID), []byte(p.TransactionID),
-			p.Amount.Number(), p.Amount.CurrencyCode(), p.Region, p.Timestamp.UTC())
-	}
-	_, err := transaction.ExecContext(ctx, "INSERT INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) VALUES "+
-		list("(?,?,?,?,?,?)", len(payments)), arguments...)
+	statement, arguments := InsertStatement("payments", payments)
+	_, err := transaction.ExecContext(ctx, statement, arguments...)
 	return err
 }
+
+// InsertStatement is the statement that adds payments to a table. It names a column only if a payment has a value for it, because the
+// table may be of an older release.
+func InsertStatement(table string, payments []payment.Payment) (statement string, arguments []any) {
+	rows := make([]payment.Values, len(payments))
+	for i, p := range payments {
+		rows[i] = p.Values()
+	}
+	names := slices.DeleteFunc(payment.FieldNames(), func(name string) bool {
+		return column(name) == "" || !slices.ContainsFunc(rows, func(row payment.Values) bool { _, ok := row[name]; return ok })
+	})
+	columns := make([]string, len(names))
+	for i, name := range names {
+		columns[i] = column(name)
+	}
+	arguments = make([]any, 0, len(names)*len(rows))
+	for i, row := range rows {
+		for _, name := range names {
+			switch value, ok := row[name]; {
+			case !ok:
+				arguments = append(arguments, nil)
+			case name == payment.AttributeTimestamp:
+				arguments = append(arguments, payments[i].Timestamp.UTC())
+			case name == payment.AttributeSessionID || name == payment.AttributeTransactionID:
+				arguments = append(arguments, []byte(value)) // VARBINARY
+			default:
+				arguments = append(arguments, value)
+			}
+		}
+	}
+	row := "(" + list("?", len(names)) + ")"
+	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + list(row, len(rows)), arguments
+}
+
+// column is a payment field's column; empty if it has none.
+func column(field string) string {
+	switch field {
+	case payment.AttributeTimestamp:
+		return columnAcceptedAt
+	case payment.AttributeStatus: // the ledger has accepted payments only
+		return ""
+	}
+	return field
+}
+
+const (
+	columnAcceptedAt = "accepted_at"
+	columnRecordedAt = "recorded_at"
+)
 
 func list(element string, count int) string {
 	return strings.TrimSuffix(strings.Repeat(element+",", count), ",")
@@ -189,54 +233,65 @@ func find(ctx context.Context, database querier, identities []payment.Identity) 
 		for _, id := range some {
 			arguments = append(arguments, []byte(id.SessionID), []byte(id.TransactionID))
 		}
-		payments, err := query(ctx, database,
-			"SELECT * FROM payments WHERE (session_id, transaction_id) IN ("+list("(?,?)", len(some))+")", arguments...)
+		err := query(ctx, database, func(p payment.Payment, _ time.Time) error {
+			found[p.Identity] = p
+			return nil
+		}, "SELECT * FROM payments WHERE (session_id, transaction_id) IN ("+list("(?,?)", len(some))+")", arguments...)
 		if err != nil {
 			return nil, err
-		}
-		for _, p := range payments {
-			found[p.Identity] = p
 		}
 	}
 	return found, nil
 }
 
-// query reads all rows of a statement that selects every column. It reads columns by name, because the table need not be of this
-// release: a restored backup is older and lacks columns, a later release adds some.
-func query(ctx context.Context, database querier, statement string, arguments ...any) (payments []payment.Payment, err error) {
+// query hands over the payments that a statement selects, each with the time of its recording. The statement selects every column:
+// query reads columns by name, because the table may be of another release. A restored backup is older and lacks columns, a
+// later release adds some.
+func query(ctx context.Context, database querier, each func(p payment.Payment, recordedAt time.Time) error, statement string, arguments ...any) error {
 	rows, err := database.QueryContext(ctx, statement, arguments...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	texts, times := make([]sql.NullString, len(columns)), map[string]*time.Time{columnAcceptedAt: {}, columnRecordedAt: {}}
+	destinations := make([]any, len(columns))
+	for i, name := range columns {
+		destinations[i] = &texts[i]
+		if at, ok := times[name]; ok {
+			destinations[i] = at
+		}
 	}
 	for rows.Next() {
-		var sessionID, transactionID []byte
-		var number, code string
-		p := payment.Payment{Status: payment.StatusProcessed}
-		fields := map[string]any{
-			"session_id": &sessionID, "transaction_id": &transactionID, "amount": &number, "currency": &code,
-			"region": &p.Region, "accepted_at": &p.Timestamp,
+		if err := rows.Scan(destinations...); err != nil {
+			return err
 		}
-		destinations := make([]any, len(columns))
-		for i, column := range columns {
-			if destinations[i] = fields[column]; destinations[i] == nil {
-				destinations[i] = new(sql.RawBytes) // another release's
+		values := payment.Values{
+			payment.AttributeStatus:    payment.StatusProcessed,
+			payment.AttributeTimestamp: times[columnAcceptedAt].UTC().Format(payment.TimestampLayout),
+		}
+		for i, name := range columns {
+			if texts[i].Valid {
+				values[name] = texts[i].String
 			}
 		}
-		if err := rows.Scan(destinations...); err != nil {
-			return nil, err
+		exact, err := amount(values[payment.AttributeAmount], values[payment.AttributeCurrency])
+		if err != nil {
+			return err
 		}
-		p.Identity = payment.Identity{SessionID: string(sessionID), TransactionID: string(transactionID)}
-		if p.Amount, err = amount(number, code); err != nil {
-			return nil, err
+		values[payment.AttributeAmount] = exact.Number()
+		p, err := payment.Parse(values)
+		if err != nil {
+			return fmt.Errorf("read row: %w", err)
 		}
-		payments = append(payments, p)
+		if err := each(p, *times[columnRecordedAt]); err != nil {
+			return err
+		}
 	}
-	return payments, rows.Err()
+	return rows.Err()
 }
 
 // amount is an amount as the ledger holds it, with four decimals, in those of its currency.
@@ -264,7 +319,11 @@ func (l *Ledger) Window(ctx context.Context, from, to time.Time, each func(payme
 	to = ceiling(to)
 	for {
 		at, sessionID, transactionID := last.Timestamp, []byte(last.SessionID), []byte(last.TransactionID)
-		page, err := query(ctx, l.database, statement, at, to, at, sessionID, sessionID, transactionID, pageSize)
+		var page []payment.Payment
+		err := query(ctx, l.database, func(p payment.Payment, _ time.Time) error {
+			page = append(page, p)
+			return nil
+		}, statement, at, to, at, sessionID, sessionID, transactionID, pageSize)
 		if err != nil {
 			return classify("read payments", err)
 		}

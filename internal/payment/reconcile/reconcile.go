@@ -263,7 +263,7 @@ func (r *run) judge(accepted, recorded payment.Payment) {
 	case !accepted.SameMoney(recorded):
 		r.report.Counts.Conflicting++
 		r.example(Conflicting, accepted.Identity, &accepted, &recorded)
-	case accepted.Region != recorded.Region || !accepted.Timestamp.Equal(recorded.Timestamp):
+	case !accepted.Equal(recorded):
 		r.report.Counts.Differing++
 		r.example(Differing, accepted.Identity, &accepted, &recorded)
 	}

@@ -48,7 +48,7 @@ type Counts struct {
 	Repaired int `json:"repaired"`
 	// Conflicting are on both sides, over different money. They are left as they are.
 	Conflicting int `json:"conflicting"`
-	// Differing are on both sides over the same money, accepted in another Region or at another time. A table of eventual
+	// Differing are on both sides over the same money, and differ in another field, such as the Region or the timestamp. A table of eventual
 	// consistency can cause this, when both Regions accept the same payment at once; a strongly consistent one cannot.
 	Differing int `json:"differing"`
 	// Unaccounted are in the ledger and nowhere in the table.
@@ -100,9 +100,9 @@ func (e *Examples) of(fault Fault) *[]Example {
 type Example struct {
 	SessionID     string `json:"session_id"`
 	TransactionID string `json:"transaction_id"`
-	// Table and Ledger are what each side has: amount, currency, Region and timestamp, a space between them. Empty: nothing.
-	Table  string `json:"table,omitempty"`
-	Ledger string `json:"ledger,omitempty"`
+	// Table and Ledger are the fields that each side has, without the identity and the status. A side without the payment has none.
+	Table  payment.Values `json:"table,omitempty"`
+	Ledger payment.Values `json:"ledger,omitempty"`
 }
 
 // Clean reports whether the run came to its end and has left both sides with the same payments over the same money: every
@@ -138,11 +138,15 @@ func (e Examples) clone() Examples {
 
 func cloned(examples []Example) []Example { return append([]Example{}, examples...) }
 
-func holding(p *payment.Payment) string {
+func holding(p *payment.Payment) payment.Values {
 	if p == nil {
-		return ""
+		return nil
 	}
-	return p.Amount.String() + " " + p.Region + " " + p.Timestamp.UTC().Format(payment.TimestampLayout)
+	values := p.Values()
+	for _, name := range []string{payment.AttributeSessionID, payment.AttributeTransactionID, payment.AttributeStatus} {
+		delete(values, name)
+	}
+	return values
 }
 
 // sums are by currency. Their numbers are whole minor units of any size, so that no sum is rounded.

@@ -95,7 +95,12 @@ func (l ledgerSide) Close() error { l.closed = true; return nil }
 
 func accepted(t *testing.T, id, amount string, before time.Duration) payment.Payment {
 	t.Helper()
-	p, err := payment.New("s-"+id, id, amount, "USD", "us-east-1", point.Add(-2*time.Hour-before).Format(payment.TimestampLayout), payment.StatusProcessed)
+	p, err := payment.Parse(payment.Values{
+		"session_id": "s-" + id, "transaction_id": id,
+		"amount": amount, "currency": "USD",
+		"region": "us-east-1", "timestamp": point.Add(-2*time.Hour - before).Format(payment.TimestampLayout),
+		"status": payment.StatusProcessed,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func (t *Table) partition(ctx context.Context, key string, first, last time.Time
 		}
 		page := make([]payment.Payment, len(out.Items))
 		for i, item := range out.Items {
-			if page[i], err = unmarshal(item); err != nil {
+			if page[i], err = Unmarshal(item); err != nil {
 				return fmt.Errorf("read payments accepted in %s: %w", key, err)
 			}
 		}
@@ -166,7 +166,7 @@ func (t *Table) Find(ctx context.Context, ids []payment.Identity) (map[payment.I
 			return nil, fmt.Errorf("find payments: %w", err)
 		}
 		for _, item := range out.Responses[t.name] {
-			p, err := unmarshal(item)
+			p, err := Unmarshal(item)
 			if err != nil {
 				return nil, fmt.Errorf("find payments: %w", err)
 			}

@@ -95,7 +95,7 @@ func (t *Table) Accept(ctx context.Context, p payment.Payment) (accepted payment
 // that, so that it is read otherwise.
 func (t *Table) existing(ctx context.Context, taken *types.ConditionalCheckFailedException, id payment.Identity) (payment.Payment, error) {
 	if len(taken.Item) > 0 {
-		return unmarshal(taken.Item)
+		return Unmarshal(taken.Item)
 	}
 	p, err := t.Get(ctx, id)
 	if known, ok := errors.AsType[*payment.Error](err); ok && known.Code == payment.CodeNotFound {
@@ -115,7 +115,7 @@ func (t *Table) Get(ctx context.Context, id payment.Identity) (payment.Payment, 
 	if len(out.Item) == 0 {
 		return payment.Payment{}, &payment.Error{Code: payment.CodeNotFound, Message: "no such payment"}
 	}
-	return unmarshal(out.Item)
+	return Unmarshal(out.Item)
 }
 
 // List reads up to limit payments of a session in the order of their transaction ids, strongly consistent, starting behind
@@ -137,7 +137,7 @@ func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (p
 		return nil, false, classify("read session", err)
 	}
 	for _, item := range out.Items {
-		p, err := unmarshal(item)
+		p, err := Unmarshal(item)
 		if err != nil {
 			return nil, false, err
 		}
@@ -184,36 +184,30 @@ func key(sessionID, transactionID string) map[string]types.AttributeValue {
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
 func marshal(p payment.Payment) map[string]types.AttributeValue {
-	item := key(p.SessionID, p.TransactionID)
-	item[payment.AttributeAmount] = text(p.Amount.Number())
-	item[payment.AttributeCurrency] = text(p.Amount.CurrencyCode())
-	item[payment.AttributeTimestamp] = text(p.Timestamp.UTC().Format(payment.TimestampLayout))
-	item[payment.AttributeRegion] = text(p.Region)
-	item[payment.AttributeStatus] = text(p.Status)
-	item[payment.AttributeAcceptedBucket] = text(acceptedBucket(p.Timestamp, shardOf(p.Identity)))
+	item := map[string]types.AttributeValue{payment.AttributeAcceptedBucket: text(acceptedBucket(p.Timestamp, shardOf(p.Identity)))}
+	for name, value := range p.Values() {
+		item[name] = text(value)
+	}
 	return item
 }
 
-// unmarshal reads an item back. Only payments that Accept wrote are expected, so a fault here is one of ours.
-func unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
-	var missing error
-	get := func(name string) string {
-		value, ok := item[name].(*types.AttributeValueMemberS)
-		if !ok {
-			missing = errors.Join(missing, fmt.Errorf("attribute %s is no string", name))
-			return ""
+// IsPayment reports whether an item of the table is a payment and not a health probe.
+func IsPayment(item map[string]types.AttributeValue) bool {
+	_, ok := item[payment.AttributeAcceptedBucket]
+	return ok
+}
+
+// Unmarshal reads a payment from its item. Only payments that Accept wrote are expected, so its error is not a *payment.Error,
+// which a client would see.
+func Unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
+	values := make(payment.Values, len(item))
+	for name, value := range item {
+		if text, ok := value.(*types.AttributeValueMemberS); ok {
+			values[name] = text.Value
 		}
-		return value.Value
 	}
-	sessionID, transactionID := get(payment.AttributeSessionID), get(payment.AttributeTransactionID)
-	amount, code := get(payment.AttributeAmount), get(payment.AttributeCurrency)
-	region, timestamp, status := get(payment.AttributeRegion), get(payment.AttributeTimestamp), get(payment.AttributeStatus)
-	if missing != nil {
-		return payment.Payment{}, fmt.Errorf("read item: %w", missing)
-	}
-	p, err := payment.New(sessionID, transactionID, amount, code, region, timestamp, status)
+	p, err := payment.Parse(values)
 	if err != nil {
-		// Not the client's fault, so none of the domain's errors, which a client is shown.
 		return payment.Payment{}, fmt.Errorf("read item: %v", err)
 	}
 	return p, nil

@@ -34,8 +34,12 @@ func newPayments(t *testing.T, session string) []payment.Payment {
 	t.Helper()
 	var all []payment.Payment
 	for i := range 4 {
-		p, err := payment.New(session, fmt.Sprintf("t-%d", i), "1.25", "USD", "us-east-1",
-			accepted.Add(time.Duration(i)*time.Second).Format(payment.TimestampLayout), payment.StatusProcessed)
+		p, err := payment.Parse(payment.Values{
+			"session_id": session, "transaction_id": fmt.Sprintf("t-%d", i),
+			"amount": "1.25", "currency": "USD",
+			"region": "us-east-1", "timestamp": accepted.Add(time.Duration(i) * time.Second).Format(payment.TimestampLayout),
+			"status": payment.StatusProcessed,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
