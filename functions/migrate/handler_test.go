@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +67,10 @@ const (
 )
 
 func TestCreateAndUpdateMigrate(t *testing.T) {
+	migrations, err := filepath.Glob("../../internal/payment/ledger/schema/migrations/*.sql")
+	if err != nil || len(migrations) == 0 {
+		t.Fatalf("%d migrations, %v", len(migrations), err)
+	}
 	servers, closeAll, err := localmysql.StartAll()
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +83,11 @@ func TestCreateAndUpdateMigrate(t *testing.T) {
 			}
 			h, s := newTestHandler(migration(ledger.Config{Port: server.Port, Database: "migrated", PlainText: true, StatementTimeout: statementTimeout}))
 			h.writer = server.Host
+			latest := strconv.Itoa(len(migrations))
 			for _, tt := range []struct{ event, want string }{
-				{create, `{"PhysicalResourceId":"ledger-schema","Data":{"Outcome":"migrated","Version":"1"}}`},
-				{create, `{"PhysicalResourceId":"ledger-schema","Data":{"Outcome":"up-to-date","Version":"1"}}`},
-				{update, `{"PhysicalResourceId":"given","Data":{"Outcome":"up-to-date","Version":"1"}}`},
+				{create, `{"PhysicalResourceId":"ledger-schema","Data":{"Outcome":"migrated","Version":"` + latest + `"}}`},
+				{create, `{"PhysicalResourceId":"ledger-schema","Data":{"Outcome":"up-to-date","Version":"` + latest + `"}}`},
+				{update, `{"PhysicalResourceId":"given","Data":{"Outcome":"up-to-date","Version":"` + latest + `"}}`},
 			} {
 				if got, err := call(t, h, tt.event); err != nil || got != tt.want {
 					t.Errorf("%s, %v; want %s", got, err, tt.want)
@@ -104,7 +111,7 @@ func TestCreateAndUpdateMigrate(t *testing.T) {
 			}
 			defer func() { _ = server.SetReadOnly(context.Background(), false) }()
 			got, err := call(t, h, update)
-			if want := `{"PhysicalResourceId":"given","Data":{"Outcome":"reader","Version":"1"}}`; err != nil || got != want {
+			if want := `{"PhysicalResourceId":"given","Data":{"Outcome":"reader","Version":"` + latest + `"}}`; err != nil || got != want {
 				t.Errorf("%s, %v; want %s", got, err, want)
 			}
 		})

@@ -38,6 +38,9 @@ func faults(migration string) (all []string) {
 		if !expands(parsed) {
 			all = append(all, fmt.Sprintf("%q is not allowed", statement))
 		}
+		if _, alters := parsed.(*sqlparser.AlterTable); alters && len(statements) > 1 {
+			all = append(all, fmt.Sprintf("%q is not the only statement of its file; see appliedBefore", statement))
+		}
 	}
 	return all
 }
@@ -113,8 +116,9 @@ func TestWhatExpands(t *testing.T) {
 		"RENAME TABLE payments TO ledger": false,
 		"TRUNCATE TABLE payments":         false,
 		"DELETE FROM payments":            false,
-		"CREATE TABLE IF NOT EXISTS t (id BIGINT PRIMARY KEY); DROP TABLE payments": false,
-		"ALTER TABLE payments ENGINE = whatever is this":                            false,
+		"CREATE TABLE IF NOT EXISTS t (id BIGINT PRIMARY KEY); DROP TABLE payments":    false,
+		"ALTER TABLE payments ADD COLUMN a INT; ALTER TABLE payments ADD COLUMN b INT": false,
+		"ALTER TABLE payments ENGINE = whatever is this":                               false,
 	} {
 		if found := faults(statement); (len(found) == 0) != want {
 			t.Errorf("%q expands: %v; want %v: %v", statement, !want, want, found)

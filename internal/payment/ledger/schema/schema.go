@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 
 	"payments-dr/internal/payment/ledger"
@@ -102,8 +103,16 @@ func migrate(ctx context.Context, database *sql.DB, user User, files fs.FS, limi
 		return Result{}, fmt.Errorf("read migrations: %w", err)
 	}
 	applied, err := provider.UpTo(ctx, limit)
-	if err != nil {
-		return Result{}, fmt.Errorf("migrate: %w", err)
+	for err != nil {
+		done, ok := appliedBefore(err)
+		if !ok {
+			return Result{}, fmt.Errorf("migrate: %w", err)
+		}
+		if _, err := database.ExecContext(ctx, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (?, TRUE)", done.Source.Version); err != nil {
+			return Result{}, fmt.Errorf("note version: %w", err)
+		}
+		applied = append(applied, done)
+		_, err = provider.UpTo(ctx, limit)
 	}
 	if err := createUser(ctx, database, user); err != nil {
 		return Result{}, err
@@ -116,6 +125,27 @@ func migrate(ctx context.Context, database *sql.DB, user User, files fs.FS, limi
 		return Result{}, fmt.Errorf("read version: %w", err)
 	}
 	return result, nil
+}
+
+// Numbers of MySQL's errors ("Server Error Message Reference", MySQL 8.0 Error Message Reference).
+const (
+	duplicateColumn = 1060
+	duplicateIndex  = 1061
+)
+
+// alreadyThere tells the errors of adding a column or an index that is there. A variable, because a test's server has other numbers.
+var alreadyThere = func(err *mysql.MySQLError) bool { return err.Number == duplicateColumn || err.Number == duplicateIndex }
+
+// appliedBefore is the migration that failed because its column or index is there. MySQL commits a change of the schema at once, so
+// that a migration can end between its change and the note of its version. A file that changes a table has one statement: if
+// one of its additions is there, all are ("Atomic Data Definition Statement Support", MySQL 8.0 Reference Manual).
+func appliedBefore(err error) (*goose.MigrationResult, bool) {
+	partial, ok := errors.AsType[*goose.PartialError](err)
+	if !ok {
+		return nil, false
+	}
+	answered, ok := errors.AsType[*mysql.MySQLError](err)
+	return partial.Failed, ok && alreadyThere(answered)
 }
 
 // version is what is noted in the database, 0 if nothing can be read.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
@@ -69,12 +70,12 @@ const row = "INSERT INTO payments (session_id, transaction_id, amount, currency,
 func TestMigrateTwice(t *testing.T) {
 	everywhere(t, func(t *testing.T, server *localmysql.Server, name string) {
 		database := open(t, server, name)
-		migrate(t, database, schema.Migrated, 1)
+		migrate(t, database, schema.Migrated, schema.Latest(t))
 		if _, err := database.Exec(row); err != nil {
 			t.Fatal(err)
 		}
-		migrate(t, database, schema.UpToDate, 1)
-		migrate(t, open(t, server, name), schema.UpToDate, 1)
+		migrate(t, database, schema.UpToDate, schema.Latest(t))
+		migrate(t, open(t, server, name), schema.UpToDate, schema.Latest(t))
 		if n := count(t, database, "SELECT COUNT(*) FROM payments"); n != 1 {
 			t.Errorf("%d payments, want 1", n)
 		}
@@ -115,15 +116,46 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestMigrateAfterAnEndInTheMiddle(t *testing.T) {
 	everywhere(t, func(t *testing.T, server *localmysql.Server, name string) {
 		database := open(t, server, name)
-		migrate(t, database, schema.Migrated, 1)
-		for _, statement := range []string{row, "DELETE FROM schema_versions WHERE version_id = 1"} {
+		migrate(t, database, schema.Migrated, schema.Latest(t))
+		for _, statement := range []string{row, "DELETE FROM schema_versions WHERE version_id > 0"} {
 			if _, err := database.Exec(statement); err != nil {
 				t.Fatal(err)
 			}
 		}
-		migrate(t, database, schema.Migrated, 1)
+		migrate(t, database, schema.Migrated, schema.Latest(t))
 		if n := count(t, database, "SELECT COUNT(*) FROM payments"); n != 1 {
 			t.Errorf("%d payments, want 1", n)
+		}
+	})
+}
+
+// The same for a migration that died after it had added a column or an index, which MySQL refuses to add again.
+func TestAnAdditionMadeBeforeIsNoted(t *testing.T) {
+	first, err := schema.Migrations.ReadFile("migrations/00001_payments.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{
+		"00001_payments.sql": {Data: first},
+		"00002_memo.sql":     {Data: []byte("-- +goose Up\nALTER TABLE payments ADD COLUMN memo VARCHAR(64) NULL, ADD COLUMN note INT NULL;\n")},
+		"00003_index.sql":    {Data: []byte("-- +goose Up\nALTER TABLE payments ADD INDEX payments_memo (memo);\n")},
+		"00004_more.sql":     {Data: []byte("-- +goose Up\nALTER TABLE payments ADD COLUMN more INT NULL;\n")},
+	}
+	everywhere(t, func(t *testing.T, server *localmysql.Server, name string) {
+		database := open(t, server, name)
+		if result, err := schema.MigrateWith(t.Context(), database, user, files, 3); err != nil || result.Version != 3 {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		if _, err := database.Exec("DELETE FROM schema_versions WHERE version_id > 1"); err != nil {
+			t.Fatal(err)
+		}
+		schema.UnderstandEmbedded(t)
+		result, err := schema.MigrateWith(t.Context(), database, user, files, schema.Newest)
+		if want := (schema.Result{Outcome: schema.Migrated, Version: 4}); err != nil || result != want {
+			t.Fatalf("%+v, %v; want %+v", result, err, want)
+		}
+		if n := count(t, database, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND column_name IN ('memo', 'note', 'more')"); n != 3 {
+			t.Errorf("%d columns, want 3", n)
 		}
 	})
 }
@@ -144,7 +176,7 @@ func TestMigrateLetsGoOfItsLock(t *testing.T) {
 		if free := count(t, other, "SELECT IS_FREE_LOCK('payments-ledger-migration')"); free != 1 {
 			t.Error("the lock is held")
 		}
-		migrate(t, other, schema.UpToDate, 1)
+		migrate(t, other, schema.UpToDate, schema.Latest(t))
 	})
 }
 
@@ -163,9 +195,9 @@ func TestReaderIsLeftAlone(t *testing.T) {
 			t.Errorf("%d tables were made", n)
 		}
 		readOnly(false)
-		migrate(t, database, schema.Migrated, 1)
+		migrate(t, database, schema.Migrated, schema.Latest(t))
 		readOnly(true)
-		migrate(t, database, schema.Reader, 1)
+		migrate(t, database, schema.Reader, schema.Latest(t))
 	})
 }
 

@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE payments ADD COLUMN next_memo VARCHAR(64) NULL FIRST, ADD COLUMN next_channel VARCHAR(16) NOT NULL DEFAULT 'api';

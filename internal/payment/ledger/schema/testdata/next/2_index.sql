@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX next_region ON payments (region);
