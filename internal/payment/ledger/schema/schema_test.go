@@ -114,6 +114,7 @@ func TestMigrateAtOnce(t *testing.T) {
 
 // A migration that died after it had made the table is run again.
 func TestMigrateAfterAnEndInTheMiddle(t *testing.T) {
+	schema.UnderstandEmbedded(t)
 	everywhere(t, func(t *testing.T, server *localmysql.Server, name string) {
 		database := open(t, server, name)
 		migrate(t, database, schema.Migrated, schema.Latest(t))
