@@ -17,20 +17,11 @@ PACKAGES := node_modules/.package-lock.json
 CDK := node_modules/.bin/cdk
 ASSEMBLY := cdk.out
 
-# The tools of a release have a module of their own.
-RELEASE_TOOL := go tool -modfile=tools/go.mod
+# The tools for tests and releases have a module of their own.
+TOOL := go tool -modfile=tools/go.mod
 
 # The race detector needs a C compiler, and Go says whether it found one.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-
-# Node 20 still works and is past its support; silence the library's banner about that version alone.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
-# The library's own table constructor uses two deprecated properties and warns of itself each time. That nothing else is
-# deprecated, of ours or of the library's, is a test: TestAppSynthesizesCleanlyWithRealFunctionCode.
-export JSII_DEPRECATED := quiet
-
-# As in app.go: the threads by which Node.js collects garbage get in each other's way while the templates are validated.
-export NODE_OPTIONS += --v8-pool-size=1
 
 .DEFAULT_GOAL := help
 .PHONY: help rehearse drill soak synth build recovery-time cost bench test lint generate sbom licenses deploy diff review destroy clean
@@ -70,10 +61,13 @@ tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}
 SEQUENTIAL := . ./constructs ./docs ./internal/assembly/... ./internal/settings/...
 CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
 
+# As go test, with the failures once more at the end.
+GO_TEST := $(TOOL) gotestsum --format standard-quiet --
+
 # Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.
 test: $(PACKAGES) ## Run all tests, including those of the real function binaries
-	go test $(RACE) -vet off -parallel 6 -timeout 20m $(CONCURRENT)
-	go test -vet off -timeout 20m $(call tested,$(SEQUENTIAL))
+	$(GO_TEST) $(RACE) -vet off -parallel 6 -timeout 20m $(CONCURRENT)
+	$(GO_TEST) -vet off -timeout 20m $(call tested,$(SEQUENTIAL))
 
 lint: $(PACKAGES) ## Check format, code and templates
 	@unformatted=$$(gofmt -l app.go app_test.go cmd constructs docs functions internal stacks); \
@@ -89,12 +83,12 @@ generate: $(PACKAGES) ## Write everything that is generated: golden templates, t
 
 sbom: $(PACKAGES) ## Write what the app and its tools consist of, as CycloneDX, to sbom
 	@mkdir -p sbom
-	$(RELEASE_TOOL) cyclonedx-gomod mod -json -output sbom/go.cdx.json .
+	$(TOOL) cyclonedx-gomod mod -json -output sbom/go.cdx.json .
 	npm sbom --sbom-format cyclonedx >sbom/npm.cdx.json
 	@ls sbom/*.cdx.json
 
 licenses: ## Check that no dependency's licence forbids what is done with it
-	$(RELEASE_TOOL) go-licenses check --disallowed_types=forbidden,restricted,unknown ./functions/... ./cmd/dr .
+	$(TOOL) go-licenses check --disallowed_types=forbidden,restricted,unknown ./functions/... ./cmd/dr .
 
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
