@@ -18,8 +18,8 @@ import (
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/cost"
 	"payments-dr/internal/assembly/dashboardpreview"
+	"payments-dr/internal/assembly/document"
 	"payments-dr/internal/assembly/golden"
-	"payments-dr/internal/assembly/pages"
 	"payments-dr/internal/assembly/policy"
 	"payments-dr/internal/assembly/policy/packs"
 	"payments-dr/internal/assembly/review"
@@ -374,45 +374,40 @@ func goldenIsCurrent(t *testing.T, env string) {
 	}
 }
 
-// costsAreCurrent is about what dr cost prints, in docs/use/cost.md and README.md.
+// costsAreCurrent is about the sums of dr cost in README.md.
 func costsAreCurrent(t *testing.T) {
-	documents := map[string]string{"docs/use/cost.md": "", "README.md": ""}
-	for path := range documents {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		documents[path] = string(content)
-	}
-	replace := func(path, pattern, want string) {
+	readme := stackstest.File(t, "README.md")
+	replace := func(pattern, want string) {
 		t.Helper()
-		places := regexp.MustCompile(pattern).FindAllString(documents[path], -1)
+		places := regexp.MustCompile(pattern).FindAllString(readme, -1)
 		if len(places) != 1 {
-			t.Fatalf("%s has %d places of the form %s, want one", path, len(places), pattern)
+			t.Fatalf("README.md has %d places of the form %s, want one", len(places), pattern)
 		}
-		documents[path] = strings.Replace(documents[path], places[0], want, 1)
+		readme = strings.Replace(readme, places[0], want, 1)
 	}
 	for _, env := range []string{stackstest.Dev, stackstest.Prod} {
-		report, printed := stackstest.CostOf(t, env)
-		replace("README.md", env+` is \$[\d,]+ a month`, fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)))
-		replace("README.md", `a million payments are \$[\d,]+`, "a million payments are $"+cost.Total(report.Million).Text(0))
-		replace("docs/use/cost.md", "(?s)\n```\n"+env+": a month.*?\n```\n", "\n```\n"+printed+"```\n")
+		report, _ := stackstest.CostOf(t, env)
+		replace(env+` is \$[\d,]+ a month`, fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)))
+		replace(`a million payments are \$[\d,]+`, "a million payments are $"+cost.Total(report.Million).Text(0))
 	}
-	for path, want := range documents {
-		stackstest.Current(t, path, want)
-	}
+	stackstest.Current(t, "README.md", readme)
 }
 
 // documentsAreCurrent is about the generated parts of the documents, which come from the templates, the settings' types and cdk.json.
 func documentsAreCurrent(t *testing.T) {
-	made, err := pages.Make(".", stackstest.Assembly(t, stackstest.Dev))
+	shipped := map[string]*assembly.Assembly{}
+	for _, env := range stackstest.Shipped {
+		shipped[env] = stackstest.Assembly(t, env)
+	}
+	made, err := document.Make(".", shipped)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range made {
-		stackstest.Current(t, page.Path, page.Text)
+	for path, text := range made {
+		stackstest.Current(t, path, text)
 	}
-	if _, err := pages.Make(".", stackstest.Assembly(t, stackstest.Prod)); err == nil {
+	delete(shipped, stackstest.Dev)
+	if _, err := document.Make(".", shipped); err == nil {
 		t.Error("documents that show dev were made from prod")
 	}
 }

@@ -67,7 +67,7 @@ func AlarmARN(s *settings.Settings, region, name string) string {
 }
 
 // newAlarm is the one way to make an alarm: it tells the topic of its Region when it starts and when it is over, and its
-// description leads to its own section of the runbook.
+// description leads to its own alarm page.
 //
 // The plain CloudFormation resource: the library's own alarm takes several calls for each, and there are many.
 func newAlarm(scope constructs.Construct, s *settings.Settings, a alarm) awscloudwatch.CfnAlarm {
@@ -152,10 +152,10 @@ func alertActions(scope constructs.Construct, s *settings.Settings) *[]any {
 
 // alarmDescription ends in a link to the alarm's own section.
 func alarmDescription(s *settings.Settings, says, section string) string {
-	return says + " " + runbookLink(s, section)
+	return says + " " + alarmPageLink(s, section)
 }
 
-// runbookLink leads to a section of docs/operate/alarms.md, by the anchor that its heading gets.
-func runbookLink(s *settings.Settings, section string) string {
-	return s.RunbookURL() + "#" + strings.ReplaceAll(strings.ToLower(section), " ", "-")
+// alarmPageLink leads to a section of docs/operate/alarms.md, by the anchor that its heading gets.
+func alarmPageLink(s *settings.Settings, section string) string {
+	return s.AlarmPagesURL() + "#" + strings.ReplaceAll(strings.ToLower(section), " ", "-")
 }

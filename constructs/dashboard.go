@@ -161,11 +161,11 @@ func (l *layout) alarms(title string, arns []string, height int) {
 func (l *layout) heading(s *settings.Settings, title string) {
 	links := []string{}
 	for _, section := range []string{"Canary failing", "API errors", "Ledger behind", "Replication behind", "Other Region impaired", "Dead letters"} {
-		links = append(links, "["+section+"]("+runbookLink(s, section)+")")
+		links = append(links, "["+section+"]("+alarmPageLink(s, section)+")")
 	}
 	l.text(title+"\nAre payments being taken, where, and how far behind is the other Region? Objectives: RPO "+
 		fmt.Sprintf("%d min, RTO %d min. ", s.Objectives.RPOMinutes, s.Objectives.RTOMinutes)+
-		"What each alarm means and what to do: [all]("+s.RunbookURL()+"), "+strings.Join(links, ", ")+".", 3)
+		"What each alarm means and what to do: [all]("+s.AlarmPagesURL()+"), "+strings.Join(links, ", ")+".", 3)
 }
 
 // pagingAlarms are the alarms to look at first, the nearest to a client first.

@@ -83,7 +83,7 @@ func NewNotices(scope constructs.Construct, id string, s *settings.Settings, key
 			Name: text(name), Description: text(notice.description), State: text("ENABLED"), EventPattern: notice.pattern,
 			Targets: []*awsevents.CfnRule_TargetProperty{{
 				Id: text("Topic"), Arn: text(topic),
-				InputTransformer: &awsevents.CfnRule_InputTransformerProperty{InputPathsMap: notice.paths, InputTemplate: text(`"` + notice.says + " " + runbookLink(s, notice.section) + `"`)},
+				InputTransformer: &awsevents.CfnRule_InputTransformerProperty{InputPathsMap: notice.paths, InputTemplate: text(`"` + notice.says + " " + alarmPageLink(s, notice.section) + `"`)},
 				DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: dead.QueueArn()},
 				RetryPolicy: &awsevents.CfnRule_RetryPolicyProperty{
 					MaximumRetryAttempts: jsii.Number(targetRetries), MaximumEventAgeInSeconds: jsii.Number(targetRetryWindow.Seconds()),

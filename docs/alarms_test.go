@@ -58,9 +58,9 @@ func TestEveryAlarmLeadsToItsSection(t *testing.T) {
 	}
 }
 
-func TestRunbooksLinksLeadSomewhere(t *testing.T) {
+func TestAlarmPagesLinksLeadSomewhere(t *testing.T) {
 	sections := stackstest.AlarmSections(t)
-	data, err := os.ReadFile(settings.RunbookFile)
+	data, err := os.ReadFile(settings.AlarmPagesFile)
 	if err != nil {
 		t.Fatal(err)
 	}

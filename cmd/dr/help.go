@@ -51,10 +51,10 @@ func newTopics() []*cobra.Command {
 		{
 			Use:   "environments",
 			Short: "Which deployment a command is about",
-			Long: "An environment is a key of \"environments\" in cdk.json. --env names it; without, it is the one that the context key \"env\" in\n" +
-				"cdk.json names. The commands that ask AWS read the settings from cdk.json in the folder that they run in, and find the\n" +
-				"deployment by its names: AWS is not asked where it is, so that neither Region is needed for that.\n\n" +
-				"The commands that ask nobody read the synthesized templates (--assembly), which are of one environment:\n" +
+			Long: "An environment is a key of \"environments\" in cdk.json. --env names it, or the variable ENV. Without either, it is the one that\n" +
+				"the context key \"env\" in cdk.json names. Commands that query AWS read the settings from cdk.json in the current folder and find\n" +
+				"the deployment by its names. They need neither Region to find it.\n\n" +
+				"Commands that do not query AWS read the synthesized templates (--assembly), which are of one environment:\n" +
 				"  make synth ENV=prod",
 		},
 	}

@@ -18,7 +18,7 @@ var (
 	zoneName        = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	hostedZoneID    = regexp.MustCompile(`^Z[A-Z0-9]{1,31}$`)
 	engineVersion   = regexp.MustCompile(`^8\.0\.mysql_aurora\.3\.\d+\.\d+$`)
-	runbookURL      = regexp.MustCompile(`^https://[^\s#"<>]+$`)
+	alarmPagesURL   = regexp.MustCompile(`^https://[^\s#"<>]+$`)
 	principal       = regexp.MustCompile(`^(\d{12}|arn:aws:iam::\d{12}:(root|(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}))$`)
 	instanceClass   = regexp.MustCompile(`^db\.([a-z0-9]+)\.(large|\d*xlarge)$`)
 )
@@ -76,8 +76,8 @@ func (s *Settings) check(prefix string, faults *Faults) {
 			fault(fmt.Sprintf("alerts.emailAddresses[%d]", i), address, "an e-mail address, such as oncall@payments.example.com")
 		}
 	}
-	if u := s.Alerts.RunbookURL; u != "" && !runbookURL.MatchString(u) {
-		fault("alerts.runbookURL", u, "an address that starts with https:// and has no #, or nothing for %s", RunbookFile)
+	if u := s.Alerts.AlarmPagesURL; u != "" && !alarmPagesURL.MatchString(u) {
+		fault("alerts.alarmPagesURL", u, "an address that starts with https:// and has no #, or nothing for %s", AlarmPagesFile)
 	}
 	within("alerts.monthlyBudgetUSD", s.Alerts.MonthlyBudgetUSD, 0, 10_000_000, " US dollars, 0 for no budget")
 	if n := len(s.Alerts.EmailAddresses); s.Alerts.MonthlyBudgetUSD > 0 && (n == 0 || n > 10) {

@@ -180,9 +180,9 @@ type Ledger struct {
 type Alerts struct {
 	// EmailAddresses get every alarm, each after its owner has confirmed the subscription.
 	EmailAddresses []string `json:"emailAddresses"`
-	// RunbookURL is where docs/operate/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
+	// AlarmPagesURL is where docs/operate/alarms.md can be read, for the links in the alarms: an address that starts with https://, or empty
 	// for the path of the file in the repository. The alarm's section comes after it as #section.
-	RunbookURL string `json:"runbookURL" settings:"optional"`
+	AlarmPagesURL string `json:"alarmPagesURL" settings:"optional"`
 	// MonthlyBudgetUSD is how many US dollars the whole account may cost a month. The addresses get a message at 80 % spent and at
 	// 100 % forecast, 0 to 10,000,000. 0 is no budget.
 	MonthlyBudgetUSD int `json:"monthlyBudgetUSD" settings:"optional"`
@@ -308,11 +308,11 @@ type Logs struct {
 // APIName is the public name that clients pay at.
 func (s *Settings) APIName() string { return "api." + s.DNS.ZoneName }
 
-// RunbookFile is where the alarms are explained, in the repository.
-const RunbookFile = "docs/operate/alarms.md"
+// AlarmPagesFile is where the alarms are explained, in the repository.
+const AlarmPagesFile = "docs/operate/alarms.md"
 
-// RunbookURL is where the alarms are explained.
-func (s *Settings) RunbookURL() string { return cmp.Or(s.Alerts.RunbookURL, RunbookFile) }
+// AlarmPagesURL is where the alarms are explained.
+func (s *Settings) AlarmPagesURL() string { return cmp.Or(s.Alerts.AlarmPagesURL, AlarmPagesFile) }
 
 // RegionalAPIName is the name that leads to one Region's API, healthy or not. It is a place in the tree of DNS records, and how
 // to reach a given Region: connect to it, and ask it for APIName, which is the name in its certificate.

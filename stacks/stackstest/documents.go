@@ -12,7 +12,7 @@ import (
 func AlarmSections(t *testing.T) map[string]string {
 	t.Helper()
 	sections, current, code := map[string]string{}, "", false
-	for line := range strings.Lines(File(t, settings.RunbookFile)) {
+	for line := range strings.Lines(File(t, settings.AlarmPagesFile)) {
 		code = code != strings.HasPrefix(line, "```")
 		switch {
 		case !code && strings.HasPrefix(line, "## "):

@@ -106,7 +106,7 @@ func european() map[string]any {
 		"network":    map[string]any{"natGatewaysPerRegion": 0.0},
 		"dns":        map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
 		"alerts": map[string]any{
-			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "runbookURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
+			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "alarmPagesURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
 		},
 		"recovery":  map[string]any{"automatic": true, "reconcileMinutes": 180.0},
 		"operators": map[string]any{"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}},

@@ -4,55 +4,33 @@ import (
 	"fmt"
 
 	"payments-dr/internal/assembly"
-	"payments-dr/internal/assembly/document"
 )
 
-// Write returns the page about the architecture with its generated parts as the templates are.
-func Write(page string, a *assembly.Assembly) (string, error) {
-	pictures := []struct {
-		name string
-		draw func(*assembly.Assembly) (*Picture, error)
-	}{
-		{"both Regions", func(a *assembly.Assembly) (*Picture, error) {
+// Pictures are the diagrams of the platform as the templates have it, in Mermaid's language, by their names in the documents.
+func Pictures(a *assembly.Assembly) (map[string]string, error) {
+	pictures := map[string]string{}
+	for name, draw := range map[string]func(*assembly.Assembly) (*Picture, error){
+		"both Regions": func(a *assembly.Assembly) (*Picture, error) {
 			whole, err := PaymentWay(a)
 			if err != nil {
 				return nil, err
 			}
 			return whole.Main().without("reconcile"), nil
-		}},
-		{"one Region", func(a *assembly.Assembly) (*Picture, error) {
+		},
+		"one Region": func(a *assembly.Assembly) (*Picture, error) {
 			whole, err := PaymentWay(a)
 			if err != nil {
 				return nil, err
 			}
 			return whole.Within(a.Settings.Regions.Primary.Name), nil
-		}},
-		{"failover", Failover}, {"recovery", Recovery}, {"stacks", StackPicture},
-	}
-	for _, one := range pictures {
-		picture, err := one.draw(a)
+		},
+		"failover": Failover, "recovery": Recovery, "stacks": StackPicture,
+	} {
+		picture, err := draw(a)
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("draw %s: %w", name, err)
 		}
-		if page, err = document.Replace(page, one.name, "\n```mermaid\n"+picture.Mermaid()+"```\n\n"); err != nil {
-			return "", err
-		}
+		pictures[name] = picture.Mermaid()
 	}
-	crossings, err := Crossings(a)
-	if err != nil {
-		return "", err
-	}
-	if page, err = document.Replace(page, "crossings", "\n"+WriteCrossings(crossings)+"\n"); err != nil {
-		return "", err
-	}
-	return page, nil
-}
-
-// WriteWhoMay is the same for the page about permissions.
-func WriteWhoMay(page string, a *assembly.Assembly) (string, error) {
-	permissions, err := WritePermissions(a)
-	if err != nil {
-		return "", fmt.Errorf("write permissions: %w", err)
-	}
-	return document.Replace(page, "permissions", "\n"+permissions+"\n")
+	return pictures, nil
 }

@@ -254,23 +254,14 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 	}
 }
 
-// TestRecoveryTimesAreDocumentedAsPrinted keeps the printed sums up to date.
-func TestRecoveryTimesAreDocumentedAsPrinted(t *testing.T) {
+// TestAutomaticRecoveryIsDocumented is about a sum that no environment of cdk.json prints.
+func TestAutomaticRecoveryIsDocumented(t *testing.T) {
 	document := stackstest.File(t, "docs/operate/recovery-time.md")
 	for _, env := range stackstest.Shipped {
 		for _, path := range recoveryTimesOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
 			if path.Kind == recoverytime.LedgerLost && !strings.Contains(document, sentence) {
 				t.Errorf("docs/operate/recovery-time.md does not say that an automatic recovery %s", sentence)
-			}
-		}
-		var printed strings.Builder
-		if err := recoveryTimesOf(t, stackstest.Assembly(t, env)).WriteTable(&printed); err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(printed.String()) {
-			if !strings.Contains(document, line) {
-				t.Errorf("docs/operate/recovery-time.md has no line %q; paste what make recovery-time ENV=%s prints", strings.TrimSpace(line), env)
 			}
 		}
 	}
