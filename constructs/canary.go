@@ -5,14 +5,11 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambdadestinations"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
@@ -85,26 +82,12 @@ func NewCanary(scope constructs.Construct, id string, props CanaryProps) *Canary
 			"below /payments/ are the ids of payments.", invoked(methods)...),
 		wildcards("The library's grant to send to the encrypted dead-letter queue, on the Region's own key alone; the wildcards stand for variants of the same two operations.", keyActions...))
 
-	// What is a minute old is not worth a second try: the next run is due.
-	c.Function.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
-		RetryAttempts: jsii.Number(0),
-		MaxEventAge:   seconds(canaryEvery),
-		OnFailure:     awslambdadestinations.NewSqsDestination(c.Failures),
-	})
 	suppress(c.Failures, deadLetters("the canary's invocations and of its schedule"))
-	name := "payment-" + s.Environment + "-canary"
-	allowEventBridge(props.Key, stack, "rule/"+name)
-	awsevents.NewRule(scope, text("Schedule"), &awsevents.RuleProps{
-		RuleName:    text(name),
+	rules := newFunctionRules(scope, s, c.Function, c.Failures, props.Key, "canary", canaryEvery)
+	rules.add("Schedule", "canary", awsevents.RuleProps{
 		Description: text("A test payment and a look at " + props.Other.Name),
 		Schedule:    awsevents.Schedule_Rate(seconds(canaryEvery)),
-		Targets: &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(c.Function, &awseventstargets.LambdaFunctionProps{
-			DeadLetterQueue: c.Failures,
-			MaxEventAge:     seconds(canaryEvery),
-			RetryAttempts:   jsii.Number(0),
-		})},
-	})
-	newRuleAlarms(scope, s, "", name)
+	}, nil, canaryEvery, 0) // what is a minute old is not worth a second attempt
 	return c
 }
 

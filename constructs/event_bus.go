@@ -113,19 +113,3 @@ func NewEventBus(scope constructs.Construct, id string, props EventBusProps) *Ev
 	newRuleAlarms(scope, s, name, name+"-ledger")
 	return bus
 }
-
-// allowEventBridge lets rules put messages into queues that a key encrypts ("Encrypting Amazon SQS queues with AWS KMS", with
-// EventBridge as the source, Amazon EventBridge User Guide). resource is the rules' part of their ARN.
-func allowEventBridge(key awskms.Key, stack awscdk.Stack, resource string) {
-	key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(text("events.amazonaws.com"), nil)},
-		Actions:    texts("kms:Decrypt", "kms:GenerateDataKey"),
-		Resources:  texts("*"), // in a key's policy: this key
-		Conditions: &map[string]any{
-			"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()},
-			"ArnLike": map[string]any{"aws:SourceArn": stack.FormatArn(&awscdk.ArnComponents{
-				Service: text("events"), Resource: text(resource), ArnFormat: awscdk.ArnFormat_NO_RESOURCE_NAME,
-			})},
-		},
-	}), jsii.Bool(true))
-}

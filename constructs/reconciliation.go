@@ -4,17 +4,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambdadestinations"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/sessiontable"
@@ -62,7 +58,7 @@ type Reconciliation struct {
 // Region is lost.
 func NewReconciliation(scope constructs.Construct, id string, props ReconciliationProps) *Reconciliation {
 	scope = constructs.NewConstruct(scope, text(id))
-	s, stack := props.Settings, awscdk.Stack_Of(scope)
+	s := props.Settings
 	environment := databaseEnvironment(props.Database)
 	environment[variables.ReconcileLookbackMinutes] = strconv.Itoa(s.Recovery.ReconcileMinutes)
 	r := &Reconciliation{
@@ -92,33 +88,14 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		Actions:   texts("dynamodb:Query"),
 		Resources: &[]*string{text(*props.Table.TableArn() + "/index/" + sessiontable.IndexByAcceptance)},
 	}))
-	// One at a time is enough, and a failed run is repeated by the next: the windows overlap.
-	r.Function.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
-		RetryAttempts: jsii.Number(0),
-		MaxEventAge:   awscdk.Duration_Minutes(jsii.Number(reconcileEvery.Minutes())),
-		OnFailure:     awslambdadestinations.NewSqsDestination(r.Failures),
-	})
-	target := func(event map[string]any, age time.Duration) *[]awsevents.IRuleTarget {
-		return &[]awsevents.IRuleTarget{awseventstargets.NewLambdaFunction(r.Function, &awseventstargets.LambdaFunctionProps{
-			Event:           awsevents.RuleTargetInput_FromObject(event),
-			DeadLetterQueue: r.Failures,
-			MaxEventAge:     seconds(age),
-			RetryAttempts:   jsii.Number(2),
-		})}
-	}
-	rule := func(id, name string, rule awsevents.RuleProps) {
-		name = "payment-" + s.Environment + "-" + name
-		rule.RuleName = text(name)
-		awsevents.NewRule(scope, text(id), &rule)
-		newRuleAlarms(scope, s, "", name)
-	}
-	allowEventBridge(props.Key, stack, "rule/payment-"+s.Environment+"-reconcile*")
-	rule("Schedule", "reconcile", awsevents.RuleProps{
+	const retries = 2
+	// The windows of hourly runs overlap: the next run repeats a failed one.
+	rules := newFunctionRules(scope, s, r.Function, r.Failures, props.Key, "reconcile*", reconcileEvery)
+	rules.add("Schedule", "reconcile", awsevents.RuleProps{
 		Description: text("Reconciles the last hours"),
 		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
-		Targets:     target(map[string]any{"scheduled": true}, reconcileEvery),
-	})
-	rule("Promotion", "reconcile-promotion", awsevents.RuleProps{
+	}, map[string]any{"scheduled": true}, reconcileEvery, retries)
+	rules.add("Promotion", "reconcile-promotion", awsevents.RuleProps{
 		Description: text("Reconciles as soon as this Region's cluster has become the writer"),
 		EventPattern: &awsevents.EventPattern{
 			Source: texts("aws.rds"), DetailType: texts("RDS DB Cluster Event"),
@@ -127,16 +104,13 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 				"EventID":          promotionEvents,
 			},
 		},
-		// Not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet.
-		Targets: target(map[string]any{
-			"promotion": true, "cluster": ClusterIdentifier(s, props.Region), "message": awsevents.EventField_FromPath(text("$.detail.Message")),
-		}, reconcileEvery),
-	})
+	}, map[string]any{ // not as scheduled: a cluster that takes no writes is a failure now, and no reason to keep quiet
+		"promotion": true, "cluster": ClusterIdentifier(s, props.Region), "message": awsevents.EventField_FromPath(text("$.detail.Message")),
+	}, reconcileEvery, retries)
 	// Alarms that depend on which Region's cluster is the writer take it from the answers; see newDatabaseAlarms.
-	rule("Role", "reconcile-role", awsevents.RuleProps{
+	rules.add("Role", "reconcile-role", awsevents.RuleProps{
 		Description: text("Asks the database whether it takes writes"),
 		Schedule:    awsevents.Schedule_Rate(seconds(databaseRoleEvery)),
-		Targets:     target(map[string]any{"role": true}, databaseRoleEvery),
-	})
+	}, map[string]any{"role": true}, databaseRoleEvery, retries)
 	return r
 }
