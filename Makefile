@@ -79,7 +79,7 @@ lint: $(PACKAGES) ## Check format, code and templates
 
 generate: $(PACKAGES) ## Write everything that is generated: golden templates, tables and pictures of the documents, the tool's manual
 	go run ./cmd/dr man --markdown docs/operate/dr.md
-	go test . ./internal/assembly/review -count 1 -run '^(TestGeneratedFilesAreCurrent|TestEverySettingsChangeIsKnown)$$' -update
+	go test . ./internal/assembly/review -count 1 -timeout 30m -run '^(TestGeneratedFilesAreCurrent|TestEverySettingsChangeIsKnown)$$' -update
 
 sbom: $(PACKAGES) ## Write what the app and its tools consist of, as CycloneDX, to sbom
 	@mkdir -p sbom

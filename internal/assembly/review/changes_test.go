@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"payments-dr/internal/assembly/document"
@@ -205,8 +206,8 @@ func effects(t *testing.T, base golden.Set, changes map[string]any) []string {
 const changesFile = "internal/assembly/review/testdata/changes.json"
 
 // Every setting that a user can change has a row in docs/use/changes.md, which says what the deployment does with it. A few syntheses
-// change many settings each, and have to do what the rows say together. If they do not, -update changes each setting alone, which takes
-// minutes, and writes the rows.
+// change many settings each, and have to do what the rows say together. If one does not, -update halves its settings until it has
+// found those whose rows are stale, and writes them.
 func TestEverySettingsChangeIsKnown(t *testing.T) {
 	for _, path := range settingPaths(reflect.TypeFor[settings.Settings](), "") {
 		_, changes := settingChanges[path]
@@ -214,31 +215,33 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 			t.Errorf("%s: add another value for dev to settingChanges, or a reason to notChanged", path)
 		}
 	}
-	groups := map[int]map[string]any{}
-	for setting, c := range settingChanges {
+	groups := map[int][]string{}
+	for _, setting := range slices.Sorted(maps.Keys(settingChanges)) {
+		c := settingChanges[setting]
 		if _, err := settings.Load(changedContext(withAll(setting, c)), ""); err != nil {
 			t.Fatalf("%s: %v", setting, err)
 		}
-		if groups[c.group] == nil {
-			groups[c.group] = map[string]any{}
-		}
-		maps.Copy(groups[c.group], withAll(setting, c))
+		groups[c.group] = append(groups[c.group], setting)
 	}
 	base, err := golden.Read(os.DirFS(stackstest.Assembly(t, stackstest.Dev).Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows map[string][]string
-	if err := json.Unmarshal([]byte(stackstest.File(t, changesFile)), &rows); err != nil {
+	known := settingRows{base: base}
+	if err := json.Unmarshal([]byte(stackstest.File(t, changesFile)), &known.rows); err != nil {
 		t.Fatal(err)
 	}
-	if stale := staleRows(t, base, groups, rows); len(stale) > 0 && !*stackstest.Update {
-		t.Errorf("%s is stale: run make generate\n%s", changesFile, strings.Join(stale, "\n"))
-	} else if len(stale) > 0 {
-		rows = map[string][]string{}
-		for setting, c := range settingChanges {
-			rows[setting] = effects(t, base, withAll(setting, c))
+	rows := known.rows
+	maps.DeleteFunc(rows, func(setting string, _ []string) bool { _, ok := settingChanges[setting]; return !ok })
+	t.Run("together", func(t *testing.T) {
+		for group, names := range groups {
+			t.Run(fmt.Sprint(group), func(t *testing.T) {
+				t.Parallel()
+				known.check(t, names)
+			})
 		}
+	})
+	if *stackstest.Update {
 		data, err := json.MarshalIndent(rows, "", " ")
 		if err != nil {
 			t.Fatal(err)
@@ -253,33 +256,58 @@ func TestEverySettingsChangeIsKnown(t *testing.T) {
 	stackstest.Current(t, page, text)
 }
 
-// staleRows says in which ways the rows are not what the groups of changes do.
-func staleRows(t *testing.T, base golden.Set, groups map[int]map[string]any, rows map[string][]string) []string {
+// settingRows are what a deployment does with a change of each setting.
+type settingRows struct {
+	base golden.Set
+	mu   sync.Mutex
+	rows map[string][]string
+}
+
+// check changes settings together, and compares what that does with their rows.
+func (k *settingRows) check(t *testing.T, names []string) {
 	t.Helper()
-	var stale []string
-	want := map[int]map[string]string{}
-	for setting, c := range settingChanges {
-		if _, ok := rows[setting]; !ok {
+	changes := map[string]any{}
+	for _, setting := range names {
+		maps.Copy(changes, withAll(setting, settingChanges[setting]))
+	}
+	got := effects(t, k.base, changes)
+	stale := k.stale(names, got)
+	switch {
+	case len(stale) == 0:
+	case !*stackstest.Update:
+		t.Errorf("%s is stale: run make generate\n%s", changesFile, strings.Join(stale, "\n"))
+	case len(names) == 1:
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.rows[names[0]] = got
+	default:
+		half := len(names) / 2
+		k.check(t, names[:half])
+		k.check(t, names[half:])
+	}
+}
+
+// stale says in which ways the rows of settings are not what their change has done.
+func (k *settingRows) stale(names, got []string) (stale []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	want := map[string]string{}
+	for _, setting := range names {
+		if _, ok := k.rows[setting]; !ok {
 			stale = append(stale, setting+" has no row")
 		}
-		if want[c.group] == nil {
-			want[c.group] = map[string]string{}
-		}
-		for _, effect := range rows[setting] {
-			want[c.group][effect] = setting
+		for _, effect := range k.rows[setting] {
+			want[effect] = setting
 		}
 	}
-	for group, changes := range groups {
-		got := effects(t, base, changes)
-		for _, effect := range got {
-			if want[group][effect] == "" {
-				stale = append(stale, fmt.Sprintf("group %d: no row has: %s", group, effect))
-			}
+	for _, effect := range got {
+		if want[effect] == "" {
+			stale = append(stale, "no row has: "+effect)
 		}
-		for effect, setting := range want[group] {
-			if !slices.Contains(got, effect) {
-				stale = append(stale, fmt.Sprintf("group %d: %s has a row that does not happen: %s", group, setting, effect))
-			}
+	}
+	for _, effect := range slices.Sorted(maps.Keys(want)) {
+		if !slices.Contains(got, effect) {
+			stale = append(stale, want[effect]+" has a row that does not happen: "+effect)
 		}
 	}
 	return stale
