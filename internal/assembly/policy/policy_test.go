@@ -65,14 +65,27 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 	named := func(property, name string) func(map[string]any) bool {
 		return func(p map[string]any) bool { return p[property] == "payment-"+stackstest.Prod+"-"+name }
 	}
+	says := func(part string) func(map[string]any) bool {
+		return func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), part) }
+	}
+	ofProcessor := func(p map[string]any) bool { return strings.Contains(stackstest.Text(p["Description"]), "processor") }
 	statementsOf := func(t *testing.T, a *assembly.Assembly) []any {
-		_, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), "dynamodb:PutItem") })
+		_, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", says("dynamodb:PutItem"))
 		return assembly.List(assembly.At(p["PolicyDocument"], "Statement"))
 	}
 	// environment are the variables of a function, with which it is changed.
 	environment := func(t *testing.T, a *assembly.Assembly, name string) (id string, variables map[string]any) {
 		id, p := stackstest.ResourceOf(t, a, primary, "AWS::Lambda::Function", named("FunctionName", name))
 		return id, assembly.Object(assembly.At(p["Environment"], "Variables"))
+	}
+	// changed changes the properties of one resource, which is then wrong.
+	changed := func(role, kind string, match func(map[string]any) bool, change func(map[string]any)) func(*testing.T, *assembly.Assembly) string {
+		return func(t *testing.T, a *assembly.Assembly) string {
+			t.Helper()
+			id, p := stackstest.ResourceOf(t, a, role, kind, match)
+			change(p)
+			return id
+		}
 	}
 	broken := map[string]bool{}
 	for _, test := range []struct {
@@ -81,27 +94,21 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 		breaks func(t *testing.T, a *assembly.Assembly) string
 		found  string
 	}{
-		{"alarm-with-action", "an alarm without actions", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::CloudWatch::Alarm", named("AlarmName", "api-errors"))
+		{"alarm-with-action", "an alarm without actions", changed(primary, "AWS::CloudWatch::Alarm", named("AlarmName", "api-errors"), func(p map[string]any) {
 			delete(p, "AlarmActions")
-			return id
-		}, "no action"},
-		{"alarm-with-action", "actions that are switched off", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::CloudWatch::Alarm", named("AlarmName", "api-errors"))
+		}), "no action"},
+		{"alarm-with-action", "actions that are switched off", changed(primary, "AWS::CloudWatch::Alarm", named("AlarmName", "api-errors"), func(p map[string]any) {
 			p["ActionsEnabled"] = false
-			return id
-		}, "no action"},
+		}), "no action"},
 		{"alarm-with-action", "a composite alarm that speaks for another no more", func(t *testing.T, a *assembly.Assembly) string {
 			_, p := stackstest.ResourceOf(t, a, primary, "AWS::CloudWatch::CompositeAlarm", named("AlarmName", "ledger-behind"))
 			p["AlarmRule"] = strings.ReplaceAll(p["AlarmRule"].(string), "ledger-backlog", "ledger-delay")
 			id, _ := stackstest.ResourceOf(t, a, primary, "AWS::CloudWatch::Alarm", named("AlarmName", "ledger-backlog"))
 			return id
 		}, "no composite alarm"},
-		{"dead-letter-queue-alarm", "a dead-letter queue of another name", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::SQS::Queue", named("QueueName", "relay-failures"))
+		{"dead-letter-queue-alarm", "a dead-letter queue of another name", changed(primary, "AWS::SQS::Queue", named("QueueName", "relay-failures"), func(p map[string]any) {
 			p["QueueName"] = "payment-prod-relay-dead-letters"
-			return id
-		}, "payment-prod-relay-dead-letters"},
+		}), "payment-prod-relay-dead-letters"},
 		{"dead-letter-path", "a scheduled function whose invocations go nowhere", func(t *testing.T, a *assembly.Assembly) string {
 			canary, _ := environment(t, a, "canary")
 			_, p := stackstest.ResourceOf(t, a, primary, "AWS::Lambda::EventInvokeConfig", func(p map[string]any) bool {
@@ -119,31 +126,23 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			delete(stack.Template.Resources, id)
 			return relay
 		}, "nothing in the template invokes it"},
-		{"mapping-dead-letter-queue", "a stream's mapping without a destination", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::Lambda::EventSourceMapping", func(p map[string]any) bool { return p["DestinationConfig"] != nil })
+		{"mapping-dead-letter-queue", "a stream's mapping without a destination", changed(primary, "AWS::Lambda::EventSourceMapping", func(p map[string]any) bool { return p["DestinationConfig"] != nil }, func(p map[string]any) {
 			delete(p, "DestinationConfig")
-			return id
-		}, "no on-failure destination"},
-		{"queue-dead-letter-queue", "the ledger's queue without a redrive policy", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::SQS::Queue", named("QueueName", "ledger"))
+		}), "no on-failure destination"},
+		{"queue-dead-letter-queue", "the ledger's queue without a redrive policy", changed(primary, "AWS::SQS::Queue", named("QueueName", "ledger"), func(p map[string]any) {
 			delete(p, "RedrivePolicy")
-			return id
-		}, "none, and nothing has it"},
-		{"rule-dead-letter-queue", "a target without a dead-letter queue", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::Events::Rule", named("Name", "forward"))
+		}), "none, and nothing has it"},
+		{"rule-dead-letter-queue", "a target without a dead-letter queue", changed(primary, "AWS::Events::Rule", named("Name", "forward"), func(p map[string]any) {
 			delete(assembly.Object(assembly.List(p["Targets"])[0]), "DeadLetterConfig")
-			return id
-		}, "event-bus/payment-prod"},
+		}), "event-bus/payment-prod"},
 		{"own-region", "a processor that is told of the other Region", func(t *testing.T, a *assembly.Assembly) string {
 			id, variables := environment(t, a, "processor")
 			variables["FALLBACK_REGION"] = "us-west-2"
 			return id
 		}, "us-west-2"},
-		{"own-region", "a relay with a permission in the other Region", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), "dynamodb:GetShardIterator") })
+		{"own-region", "a relay with a permission in the other Region", changed(primary, "AWS::IAM::Policy", says("dynamodb:GetShardIterator"), func(p map[string]any) {
 			assembly.Object(assembly.List(assembly.At(p["PolicyDocument"], "Statement"))[0])["Resource"] = "arn:aws:events:us-west-2:000000000000:event-bus/payment-prod"
-			return id
-		}, "of us-west-2"},
+		}), "of us-west-2"},
 		{"own-region", "a ledger that is given the other Region's endpoint, by a strong reference", func(t *testing.T, a *assembly.Assembly) string {
 			// The secondary's stack has the primary's endpoint for a parameter already.
 			stack, _ := a.Stack(stacks.RoleSecondary)
@@ -162,42 +161,30 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			t.Fatal("the secondary reads no endpoint")
 			return ""
 		}, "in us-east-1"},
-		{"strong-reference", "a weak reference", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, global, "AWS::CloudWatch::Alarm", stackstest.AnyOf)
+		{"strong-reference", "a weak reference", changed(global, "AWS::CloudWatch::Alarm", stackstest.AnyOf, func(p map[string]any) {
 			p["AlarmDescription"] = map[string]any{"Fn::GetStackOutput": map[string]any{"StackName": "payment-prod-secondary", "OutputName": "ApiUrl", "Region": "us-west-2"}}
-			return id
-		}, "Fn::GetStackOutput"},
-		{"strong-reference", "values that are read from another Region", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, stacks.RoleSecondary, "Custom::CrossRegionExportReader", stackstest.AnyOf)
+		}), "Fn::GetStackOutput"},
+		{"strong-reference", "values that are read from another Region", changed(stacks.RoleSecondary, "Custom::CrossRegionExportReader", stackstest.AnyOf, func(p map[string]any) {
 			assembly.Object(p["ReaderProps"])["region"] = "us-east-1"
-			return id
-		}, "us-east-1"},
-		{"managed-policy", "a policy for every table of the account", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p["Description"]), "processor") })
+		}), "us-east-1"},
+		{"managed-policy", "a policy for every table of the account", changed(primary, "AWS::IAM::Role", ofProcessor, func(p map[string]any) {
 			p["ManagedPolicyArns"] = []any{map[string]any{"Fn::Join": []any{"", []any{"arn:", stackstest.Ref("AWS::Partition"), ":iam::aws:policy/AmazonDynamoDBFullAccess"}}}}
-			return id
-		}, "AmazonDynamoDBFullAccess"},
-		{"managed-policy", "the library's policy for functions, which lets them create log groups", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), "ssm:PutParameter") })
+		}), "AmazonDynamoDBFullAccess"},
+		{"managed-policy", "the library's policy for functions, which lets them create log groups", changed(primary, "AWS::IAM::Role", says("ssm:PutParameter"), func(p map[string]any) {
 			p["ManagedPolicyArns"] = []any{map[string]any{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"}}
-			return id
-		}, "AWSLambdaBasicExecutionRole"},
-		{"named-resources", "an action on every resource", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), "dynamodb:PutItem") })
+		}), "AWSLambdaBasicExecutionRole"},
+		{"named-resources", "an action on every resource", changed(primary, "AWS::IAM::Policy", says("dynamodb:PutItem"), func(p map[string]any) {
 			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
 				assembly.Object(statement)["Resource"] = "*"
 			}
-			return id
-		}, "dynamodb:PutItem on every resource"},
+		}), "dynamodb:PutItem on every resource"},
 		{"named-resources", "every action of a service", func(t *testing.T, a *assembly.Assembly) string {
 			assembly.Object(statementsOf(t, a)[0])["Action"] = "dynamodb:*"
-			id, _ := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), `"dynamodb:*"`) })
+			id, _ := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", says(`"dynamodb:*"`))
 			return id
 		}, "dynamodb:*"},
 		{"all-alarms", "a policy for the plan's own alarms", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, global, "AWS::IAM::Policy", func(p map[string]any) bool {
-				return strings.Contains(stackstest.Text(p), "cloudwatch:DescribeAlarmHistory")
-			})
+			id, p := stackstest.ResourceOf(t, a, global, "AWS::IAM::Policy", says("cloudwatch:DescribeAlarmHistory"))
 			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
 				if strings.Contains(stackstest.Text(statement), "cloudwatch:DescribeAlarms") {
 					assembly.Object(statement)["Resource"] = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:payment-prod-api-failing"
@@ -205,31 +192,25 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			}
 			return id
 		}, "cloudwatch:DescribeAlarms on arn:aws:cloudwatch"},
-		{"present-keys", "a condition that holds where its key is missing", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Policy", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p), "dynamodb:LeadingKeys") })
+		{"present-keys", "a condition that holds where its key is missing", changed(primary, "AWS::IAM::Policy", says("dynamodb:LeadingKeys"), func(p map[string]any) {
 			for _, statement := range assembly.List(assembly.At(p["PolicyDocument"], "Statement")) {
 				if conditions := assembly.Object(assembly.At(statement, "Condition")); conditions["ForAllValues:StringLike"] != nil {
 					delete(conditions, "Null")
 				}
 			}
-			return id
-		}, "ForAllValues:StringLike of dynamodb:LeadingKeys, which may be missing"},
-		{"no-log-group-creation", "a function that creates its log group", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p["Description"]), "processor") })
+		}), "ForAllValues:StringLike of dynamodb:LeadingKeys, which may be missing"},
+		{"no-log-group-creation", "a function that creates its log group", changed(primary, "AWS::IAM::Role", ofProcessor, func(p map[string]any) {
 			document := assembly.At(assembly.List(p["Policies"])[0], "PolicyDocument")
 			assembly.Object(assembly.List(assembly.At(document, "Statement"))[0])["Action"] = []any{"logs:CreateLogGroup", "logs:PutLogEvents"}
-			return id
-		}, "logs:CreateLogGroup"},
+		}), "logs:CreateLogGroup"},
 		{"no-password", "a secret's value in an environment", func(t *testing.T, a *assembly.Assembly) string {
 			id, variables := environment(t, a, "ledger")
 			variables["DATABASE_LOGIN"] = "{{resolve:secretsmanager:payment/prod/db/master:SecretString:password}}"
 			return id
 		}, "a secret's value"},
-		{"no-password", "a password in a template", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBCluster", stackstest.AnyOf)
+		{"no-password", "a password in a template", changed(primary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) {
 			p["MasterUserPassword"] = "correct horse battery staple"
-			return id
-		}, "a text"},
+		}), "a text"},
 		{"one-role-per-function", "a function with another's role", func(t *testing.T, a *assembly.Assembly) string {
 			_, relay := stackstest.ResourceOf(t, a, primary, "AWS::Lambda::Function", named("FunctionName", "relay"))
 			id, canary := stackstest.ResourceOf(t, a, primary, "AWS::Lambda::Function", named("FunctionName", "canary"))
@@ -237,51 +218,33 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			canary["Role"] = relay["Role"]
 			return max(id, relayID) // the second, in the order of ids
 		}, "is"},
-		{"one-role-per-function", "a role that others may assume", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::IAM::Role", func(p map[string]any) bool { return strings.Contains(stackstest.Text(p["Description"]), "processor") })
+		{"one-role-per-function", "a role that others may assume", changed(primary, "AWS::IAM::Role", ofProcessor, func(p map[string]any) {
 			assembly.Object(assembly.List(assembly.At(p["AssumeRolePolicyDocument"], "Statement"))[0])["Principal"] = map[string]any{"AWS": "*"}
-			return id
-		}, "*"},
-		{"no-backtrack", "Backtrack", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, stacks.RoleSecondary, "AWS::RDS::DBCluster", stackstest.AnyOf)
+		}), "*"},
+		{"no-backtrack", "Backtrack", changed(stacks.RoleSecondary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) {
 			p["BacktrackWindow"] = 259200.0
-			return id
-		}, "259200"},
-		{"one-engine-version", "a member without a version", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, stacks.RoleSecondary, "AWS::RDS::DBCluster", stackstest.AnyOf)
+		}), "259200"},
+		{"one-engine-version", "a member without a version", changed(stacks.RoleSecondary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) {
 			delete(p, "EngineVersion")
-			return id
-		}, "nothing"},
-		{"one-engine-version", "a member with another version", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBCluster", stackstest.AnyOf)
+		}), "nothing"},
+		{"one-engine-version", "a member with another version", changed(primary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) {
 			p["EngineVersion"] = "8.0.mysql_aurora.3.10.3"
-			return id
-		}, "3.10.3"},
-		{"one-engine-version", "a global cluster with a version that it was not created with", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::GlobalCluster", stackstest.AnyOf)
+		}), "3.10.3"},
+		{"one-engine-version", "a global cluster with a version that it was not created with", changed(primary, "AWS::RDS::GlobalCluster", stackstest.AnyOf, func(p map[string]any) {
 			p["EngineVersion"] = "8.0.mysql_aurora.3.10.3"
-			return id
-		}, "3.10.3"},
-		{"one-engine-version", "an instance with a version", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBInstance", stackstest.AnyOf)
+		}), "3.10.3"},
+		{"one-engine-version", "an instance with a version", changed(primary, "AWS::RDS::DBInstance", stackstest.AnyOf, func(p map[string]any) {
 			p["EngineVersion"] = "8.0.mysql_aurora.3.10.4"
-			return id
-		}, "3.10.4"},
-		{"one-engine-version", "an instance that upgrades by itself", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBInstance", stackstest.AnyOf)
+		}), "3.10.4"},
+		{"one-engine-version", "an instance that upgrades by itself", changed(primary, "AWS::RDS::DBInstance", stackstest.AnyOf, func(p map[string]any) {
 			delete(p, "AutoMinorVersionUpgrade")
-			return id
-		}, "nothing"},
-		{"physical-name", "a bus with a role in its name", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::Events::EventBus", stackstest.AnyOf)
+		}), "nothing"},
+		{"physical-name", "a bus with a role in its name", changed(primary, "AWS::Events::EventBus", stackstest.AnyOf, func(p map[string]any) {
 			p["Name"] = "payment-prod-primary"
-			return id
-		}, "payment-prod-primary"},
-		{"physical-name", "a cluster without its Region", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBCluster", stackstest.AnyOf)
+		}), "payment-prod-primary"},
+		{"physical-name", "a cluster without its Region", changed(primary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) {
 			p["DBClusterIdentifier"] = "payment-prod"
-			return id
-		}, "without us-east-1"},
+		}), "without us-east-1"},
 		{"retain-except-on-create", "a vault that a failed creation leaves behind", func(t *testing.T, a *assembly.Assembly) string {
 			id, _ := stackstest.ResourceOf(t, a, primary, "AWS::Backup::BackupVault", stackstest.AnyOf)
 			retain(t, a, primary, id, "Retain")
@@ -293,16 +256,10 @@ func TestEachRuleCanBeBroken(t *testing.T) {
 			retain(t, a, primary, id, "Delete")
 			return id
 		}, "has Snapshot"},
-		{"restore-window", "two days of backups", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::RDS::DBCluster", stackstest.AnyOf)
-			p["BackupRetentionPeriod"] = 2.0
-			return id
-		}, "2"},
-		{"restore-window", "a replica without point-in-time recovery", func(t *testing.T, a *assembly.Assembly) string {
-			id, p := stackstest.ResourceOf(t, a, primary, "AWS::DynamoDB::GlobalTable", stackstest.AnyOf)
+		{"restore-window", "two days of backups", changed(primary, "AWS::RDS::DBCluster", stackstest.AnyOf, func(p map[string]any) { p["BackupRetentionPeriod"] = 2.0 }), "2"},
+		{"restore-window", "a replica without point-in-time recovery", changed(primary, "AWS::DynamoDB::GlobalTable", stackstest.AnyOf, func(p map[string]any) {
 			delete(assembly.Object(assembly.List(p["Replicas"])[1]), "PointInTimeRecoverySpecification")
-			return id
-		}, "nothing"},
+		}), "nothing"},
 	} {
 		broken[test.rule] = true
 		t.Run(test.rule+"/"+test.change, func(t *testing.T) {
