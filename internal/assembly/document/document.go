@@ -7,6 +7,7 @@ package document
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -97,32 +98,30 @@ func writeSettings(set setter, project string) error {
 	return set("docs/use/settings.md", "settings", "\n"+reference.Write(groups)+"\n")
 }
 
-// writeSums writes what "dr recovery-time" and "dr cost" print.
+// writeSums writes what "dr recovery-time" and "dr cost" print, a section for each environment.
 func writeSums(set setter, environments map[string]*assembly.Assembly) error {
+	var times, costs strings.Builder
 	for _, env := range slices.Sorted(maps.Keys(environments)) {
-		times, err := recoverytime.Of(environments[env])
+		recovery, err := recoverytime.Of(environments[env])
 		if err != nil {
 			return err
 		}
-		costs, err := cost.Make(environments[env], cost.DefaultUsage())
+		month, err := cost.Make(environments[env], cost.DefaultUsage())
 		if err != nil {
 			return err
 		}
-		var printedTimes, printedCosts strings.Builder
-		if err := times.WriteTable(&printedTimes); err != nil {
-			return err
-		}
-		if err := costs.WriteTable(&printedCosts); err != nil {
-			return err
-		}
-		if err := set("docs/operate/recovery-time.md", env, "```\n"+printedTimes.String()+"```\n"); err != nil {
-			return err
-		}
-		if err := set("docs/use/cost.md", env, "```\n"+printedCosts.String()+"```\n"); err != nil {
-			return err
+		for out, table := range map[*strings.Builder]interface{ WriteTable(io.Writer) error }{&times: recovery, &costs: month} {
+			fmt.Fprintf(out, "\n## %s\n\n```\n", env)
+			if err := table.WriteTable(out); err != nil {
+				return err
+			}
+			out.WriteString("```\n")
 		}
 	}
-	return nil
+	if err := set("docs/operate/recovery-time.md", "environments", times.String()+"\n"); err != nil {
+		return err
+	}
+	return set("docs/use/cost.md", "environments", costs.String()+"\n")
 }
 
 // Replace returns the document with a generated part replaced by content. It is an error if the document has no such part, or
