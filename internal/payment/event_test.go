@@ -39,7 +39,7 @@ func TestEventDetailIsWholeOrRefused(t *testing.T) {
 	}
 	for _, tt := range []struct{ old, new, want string }{
 		{`"t"`, `""`, "transaction_id is empty"},
-		{`"s"`, `"\u0001"`, "session_id contains the control character"},
+		{`"s"`, `""`, "session_id is empty"},
 		{`"1.00"`, `"1.001"`, "amount"},
 		{`"1.00"`, `"-1.00"`, "amount"},
 		{`"1.00"`, `"x"`, "amount"},

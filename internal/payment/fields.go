@@ -34,7 +34,7 @@ var fields = []field{
 		text: func(p *Payment) string { return p.TransactionID },
 		parse: func(p *Payment, v Values) error {
 			p.TransactionID = v[AttributeTransactionID]
-			return CheckID(AttributeTransactionID, p.TransactionID)
+			return present(AttributeTransactionID, p.TransactionID)
 		},
 	},
 	{
@@ -42,7 +42,7 @@ var fields = []field{
 		text: func(p *Payment) string { return p.SessionID },
 		parse: func(p *Payment, v Values) error {
 			p.SessionID = v[AttributeSessionID]
-			return CheckID(AttributeSessionID, p.SessionID)
+			return present(AttributeSessionID, p.SessionID)
 		},
 	},
 	{
@@ -59,10 +59,8 @@ var fields = []field{
 		name: AttributeRegion,
 		text: func(p *Payment) string { return p.Region },
 		parse: func(p *Payment, v Values) error {
-			if p.Region = v[AttributeRegion]; p.Region == "" {
-				return invalid(AttributeRegion, "is empty")
-			}
-			return nil
+			p.Region = v[AttributeRegion]
+			return present(AttributeRegion, p.Region)
 		},
 	},
 	{
@@ -83,6 +81,13 @@ var fields = []field{
 			return nil
 		},
 	},
+}
+
+func present(name, value string) error {
+	if value == "" {
+		return invalid(name, "is empty")
+	}
+	return nil
 }
 
 func parseStoredAmount(p *Payment, v Values) (err error) {
@@ -118,8 +123,8 @@ func (p Payment) Values() Values {
 	return values
 }
 
-// Parse reads an accepted payment from the text of its fields; see Payment.Values. Names that are no field of this release are
-// ignored. The error is an *Error that names the field.
+// Parse reads an accepted payment from the text of its fields; see Payment.Values. It reads a payment of any release as it was
+// accepted: what may be accepted is ParseRequest's to check. Names that are no field of this release are ignored. The error is an *Error that names the field.
 func Parse(values Values) (Payment, error) {
 	var p Payment
 	for _, f := range fields {
