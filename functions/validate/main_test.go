@@ -18,6 +18,7 @@ import (
 
 	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/sessiontable"
@@ -256,7 +257,7 @@ func TestBinary(t *testing.T) {
 			clear(c.verdicts)
 			c.instance = "available"
 			for _, job := range []string{"cluster", "table"} {
-				var failed *lambdaruntime.FunctionError
+				var failed *functionerror.Error
 				if _, err := ask(job, 1); !errors.As(err, &failed) || !strings.Contains(string(failed.Payload), "1 are missing") {
 					t.Errorf("%s: %v", job, err)
 				}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 
 	"payments-dr/internal/operate"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/simulation"
 )
@@ -126,7 +127,7 @@ func (s *services) invoke(w http.ResponseWriter, request *http.Request, region s
 		return
 	case err != nil:
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
-		out, _ = json.Marshal(map[string]string{"errorMessage": err.Error()})
+		out = functionerror.Of(err).Payload
 	}
 	_, _ = w.Write(out)
 }
