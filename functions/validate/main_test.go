@@ -23,6 +23,7 @@ import (
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/start"
+	"payments-dr/internal/simulation/awswire"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
 	"payments-dr/internal/simulation/localmysql"
@@ -82,9 +83,7 @@ func (c *cloud) rds(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	action, instance := r.FormValue("Action"), r.FormValue("DBInstanceIdentifier")
-	answer := func(result string) {
-		fmt.Fprintf(w, `<%[1]sResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><%[1]sResult>%[2]s</%[1]sResult></%[1]sResponse>`, action, result)
-	}
+	answer := func(result string) { awswire.WriteXML(w, "rds", action, result) }
 	switch {
 	case action == "DescribeDBClusters" && r.FormValue("DBClusterIdentifier") == restoredCluster:
 		answer(fmt.Sprintf(`<DBClusters><DBCluster><DBClusterIdentifier>%s</DBClusterIdentifier><Status>available</Status><Engine>aurora-mysql</Engine>`+
@@ -92,8 +91,7 @@ func (c *cloud) rds(w http.ResponseWriter, r *http.Request) {
 	case instance != restoredCluster+"-1":
 		http.Error(w, "nobody else's", http.StatusForbidden)
 	case action == "DescribeDBInstances" && c.instance == "":
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>DBInstanceNotFound</Code><Message>none</Message></Error></ErrorResponse>`)
+		awswire.WriteError(w, "rds", http.StatusNotFound, "DBInstanceNotFound", "none")
 	case action == "DescribeDBInstances":
 		answer("<DBInstances><DBInstance><DBInstanceStatus>" + c.instance + "</DBInstanceStatus></DBInstance></DBInstances>")
 	case action == "CreateDBInstance":
