@@ -31,11 +31,12 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 
 	"payments-dr/internal/simulation"
+	"payments-dr/internal/simulation/awswire"
 )
 
-// The simulated deployment answers as AWS does on the wire: RDS and STS with XML, Systems Manager with JSON 1.1, AWS Backup with
-// REST and JSON, CloudWatch and Region switch with CBOR, the payment API with its contract. It stands behind an HTTP proxy, so that the tool asks by the services' real
-// names, over TLS, and a Region can be lost by its names: then nothing of it answers.
+// The simulated deployment answers as AWS does on the wire (package awswire), and the payment API with its contract. It stands behind an
+// HTTP proxy, so that the tool asks by the services' real names, over TLS, and a Region can be lost by its names: then nothing of it
+// answers.
 
 const (
 	simulatedAccount = "111122223333"
@@ -68,28 +69,19 @@ type simulated struct {
 	traffic  string
 	alarms   map[string][]string
 	account  string
-	gone     bool // nothing is deployed
-	roles    bool // only the operators' roles may ask
-	warning  string
+	gone     bool               // nothing is deployed
+	roles    bool               // only the operators' roles may ask
 	found    map[string]float64 // the last reconciliation's
 	none     bool               // no reconciliation is told
 	silently bool               // nor after a move
 	kept     map[string]string  // "Region cluster", table, copied-cluster or copied-table: how old, or none
 	tried    map[string]string  // "Region cluster" or table: how old and what verdict, or none
-	run      []*run
-	goes     string         // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes, throttles, lost
-	calls    map[string]int // "service Region operation"
+	plan     awswire.Plan
+	looks    map[*awswire.Execution]int // an execution goes on by one step whenever it is looked at
+	goes     string                     // what becomes of an execution: ends, pauses, declined, waits, skips, vanishes, throttles, lost
+	calls    map[string]int             // "service Region operation"
 	repairs  *repairs
 	paid     map[string][]paid
-}
-
-// run is one execution. It goes on by one step whenever it is looked at.
-type run struct {
-	id, region, mode, comment, state string
-	started                          time.Time
-	looks                            int
-	steps                            map[string]string
-	times                            map[string][2]time.Time
 }
 
 type targetKey struct{}
@@ -120,9 +112,13 @@ func (q queue) Addr() net.Addr { return &net.TCPAddr{} }
 func newSimulated(t testing.TB) (*simulated, func(), error) {
 	s := &simulated{
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
-		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", calls: map[string]int{},
+		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", looks: map[*awswire.Execution]int{}, calls: map[string]int{},
 		found:   map[string]float64{"ReconcileTablePayments": 1204},
 		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{},
+	}
+	s.plan = awswire.Plan{
+		ARN: simulatedPlan, Now: func() time.Time { return time.Now().Add(-11 * time.Minute) }, WarnedStep: "promote the database", Zone: "Z1", Record: "plan." + publicName,
+		Regions: simulatedRegions, Healthy: func(region string) bool { return region == s.traffic }, Start: s.start, Look: s.proceed,
 	}
 	certificate, ca, err := newSimulatedCertificate()
 	if err != nil {
@@ -281,31 +277,42 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, service, operation, "denied")
 		return
 	}
+	var asked cbor.Map
+	if service == "monitoring" || service == "arc-region-switch" {
+		var err error
+		if asked, err = awswire.ReadCBOR(body); err != nil {
+			s.t.Errorf("%s was asked for %s: %v", region, operation, err)
+		}
+	}
 	switch operation {
 	case "GetCallerIdentity":
-		fmt.Fprintf(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::%[1]s:user/erin</Arn><UserId>U</UserId><Account>%[1]s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`, s.account)
+		awswire.WriteXML(w, service, operation, fmt.Sprintf(`<Arn>arn:aws:iam::%[1]s:user/erin</Arn><UserId>U</UserId><Account>%[1]s</Account>`, s.account))
 	case "AssumeRole":
 		wanted := url.Values{"RoleArn": {"arn:aws:iam::" + s.account + ":role/payment-dev-operator-" + region}}.Encode()
 		if !strings.Contains(string(body), wanted) {
 			s.t.Errorf("in %s somebody assumes %s", region, body)
 		}
-		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ASIASIMULATED</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>operator-%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
-			region, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		awswire.WriteXML(w, service, operation, fmt.Sprintf(`<Credentials><AccessKeyId>ASIASIMULATED</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>operator-%s</SessionToken><Expiration>%s</Expiration></Credentials>`,
+			region, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
 	case "DescribeGlobalClusters":
 		s.globalClusters(w, region)
 	case "GetParameter":
-		s.parameter(w)
+		if s.gone {
+			awswire.WriteError(w, service, http.StatusBadRequest, "ParameterNotFound", "")
+			return
+		}
+		awswire.WriteParameter(w, "/payment/dev/recovery/plan-arn", strings.Replace(simulatedPlan, simulatedAccount, s.account, 1))
 	case "GetMetricData":
-		s.metricData(w, region, body)
+		awswire.WriteMetrics(w, asked, func(m awswire.Metric) (float64, time.Time, bool) { return s.value(region, m) })
 	case "DescribeAlarms":
-		s.describeAlarms(w, region, body)
+		s.describeAlarms(w, region, asked)
 	case "ListRecoveryPointsByBackupVault":
 		s.recoveryPoints(w, r, region)
 	case "ListRestoreJobs":
 		s.restoreJobs(w, r, region)
 	default:
-		if !s.repair(w, r, service, region, operation, body) {
-			s.plan(w, region, operation, body)
+		if !s.repair(w, r, service, region, operation, body) && !s.plan.Serve(w, region, operation, asked) {
+			s.t.Errorf("%s was asked for %s", region, operation)
 		}
 	}
 }
@@ -340,11 +347,11 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, operat
 	case "hollow": // an answer in which nothing is
 		switch service {
 		case "rds", "sts":
-			fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult></%[1]sResult></%[1]sResponse>", operation)
+			awswire.WriteXML(w, service, operation, "")
 		case "ssm", "backup":
 			io.WriteString(w, "{}")
 		default:
-			writeCBOR(w, http.StatusOK, cbor.Map{})
+			awswire.WriteCBOR(w, http.StatusOK, cbor.Map{})
 		}
 		return true
 	case "denied":
@@ -362,139 +369,65 @@ func (s *simulated) fail(w http.ResponseWriter, r *http.Request, service, operat
 	case "busy":
 		code, message = "IllegalStateException", "An execution of the plan is in progress"
 	}
-	switch service {
-	case "rds", "sts":
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>`, code, message)
-	case "ssm", "dynamodb", "sqs", "events", "lambda":
-		writeFault(w, status, code, message)
-	case "backup":
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("X-Amzn-Errortype", code)
-		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"message": message})
-	default:
-		writeCBOR(w, status, cbor.Map{"__type": cbor.String("com.amazonaws." + service + "#" + code), "message": cbor.String(message)})
-	}
+	awswire.WriteError(w, service, status, code, message)
 	return true
 }
 
 func (s *simulated) globalClusters(w http.ResponseWriter, region string) {
-	writer, members := s.writer, ""
+	writer := s.writer
 	if s.split && region != s.writer {
 		writer = region
 	}
-	for _, r := range simulatedRegions {
-		state := "<SynchronizationStatus>connected</SynchronizationStatus>"
-		if r == writer {
-			state = ""
-		}
-		members += fmt.Sprintf("<GlobalClusterMember><DBClusterArn>arn:aws:rds:%s:%s:cluster:payment-dev-%s</DBClusterArn><IsWriter>%t</IsWriter>%s<Readers/></GlobalClusterMember>", r, s.account, r, r == writer, state)
+	cluster := func(region string) string {
+		return "arn:aws:rds:" + region + ":" + s.account + ":cluster:payment-dev-" + region
 	}
-	moving := ""
-	if s.moving != "" {
-		moving = "<FailoverState><Status>" + s.moving + "</Status></FailoverState>"
-	}
-	w.Header().Set("Content-Type", "text/xml")
-	fmt.Fprintf(w, `<DescribeGlobalClustersResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeGlobalClustersResult><GlobalClusters><GlobalClusterMember>`+
-		`<GlobalClusterIdentifier>payment-dev</GlobalClusterIdentifier><Status>available</Status>%s<GlobalClusterMembers>%s</GlobalClusterMembers>`+
-		`</GlobalClusterMember></GlobalClusters></DescribeGlobalClustersResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></DescribeGlobalClustersResponse>`, moving, members)
-}
-
-func (s *simulated) parameter(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	if s.gone {
-		w.WriteHeader(http.StatusBadRequest)
-		io.WriteString(w, `{"__type":"ParameterNotFound"}`)
-		return
-	}
-	json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]any{
-		"Name": "/payment/dev/recovery/plan-arn", "Type": "String", "Value": strings.Replace(simulatedPlan, simulatedAccount, s.account, 1), "Version": 1,
-	}})
-}
-
-var writeCBOR, moment = simulation.WriteCBOR, simulation.CBORTime
-
-func (s *simulated) metricData(w http.ResponseWriter, region string, body []byte) {
-	asked, err := cbor.Decode(body)
-	if err != nil {
-		s.t.Errorf("a request that is no CBOR: %v", err)
-		return
-	}
-	results := cbor.List{}
-	for _, q := range asked.(cbor.Map)["MetricDataQueries"].(cbor.List) {
-		query := q.(cbor.Map)
-		id := string(query["Id"].(cbor.String))
-		times, values := cbor.List{}, cbor.List{}
-		at := time.Now().Truncate(time.Minute)
-		if value, ok := s.value(region, query, &at); ok {
-			times, values = append(times, moment(at)), append(values, cbor.Float64(value))
-		}
-		results = append(results, cbor.Map{"Id": cbor.String(id), "Label": cbor.String(id), "StatusCode": cbor.String("Complete"), "Timestamps": times, "Values": values})
-	}
-	writeCBOR(w, http.StatusOK, cbor.Map{"MetricDataResults": results})
+	awswire.GlobalCluster{Identifier: "payment-dev", Moving: s.moving, Clusters: []string{cluster(simulatedRegions[0]), cluster(simulatedRegions[1])}, Writer: cluster(writer)}.Write(w)
 }
 
 // value is a metric as this Region has it: the lag in the secondary alone, the reconciliation's in the writer's.
-func (s *simulated) value(region string, query cbor.Map, at *time.Time) (float64, bool) {
-	if expression, ok := query["Expression"].(cbor.String); ok {
-		if !strings.Contains(string(expression), "payment-dev-"+region) || region == s.writer || s.lag[region] == "none" {
-			return 0, false
+func (s *simulated) value(region string, m awswire.Metric) (value float64, at time.Time, ok bool) {
+	now := time.Now()
+	if m.Expression != "" {
+		if !strings.Contains(m.Expression, "payment-dev-"+region) || region == s.writer || s.lag[region] == "none" {
+			return 0, now, false
 		}
 		value, err := strconv.ParseFloat(s.lag[region], 64)
 		if err != nil {
 			value = 640
 		}
-		return value, true
+		return value, now, true
 	}
-	metric := query["MetricStat"].(cbor.Map)["Metric"].(cbor.Map)
-	name := string(metric["MetricName"].(cbor.String))
-	of := string(metric["Dimensions"].(cbor.List)[0].(cbor.Map)["Value"].(cbor.String))
 	switch {
-	case of == "payment-dev-ledger" && name == "ApproximateNumberOfMessagesVisible":
-		return 12, true
-	case of == "payment-dev-ledger" && name == "ApproximateAgeOfOldestMessage":
-		return 3, true
-	case of == "payment-dev-ledger-dead-letters":
-		return 0, true
-	case of == "reconcile" && !s.none && region == s.writer:
-		moved := false
-		for _, r := range s.run {
-			moved = moved || r.state == "completed" && r.region == region
-		}
+	case m.Of == "payment-dev-ledger" && m.Name == "ApproximateNumberOfMessagesVisible":
+		return 12, now, true
+	case m.Of == "payment-dev-ledger" && m.Name == "ApproximateAgeOfOldestMessage":
+		return 3, now, true
+	case m.Of == "payment-dev-ledger-dead-letters":
+		return 0, now, true
+	case m.Of == "reconcile" && !s.none && region == s.writer:
+		moved := slices.ContainsFunc(s.plan.Executions, func(e *awswire.Execution) bool { return e.State == "completed" && e.Region == region })
 		if !moved || s.silently {
-			*at = at.Add(-20 * time.Minute)
+			now = now.Add(-20 * time.Minute)
 		}
-		return s.found[name], true
+		return s.found[m.Name], now, true
 	}
-	return 0, false
+	return 0, now, false
 }
 
-// describeAlarms tells of composite alarms only whoever asks for that type.
-func (s *simulated) describeAlarms(w http.ResponseWriter, region string, body []byte) {
-	asked, _ := cbor.Decode(body)
-	types, _ := asked.(cbor.Map)["AlarmTypes"].(cbor.List)
-	if state, _ := asked.(cbor.Map)["StateValue"].(cbor.String); state != "ALARM" {
+func (s *simulated) describeAlarms(w http.ResponseWriter, region string, asked cbor.Map) {
+	if state := asked["StateValue"]; state != cbor.String("ALARM") {
 		s.t.Errorf("alarms were asked for in the state %q", state)
 	}
-	metric, composite := cbor.List{}, cbor.List{}
+	var raised []awswire.Alarm
 	for _, alarm := range s.alarms[region] {
-		words := strings.Fields(alarm)
-		actions := cbor.List{cbor.String("arn:aws:sns:" + region + ":" + s.account + ":payment-dev-alerts")}
-		if len(words) > 1 && words[1] == "silent" {
-			actions = cbor.List{}
+		name, kind, _ := strings.Cut(alarm, " ")
+		one := awswire.Alarm{Name: name, Composite: kind == "composite", Since: time.Now().Add(-4 * time.Minute)}
+		if kind != "silent" {
+			one.Actions = []string{"arn:aws:sns:" + region + ":" + s.account + ":payment-dev-alerts"}
 		}
-		one := cbor.Map{"AlarmName": cbor.String(words[0]), "StateValue": cbor.String("ALARM"), "StateUpdatedTimestamp": moment(time.Now().Add(-4 * time.Minute)), "AlarmActions": actions}
-		if len(words) > 1 && words[1] == "composite" {
-			composite = append(composite, one)
-		} else {
-			metric = append(metric, one)
-		}
+		raised = append(raised, one)
 	}
-	if !slices.Contains(types, cbor.Value(cbor.String("CompositeAlarm"))) {
-		composite = nil
-	}
-	writeCBOR(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
+	awswire.WriteAlarms(w, asked, raised)
 }
 
 // recoveryPoints tells of a vault a page at a time, the oldest first: nothing is said about an order.
@@ -537,8 +470,7 @@ func (s *simulated) recoveryPoints(w http.ResponseWriter, r *http.Request, regio
 	if r.URL.Query().Get("nextToken") == "more" {
 		page = map[string]any{"RecoveryPoints": points[half:]}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(page)
+	awswire.WriteJSON(w, page)
 }
 
 // restoreJobs tells of the testing plan's restores, and of one that somebody else has made.
@@ -564,163 +496,88 @@ func (s *simulated) restoreJobs(w http.ResponseWriter, r *http.Request, region s
 		message := words[3]
 		jobs = append(jobs, job(kind, "COMPLETED", "SUCCESSFUL", "", "payment_dev-a1b2", 7*24*time.Hour+age), job(kind, words[1], words[2], message, "payment_dev-a1b2", age))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"RestoreJobs": jobs})
+	awswire.WriteJSON(w, map[string]any{"RestoreJobs": jobs})
 }
 
-func (s *simulated) plan(w http.ResponseWriter, region, operation string, body []byte) {
-	var asked cbor.Map
-	if value, err := cbor.Decode(body); err == nil {
-		asked, _ = value.(cbor.Map)
+// start starts an execution, whether one is in progress or not.
+func (s *simulated) start(asked awswire.Start) *awswire.Execution {
+	if asked.TargetRegion != asked.Region || asked.Action != "activate" || asked.LatestVersion != "true" {
+		s.t.Errorf("the plan was started with %+v", asked)
 	}
-	text := func(key string) string { v, _ := asked[key].(cbor.String); return string(v) }
-	switch operation {
-	case "GetPlanEvaluationStatus":
-		answer := cbor.Map{"planArn": cbor.String(simulatedPlan), "evaluationState": cbor.String("passed"), "lastEvaluationTime": moment(time.Now().Add(-11 * time.Minute))}
-		if s.warning != "" {
-			answer["evaluationState"] = cbor.String("actionRequired")
-			answer["warnings"] = cbor.List{cbor.Map{"version": cbor.String("1"), "warningStatus": cbor.String("active"), "warningMessage": cbor.String(s.warning),
-				"stepName": cbor.String("promote the database"), "warningUpdatedTime": moment(time.Now())}}
-		}
-		writeCBOR(w, http.StatusOK, answer)
-	case "ListRoute53HealthChecksInRegion":
-		checks := cbor.List{}
-		for _, r := range simulatedRegions {
-			status := "unhealthy"
-			if r == s.traffic {
-				status = "healthy"
-			}
-			checks = append(checks, cbor.Map{"hostedZoneId": cbor.String("Z1"), "recordName": cbor.String("plan." + publicName), "region": cbor.String(r), "status": cbor.String(status)})
-		}
-		writeCBOR(w, http.StatusOK, cbor.Map{"healthChecks": checks})
-	case "ListPlanExecutions":
-		items := cbor.List{}
-		for _, r := range s.run {
-			items = append(items, cbor.Map{
-				"planArn": cbor.String(simulatedPlan), "executionId": cbor.String(r.id), "executionRegion": cbor.String(r.region), "executionAction": cbor.String("activate"),
-				"executionState": cbor.String(r.state), "mode": cbor.String(r.mode), "startTime": moment(r.started), "comment": cbor.String(r.comment),
-			})
-		}
-		writeCBOR(w, http.StatusOK, cbor.Map{"items": items})
-	case "StartPlanExecution":
-		if text("targetRegion") != region || text("action") != "activate" || text("latestVersion") != "true" {
-			s.t.Errorf("the plan was started in %s with %v", region, asked)
-		}
-		r := newRun("exec-"+strconv.Itoa(len(s.run)+1), region, text("mode"), text("comment"))
-		s.run = append(s.run, r)
-		if s.goes == "vanishes" { // it is started, and the answer is lost
-			panic(http.ErrAbortHandler)
-		}
-		writeCBOR(w, http.StatusOK, cbor.Map{"executionId": cbor.String(r.id), "activateRegion": cbor.String(region)})
-	case "GetPlanExecution":
-		for _, r := range s.run {
-			if r.id == text("executionId") && r.region == region {
-				s.proceed(r)
-				writeCBOR(w, http.StatusOK, r.cbor())
-				return
-			}
-		}
-		writeCBOR(w, http.StatusBadRequest, cbor.Map{"__type": cbor.String("com.amazonaws.arcregionswitch#ResourceNotFoundException"), "message": cbor.String("no such execution")})
-	default:
-		s.t.Errorf("%s was asked for %s", region, operation)
+	e := newExecution("exec-"+strconv.Itoa(len(s.plan.Executions)+1), asked.Region, asked.Mode, asked.Comment)
+	s.plan.Executions = append(s.plan.Executions, e)
+	if s.goes == "vanishes" { // it is started, and the answer is lost
+		panic(http.ErrAbortHandler)
 	}
+	return e
 }
 
 var simulatedSteps = []string{"approve", "promote the database", "start the ledger here", "reconcile", "move payments here", "stop the other ledger"}
 
-func newRun(id, region, mode, comment string) *run {
-	r := &run{id: id, region: region, mode: mode, comment: comment, state: "inProgress", started: time.Now(), steps: map[string]string{}, times: map[string][2]time.Time{}}
+func newExecution(id, region, mode, comment string) *awswire.Execution {
+	e := &awswire.Execution{ID: id, Region: region, Mode: mode, Comment: comment, State: "inProgress", Started: time.Now()}
 	for _, step := range simulatedSteps {
-		r.steps[step] = "notStarted"
+		e.Steps = append(e.Steps, &awswire.Step{Name: step, Status: "notStarted"})
 	}
-	return r
-}
-
-func (r *run) set(step, status string) {
-	r.steps[step] = status
-	times := r.times[step]
-	if times[0].IsZero() {
-		times[0] = time.Now()
-	}
-	if status == "completed" || status == "skipped" || status == "failed" {
-		times[1] = time.Now()
-	}
-	r.times[step] = times
+	return e
 }
 
 // proceed takes an execution one step on.
-func (s *simulated) proceed(r *run) {
+func (s *simulated) proceed(e *awswire.Execution) {
 	last := func(step string) string {
-		if r.mode == "ungraceful" {
+		if e.Mode == "ungraceful" {
 			return "skipped"
 		}
 		return "completed"
 	}
-	r.looks++
-	switch {
-	case r.looks == 1:
-		r.state = "pendingManualApproval"
-		r.set("approve", "pendingApproval")
-	case s.goes == "waits" || r.state == "canceled":
-		r.looks--
+	set := func(step, status string) { e.Set(step, status, time.Now()) }
+	s.looks[e]++
+	switch looks := s.looks[e]; {
+	case looks == 1:
+		e.State = "pendingManualApproval"
+		set("approve", "pendingApproval")
+	case s.goes == "waits" || e.State == "canceled":
+		s.looks[e]--
 	case s.goes == "declined":
-		r.state = "canceled"
-		r.set("approve", "failed")
-	case r.looks == 3:
-		r.state = "inProgress"
-		r.set("approve", "completed")
-		r.set("promote the database", "running")
+		e.State = "canceled"
+		set("approve", "failed")
+	case looks == 3:
+		e.State = "inProgress"
+		set("approve", "completed")
+		set("promote the database", "running")
 		s.moving = "failing-over"
-	case s.goes == "pauses" && r.looks == 4:
-		r.state = "pausedByFailedStep"
-		r.set("promote the database", "failed")
-	case s.goes == "throttles" && r.looks == 4:
-		s.faults["GetPlanExecution "+r.region] = "throttled"
+	case s.goes == "pauses" && looks == 4:
+		e.State = "pausedByFailedStep"
+		set("promote the database", "failed")
+	case s.goes == "throttles" && looks == 4:
+		s.faults["GetPlanExecution "+e.Region] = "throttled"
 		time.AfterFunc(500*time.Millisecond, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			delete(s.faults, "GetPlanExecution "+r.region)
+			delete(s.faults, "GetPlanExecution "+e.Region)
 		})
-	case s.goes == "lost" && r.looks == 4:
-		s.lost[r.region] = "silent"
-	case r.looks == 5:
-		r.state = "inProgress"
-		s.writer, s.moving = r.region, ""
-		r.set("promote the database", "completed")
-		r.set("start the ledger here", "running")
-	case r.looks == 6:
-		r.set("start the ledger here", "completed")
+	case s.goes == "lost" && looks == 4:
+		s.lost[e.Region] = "silent"
+	case looks == 5:
+		e.State = "inProgress"
+		s.writer, s.moving = e.Region, ""
+		set("promote the database", "completed")
+		set("start the ledger here", "running")
+	case looks == 6:
+		set("start the ledger here", "completed")
 		for _, step := range simulatedSteps[3:] {
-			r.set(step, "running")
+			set(step, "running")
 		}
-	case r.looks == 7:
-		s.traffic = r.region
-		r.state = "completed"
-		r.set("reconcile", last("reconcile"))
-		r.set("stop the other ledger", last("stop the other ledger"))
-		r.set("move payments here", "completed")
+	case looks == 7:
+		s.traffic = e.Region
+		e.State = "completed"
+		set("reconcile", last("reconcile"))
+		set("stop the other ledger", last("stop the other ledger"))
+		set("move payments here", "completed")
 		if s.goes == "skips" {
-			r.state = "completedWithExceptions"
-			r.set("move payments here", "skipped")
+			e.State = "completedWithExceptions"
+			set("move payments here", "skipped")
 		}
-	}
-}
-
-func (r *run) cbor() cbor.Value {
-	states := cbor.List{}
-	for _, step := range simulatedSteps {
-		state := cbor.Map{"name": cbor.String(step), "status": cbor.String(r.steps[step]), "stepMode": cbor.String(r.mode)}
-		if times := r.times[step]; !times[0].IsZero() {
-			state["startTime"] = moment(times[0])
-			if !times[1].IsZero() {
-				state["endTime"] = moment(times[1])
-			}
-		}
-		states = append(states, state)
-	}
-	return cbor.Map{
-		"planArn": cbor.String(simulatedPlan), "executionId": cbor.String(r.id), "executionRegion": cbor.String(r.region), "executionAction": cbor.String("activate"),
-		"executionState": cbor.String(r.state), "mode": cbor.String(r.mode), "startTime": moment(r.started), "comment": cbor.String(r.comment), "stepStates": states,
 	}
 }
 

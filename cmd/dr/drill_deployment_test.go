@@ -3,13 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation/awswire"
 )
 
 // What the simulated deployment has for drills: the session table, as DynamoDB answers a Query, and the reconcile function.
@@ -65,10 +64,7 @@ func (s *simulated) query(w http.ResponseWriter, body []byte) {
 		}
 		break
 	}
-	content, _ := json.Marshal(answer)
-	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(content)), 10))
-	w.Write(content)
+	awswire.WriteJSON(w, answer)
 }
 
 // invoke answers for the reconcile function: everything is there.

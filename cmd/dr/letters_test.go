@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation/awswire"
 )
 
 // letters are the queues, the bus and the archive of the simulated deployment. A move and a replay go on by one step whenever they are
@@ -150,13 +151,13 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 	messages, found := l.queues[key]
 	if !found {
 		w.Header().Set("X-Amzn-Query-Error", "AWS.SimpleQueueService.NonExistentQueue;Sender")
-		writeFault(w, http.StatusBadRequest, "com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
+		awswire.WriteError(w, "sqs", http.StatusBadRequest, "com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
 		return
 	}
 	now := time.Now()
 	switch operation {
 	case "GetQueueUrl":
-		writeJSONAnswer(w, map[string]string{"QueueUrl": "https://sqs." + region + ".amazonaws.com/" + s.account + "/" + name})
+		awswire.WriteJSON(w, map[string]string{"QueueUrl": "https://sqs." + region + ".amazonaws.com/" + s.account + "/" + name})
 	case "GetQueueAttributes":
 		hidden := 0
 		for _, m := range messages {
@@ -164,7 +165,7 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 				hidden++
 			}
 		}
-		writeJSONAnswer(w, map[string]any{"Attributes": map[string]string{
+		awswire.WriteJSON(w, map[string]any{"Attributes": map[string]string{
 			"QueueArn": arn(name), "ApproximateNumberOfMessages": strconv.Itoa(len(messages) - hidden), "ApproximateNumberOfMessagesNotVisible": strconv.Itoa(hidden), "ApproximateNumberOfMessagesDelayed": "0",
 		}})
 	case "ReceiveMessage":
@@ -180,7 +181,7 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 				"Attributes": map[string]string{"SentTimestamp": strconv.FormatInt(m.sent.UnixMilli(), 10)},
 			})
 		}
-		writeJSONAnswer(w, map[string]any{"Messages": received})
+		awswire.WriteJSON(w, map[string]any{"Messages": received})
 	case "DeleteMessageBatch":
 		successful, refused := []map[string]string{}, []map[string]any{}
 		for _, e := range in.Entries {
@@ -191,7 +192,7 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 			l.queues[key] = slices.DeleteFunc(l.queues[key], func(m *letter) bool { return "handle-"+m.id == e.ReceiptHandle })
 			successful = append(successful, map[string]string{"Id": e.Id})
 		}
-		writeJSONAnswer(w, map[string]any{"Successful": successful, "Failed": refused})
+		awswire.WriteJSON(w, map[string]any{"Successful": successful, "Failed": refused})
 	case "ChangeMessageVisibilityBatch":
 		successful := []map[string]string{}
 		for _, e := range in.Entries {
@@ -202,18 +203,18 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 			}
 			successful = append(successful, map[string]string{"Id": e.Id})
 		}
-		writeJSONAnswer(w, map[string]any{"Successful": successful, "Failed": []any{}})
+		awswire.WriteJSON(w, map[string]any{"Successful": successful, "Failed": []any{}})
 	case "StartMessageMoveTask":
 		if task := l.tasks[key]; task != nil && task.status == "RUNNING" {
 			w.Header().Set("X-Amzn-Query-Error", "AWS.SimpleQueueService.UnsupportedOperation;Sender")
-			writeFault(w, http.StatusBadRequest, "com.amazonaws.sqs#UnsupportedOperation", "There is already a task running.")
+			awswire.WriteError(w, "sqs", http.StatusBadRequest, "com.amazonaws.sqs#UnsupportedOperation", "There is already a task running.")
 			return
 		}
 		if name != "payment-dev-ledger-dead-letters" || in.DestinationArn != arn("payment-dev-ledger") {
 			s.t.Errorf("moved with %s", body)
 		}
 		l.tasks[key] = &moveTask{status: "RUNNING", all: len(messages), started: now.UnixMilli(), source: key, to: region + " payment-dev-ledger"}
-		writeJSONAnswer(w, map[string]string{"TaskHandle": "task"})
+		awswire.WriteJSON(w, map[string]string{"TaskHandle": "task"})
 	case "ListMessageMoveTasks":
 		results := []map[string]any{}
 		if task := l.tasks[key]; task != nil {
@@ -226,7 +227,7 @@ func (s *simulated) sqs(w http.ResponseWriter, region, operation string, body []
 			results = append(results, one)
 			l.proceed(task)
 		}
-		writeJSONAnswer(w, map[string]any{"Results": results})
+		awswire.WriteJSON(w, map[string]any{"Results": results})
 	default:
 		s.t.Errorf("SQS in %s was asked for %s", region, operation)
 	}
@@ -283,13 +284,13 @@ func (s *simulated) events(w http.ResponseWriter, region, operation string, body
 			l.add(region+" payment-dev-ledger", e.Detail)
 			results = append(results, map[string]string{"EventId": "e"})
 		}
-		writeJSONAnswer(w, map[string]any{"Entries": results, "FailedEntryCount": failed})
+		awswire.WriteJSON(w, map[string]any{"Entries": results, "FailedEntryCount": failed})
 	case "DescribeArchive":
-		writeJSONAnswer(w, map[string]any{"ArchiveName": "payment-dev", "ArchiveArn": arn("archive/payment-dev"), "EventSourceArn": arn("event-bus/payment-dev"), "State": "ENABLED", "RetentionDays": 35, "EventCount": 12345})
+		awswire.WriteJSON(w, map[string]any{"ArchiveName": "payment-dev", "ArchiveArn": arn("archive/payment-dev"), "EventSourceArn": arn("event-bus/payment-dev"), "State": "ENABLED", "RetentionDays": 35, "EventCount": 12345})
 	case "DescribeReplay":
 		replay, found := l.replays[region+" "+in.ReplayName]
 		if !found {
-			writeFault(w, http.StatusBadRequest, "ResourceNotFoundException", "Replay "+in.ReplayName+" does not exist.")
+			awswire.WriteError(w, "events", http.StatusBadRequest, "ResourceNotFoundException", "Replay "+in.ReplayName+" does not exist.")
 			return
 		}
 		answer := map[string]any{"ReplayName": in.ReplayName, "State": replay.state, "EventStartTime": replay.from, "EventEndTime": replay.to}
@@ -299,7 +300,7 @@ func (s *simulated) events(w http.ResponseWriter, region, operation string, body
 		if replay.state == "FAILED" {
 			answer["StateReason"] = "the rule is gone"
 		}
-		writeJSONAnswer(w, answer)
+		awswire.WriteJSON(w, answer)
 		replay.looks++
 		switch {
 		case replay.looks == 2:
@@ -315,7 +316,7 @@ func (s *simulated) events(w http.ResponseWriter, region, operation string, body
 		}
 	case "StartReplay":
 		if l.replay == "limit" {
-			writeFault(w, http.StatusBadRequest, "LimitExceededException", "The limit of concurrent replays is reached.")
+			awswire.WriteError(w, "events", http.StatusBadRequest, "LimitExceededException", "The limit of concurrent replays is reached.")
 			return
 		}
 		if in.EventSourceArn != arn("archive/payment-dev") || in.Destination.Arn != arn("event-bus/payment-dev") || !slices.Equal(in.Destination.FilterArns, []string{arn("rule/payment-dev/payment-dev-ledger")}) ||
@@ -323,7 +324,7 @@ func (s *simulated) events(w http.ResponseWriter, region, operation string, body
 			s.t.Errorf("replayed with %s", body)
 		}
 		l.replays[region+" "+in.ReplayName] = &simulatedReplay{state: "STARTING", from: in.EventStartTime, to: in.EventEndTime}
-		writeJSONAnswer(w, map[string]any{"ReplayArn": arn("replay/" + in.ReplayName), "State": "STARTING"})
+		awswire.WriteJSON(w, map[string]any{"ReplayArn": arn("replay/" + in.ReplayName), "State": "STARTING"})
 	default:
 		s.t.Errorf("EventBridge in %s was asked for %s", region, operation)
 	}

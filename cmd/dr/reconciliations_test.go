@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/simulation/awswire"
 )
 
 // reconciliations is the simulated reconciliation's function. goes is what becomes of an invocation: empty, missing (and is recorded),
@@ -38,13 +40,10 @@ func (f *reconciliations) check(ts *testscript.TestScript, args []string) {
 func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, region string, body []byte) {
 	f := &s.repairs.reconcile
 	if r.URL.Path != "/2015-03-31/functions/payment-dev-reconcile/invocations" || f.goes == "absent" {
-		writeFault(w, http.StatusNotFound, "ResourceNotFoundException", "no such function")
+		awswire.WriteError(w, "lambda", http.StatusNotFound, "ResourceNotFoundException", "no such function")
 		return
 	}
-	failed := func(message string) {
-		w.Header().Set("X-Amz-Function-Error", "Unhandled")
-		writeJSONAnswer(w, map[string]string{"errorMessage": message, "errorType": "wrapError"})
-	}
+	failed := func(message string) { awswire.WriteFunctionError(w, errors.New(message)) }
 	var event struct {
 		Role, DryRun bool
 		From, To     time.Time
@@ -54,10 +53,10 @@ func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, regi
 	}
 	if event.Role {
 		if f.goes == "unreachable" {
-			writeJSONAnswer(w, map[string]bool{"unreachable": true})
+			awswire.WriteJSON(w, map[string]bool{"unreachable": true})
 			return
 		}
-		writeJSONAnswer(w, map[string]bool{"reader": region != s.writer})
+		awswire.WriteJSON(w, map[string]bool{"reader": region != s.writer})
 		return
 	}
 	switch f.goes {
@@ -100,5 +99,5 @@ func (s *simulated) invokeReconcile(w http.ResponseWriter, r *http.Request, regi
 	case "another":
 		report.From = report.From.Add(-time.Hour)
 	}
-	writeJSONAnswer(w, report)
+	awswire.WriteJSON(w, report)
 }

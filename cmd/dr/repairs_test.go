@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
-	"hash/crc32"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -70,22 +67,4 @@ func (p *repairs) simulate(ts *testscript.TestScript, s *simulated, args []strin
 		return false
 	}
 	return true
-}
-
-// writeJSONAnswer is an answer with DynamoDB's checksum, which its client holds it to; the others' do not look.
-func writeJSONAnswer(w http.ResponseWriter, value any) {
-	body, _ := json.Marshal(value)
-	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
-	_, _ = w.Write(body)
-}
-
-// writeFault is an error as the services of JSON have it: REST services name it in a header, the others in the body.
-func writeFault(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.Header().Set("X-Amzn-Errortype", code)
-	body, _ := json.Marshal(map[string]string{"__type": code, "message": message})
-	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
 }

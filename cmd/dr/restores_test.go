@@ -16,6 +16,7 @@ import (
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/simulation/awswire"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -119,12 +120,10 @@ func (s *simulated) clusters(w http.ResponseWriter, region, operation string, fo
 	r := s.repairs.restores
 	name := form.Get("DBClusterIdentifier")
 	refuse := func(code string) {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, `<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>no</Message></Error></ErrorResponse>`, code)
+		awswire.WriteError(w, "rds", http.StatusNotFound, code, "no")
 	}
 	answer := func(format string, args ...any) {
-		w.Header().Set("Content-Type", "text/xml")
-		fmt.Fprintf(w, `<%[1]sResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><%[1]sResult>%[2]s</%[1]sResult></%[1]sResponse>`, operation, fmt.Sprintf(format, args...))
+		awswire.WriteXML(w, "rds", operation, fmt.Sprintf(format, args...))
 	}
 	cluster, found := r.clusters[name]
 	found = found && cluster.region == region
@@ -261,13 +260,13 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 	key := region + " " + in.TableName
 	table, found := r.tables[key]
 	if !found && in.TableName != "" {
-		writeFault(w, http.StatusBadRequest, "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", "no such table")
+		awswire.WriteError(w, "dynamodb", http.StatusBadRequest, "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", "no such table")
 		return
 	}
 	seconds := func(t time.Time) float64 { return float64(t.Unix()) }
 	switch operation {
 	case "DescribeContinuousBackups":
-		writeJSONAnswer(w, map[string]any{"ContinuousBackupsDescription": map[string]any{"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": map[string]any{
+		awswire.WriteJSON(w, map[string]any{"ContinuousBackupsDescription": map[string]any{"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": map[string]any{
 			"PointInTimeRecoveryStatus": "ENABLED", "EarliestRestorableDateTime": seconds(time.Now().Add(-r.window)), "LatestRestorableDateTime": seconds(time.Now().Add(-5 * time.Minute)),
 		}}})
 	case "RestoreTableToPointInTime":
@@ -277,7 +276,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 		r.tables[region+" "+in.TargetTableName] = &simulatedTable{
 			status: "CREATING", source: in.SourceTableName, moment: in.RestoreDateTime, items: slices.Clone(r.tables[region+" "+simulatedSessions].items),
 		}
-		writeJSONAnswer(w, map[string]any{"TableDescription": map[string]any{"TableName": in.TargetTableName}})
+		awswire.WriteJSON(w, map[string]any{"TableDescription": map[string]any{"TableName": in.TargetTableName}})
 	case "DescribeTable":
 		description := map[string]any{
 			"TableName": in.TableName, "TableStatus": table.status, "TableArn": "arn:aws:dynamodb:" + region + ":" + s.account + ":table/" + in.TableName,
@@ -287,7 +286,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 				"RestoreDateTime": table.moment, "RestoreInProgress": table.status == "CREATING", "SourceTableArn": "arn:aws:dynamodb:" + region + ":" + s.account + ":table/" + table.source,
 			}
 		}
-		writeJSONAnswer(w, map[string]any{"Table": description})
+		awswire.WriteJSON(w, map[string]any{"Table": description})
 		table.looks++
 		switch {
 		case table.status == "DELETING" && r.goes != "waits":
@@ -300,7 +299,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 			s.t.Errorf("%s is deleted", in.TableName)
 		}
 		table.status = "DELETING"
-		writeJSONAnswer(w, map[string]any{"TableDescription": map[string]any{"TableName": in.TableName}})
+		awswire.WriteJSON(w, map[string]any{"TableDescription": map[string]any{"TableName": in.TableName}})
 	case "ListTables":
 		names := []string{"somebody-elses"}
 		for _, one := range sortedKeys(r.tables) {
@@ -308,7 +307,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 				names = append(names, name)
 			}
 		}
-		writeJSONAnswer(w, map[string]any{"TableNames": names})
+		awswire.WriteJSON(w, map[string]any{"TableNames": names})
 	case "Query":
 		items := []map[string]any{}
 		for _, item := range table.items {
@@ -318,7 +317,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 				items = append(items, item)
 			}
 		}
-		writeJSONAnswer(w, map[string]any{"Items": items, "Count": len(items)})
+		awswire.WriteJSON(w, map[string]any{"Items": items, "Count": len(items)})
 	case "BatchGetItem":
 		responses := map[string]any{}
 		for name, request := range in.RequestItems {
@@ -332,7 +331,7 @@ func (s *simulated) tables(w http.ResponseWriter, region, operation string, body
 			}
 			responses[name] = items
 		}
-		writeJSONAnswer(w, map[string]any{"Responses": responses, "UnprocessedKeys": map[string]any{}})
+		awswire.WriteJSON(w, map[string]any{"Responses": responses, "UnprocessedKeys": map[string]any{}})
 	default:
 		s.t.Errorf("DynamoDB in %s was asked for %s", region, operation)
 	}

@@ -106,7 +106,7 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 	case "account":
 		s.account = arg(1)
 	case "warn":
-		s.warning = arg(1)
+		s.plan.Warning = arg(1)
 	case "reconciled":
 		if arg(1) == "never" {
 			s.none = true
@@ -122,11 +122,11 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 	case "tried":
 		s.tried[arg(1)+" "+arg(2)] = strings.Join(args[3:], " ")
 	case "running":
-		r := newRun(arg(1), arg(2), arg(3), arg(4))
-		r.started = time.Now().Add(-95 * time.Second)
-		s.run = append(s.run, r)
+		e := newExecution(arg(1), arg(2), arg(3), arg(4))
+		e.Started = time.Now().Add(-95 * time.Second)
+		s.plan.Executions = append(s.plan.Executions, e)
 	case "forget":
-		s.run = nil
+		s.plan.Executions = nil
 	case "execution":
 		s.goes = arg(1)
 	case "asked":

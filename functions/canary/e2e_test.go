@@ -23,6 +23,7 @@ import (
 	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/canary"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/lambdaruntime"
@@ -302,7 +303,7 @@ func TestRealBinaryWithoutCredentialsFails(t *testing.T) {
 	t.Parallel() // a run is mostly waiting
 	p := deploy(t)
 	_, err := run(t, p.canary(t, map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}))
-	failed, ok := errors.AsType[*lambdaruntime.FunctionError](err)
+	failed, ok := errors.AsType[*functionerror.Error](err)
 	if !ok || !strings.Contains(string(failed.Payload), "request cannot be signed") {
 		t.Errorf("error %v", err)
 	}

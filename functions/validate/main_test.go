@@ -18,10 +18,12 @@ import (
 
 	"payments-dr/internal/assembly/functionbuild"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/start"
+	"payments-dr/internal/simulation/awswire"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
 	"payments-dr/internal/simulation/localmysql"
@@ -81,9 +83,7 @@ func (c *cloud) rds(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	action, instance := r.FormValue("Action"), r.FormValue("DBInstanceIdentifier")
-	answer := func(result string) {
-		fmt.Fprintf(w, `<%[1]sResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><%[1]sResult>%[2]s</%[1]sResult></%[1]sResponse>`, action, result)
-	}
+	answer := func(result string) { awswire.WriteXML(w, "rds", action, result) }
 	switch {
 	case action == "DescribeDBClusters" && r.FormValue("DBClusterIdentifier") == restoredCluster:
 		answer(fmt.Sprintf(`<DBClusters><DBCluster><DBClusterIdentifier>%s</DBClusterIdentifier><Status>available</Status><Engine>aurora-mysql</Engine>`+
@@ -91,8 +91,7 @@ func (c *cloud) rds(w http.ResponseWriter, r *http.Request) {
 	case instance != restoredCluster+"-1":
 		http.Error(w, "nobody else's", http.StatusForbidden)
 	case action == "DescribeDBInstances" && c.instance == "":
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>DBInstanceNotFound</Code><Message>none</Message></Error></ErrorResponse>`)
+		awswire.WriteError(w, "rds", http.StatusNotFound, "DBInstanceNotFound", "none")
 	case action == "DescribeDBInstances":
 		answer("<DBInstances><DBInstance><DBInstanceStatus>" + c.instance + "</DBInstanceStatus></DBInstance></DBInstances>")
 	case action == "CreateDBInstance":
@@ -265,7 +264,7 @@ func TestBinary(t *testing.T) {
 			clear(c.verdicts)
 			c.instance = "available"
 			for _, job := range []string{"cluster", "table"} {
-				var failed *lambdaruntime.FunctionError
+				var failed *functionerror.Error
 				if _, err := ask(job, 1); !errors.As(err, &failed) || !strings.Contains(string(failed.Payload), "1 are missing") {
 					t.Errorf("%s: %v", job, err)
 				}

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/reconcile"
 )
 
@@ -78,14 +79,9 @@ func (r Reconciler) TakesWrites(ctx context.Context) (bool, error) {
 	return !*role.Reader, nil
 }
 
-// functionError is what the function itself has failed with.
-type functionError struct{ message string }
-
-func (e *functionError) Error() string { return "the function has failed: " + e.message }
-
-// ranOut is whether it failed for want of time: by its own word, or because Lambda ended it.
-func (e *functionError) ranOut() bool {
-	return strings.Contains(e.message, context.DeadlineExceeded.Error()) || strings.Contains(e.message, "timed out")
+// ranOut is whether the function failed for want of time: by its own word, or because Lambda ended it.
+func ranOut(e *functionerror.Error) bool {
+	return strings.Contains(e.Message, context.DeadlineExceeded.Error()) || strings.Contains(e.Message, "timed out")
 }
 
 func (r Reconciler) invoke(ctx context.Context, event any) ([]byte, error) {
@@ -103,11 +99,11 @@ func (r Reconciler) invoke(ctx context.Context, event any) ([]byte, error) {
 	if out.FunctionError == nil {
 		return out.Payload, nil
 	}
-	var said struct{ ErrorMessage string }
-	if err := json.Unmarshal(out.Payload, &said); err != nil || said.ErrorMessage == "" {
-		said.ErrorMessage = aws.ToString(out.FunctionError)
+	failed, named := functionerror.Parse(out.Payload)
+	if !named {
+		failed.Message = aws.ToString(out.FunctionError)
 	}
-	return nil, &functionError{said.ErrorMessage}
+	return nil, failed
 }
 
 // ReconciledWindow is what a reconciliation has found in all of a window.
@@ -154,7 +150,7 @@ func (r Reconciler) Run(ctx context.Context, region string, window reconcile.Win
 	for len(parts) > 0 {
 		next := parts[0]
 		report, err := r.Report(ctx, next, dryRun)
-		if failed, ok := errors.AsType[*functionError](err); ok && failed.ranOut() && next.To.Sub(next.From) > leastWindow && ctx.Err() == nil {
+		if failed, ok := errors.AsType[*functionerror.Error](err); ok && ranOut(failed) && next.To.Sub(next.From) > leastWindow && ctx.Err() == nil {
 			total.Tries++
 			middle := next.From.Add(next.To.Sub(next.From) / 2).Truncate(time.Second)
 			parts = slices.Insert(parts, 1, reconcile.Window{From: middle, To: next.To})

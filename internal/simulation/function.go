@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/simulation/lambdaruntime"
 )
 
@@ -95,7 +96,7 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		spared = time.AfterFunc(after, environment.Kill).Stop
 	}
 	answer, err := environment.Invoke(ctx, payload)
-	_, healthy := errors.AsType[*lambdaruntime.FunctionError](err)
+	_, healthy := errors.AsType[*functionerror.Error](err)
 	alive := spared()
 	f.give(environment, err, alive, alive && (err == nil || healthy))
 	return answer, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"payments-dr/internal/assembly/functionbuild"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
@@ -94,7 +95,7 @@ func TestFunctionUsesEnvironmentsAgain(t *testing.T) {
 	// What the function itself refuses leaves its environment in use.
 	if _, err := function.Invoke(t.Context(), []byte(`[]`)); err == nil {
 		t.Error("no error")
-	} else if _, ok := errors.AsType[*lambdaruntime.FunctionError](err); !ok {
+	} else if _, ok := errors.AsType[*functionerror.Error](err); !ok {
 		t.Errorf("error %v", err)
 	}
 	if got := function.Stats(); got.Started != 1 || got.Failures != 1 {

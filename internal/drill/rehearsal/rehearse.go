@@ -24,6 +24,7 @@ import (
 	"payments-dr/internal/drill/load"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/functionerror"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/reconcile"
@@ -31,7 +32,6 @@ import (
 	"payments-dr/internal/settings"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/aurora"
-	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localdynamodb"
 	"payments-dr/internal/simulation/localmysql"
 )
@@ -592,8 +592,8 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	}
 	for range 2 { // the second shows what the first has left
 		err := r.reconcile(ctx, writer, `{}`)
-		if failed, ok := errors.AsType[*lambdaruntime.FunctionError](err); ok {
-			r.broken = append(r.broken, fmt.Sprintf("the last reconciliation of %s fails: %s", writer, failed.Message()))
+		if failed, ok := errors.AsType[*functionerror.Error](err); ok {
+			r.broken = append(r.broken, fmt.Sprintf("the last reconciliation of %s fails: %s", writer, failed.Message))
 			break
 		}
 		if err != nil {

@@ -5,7 +5,6 @@ package lambdaruntime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"payments-dr/internal/payment/functionerror"
 )
 
 const apiVersion = "/2018-06-01/runtime/"
@@ -37,23 +38,6 @@ type Config struct {
 	Environment map[string]string
 	// Log receives what the function writes. It has all of it after Close.
 	Log io.Writer
-}
-
-// FunctionError is an invocation that the function itself ended in an error.
-type FunctionError struct {
-	// Payload is the error as the function's runtime wrote it, JSON.
-	Payload []byte
-}
-
-func (e *FunctionError) Error() string { return "function error: " + string(e.Payload) }
-
-// Message is what the function says itself, or the whole payload if it is of another form.
-func (e *FunctionError) Message() string {
-	var said struct{ ErrorMessage string }
-	if err := json.Unmarshal(e.Payload, &said); err != nil || said.ErrorMessage == "" {
-		return string(e.Payload)
-	}
-	return said.ErrorMessage
 }
 
 // ErrExited is the error of an invocation during which, or before which, the process ended.
@@ -158,7 +142,7 @@ func (e *Environment) InitDuration(ctx context.Context) (time.Duration, error) {
 }
 
 // Invoke runs one invocation and returns the function's response. It waits for an invocation under way to end. The error is
-// a *FunctionError if the function returned one, ErrExited if the process died, and the context's if it was done first: then
+// a *functionerror.Error if the function returned one, ErrExited if the process died, and the context's if it was done first: then
 // the process is killed, as Lambda does with a function that has timed out.
 func (e *Environment) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	e.one.Lock()
@@ -181,7 +165,8 @@ func (e *Environment) Invoke(ctx context.Context, payload []byte) ([]byte, error
 	select {
 	case r := <-work.result:
 		if r.failed {
-			return nil, &FunctionError{Payload: r.payload}
+			failed, _ := functionerror.Parse(r.payload)
+			return nil, failed
 		}
 		return r.payload, nil
 	case <-e.exited:
