@@ -138,6 +138,9 @@ func (t *accepting) confirm(command *cobra.Command, r *accept.Run) error {
 		fmt.Fprintf(out, "By the price table it costs $%s an hour as long as it is deployed. For a test we assume three hours: $%s. What is left afterwards costs more.\n",
 			cost.During(r.Month, time.Hour).Text(2), cost.During(r.Month, 3*time.Hour).Text(2))
 	}
+	if t.cleanUp && r.State.Deployed.IsZero() {
+		fmt.Fprintln(out, "No test has deployed it, as far as this folder knows. If it is there, somebody else may need it.")
+	}
 	if next := r.State.Next(); next > 0 {
 		fmt.Fprintf(out, "The test of %s has come to step %d, %s.\n", r.State.Began.Format(time.RFC3339), next+1, r.State.Steps[next].Name)
 	}

@@ -171,8 +171,13 @@ func (r *Run) Accept(ctx context.Context) error {
 	return r.steps(ctx, 0)
 }
 
-// CleanUp destroys the environment and looks what is left, whatever was done before.
+// CleanUp destroys the environment and looks what is left. A test that stopped before it deployed anything destroys nothing: what is there
+// is somebody else's.
 func (r *Run) CleanUp(ctx context.Context) error {
+	if r.State.Steps[0].Attempts > 0 && r.State.Deployed.IsZero() {
+		fmt.Fprintln(r.Out, "The test has deployed nothing, so nothing is destroyed.")
+		return os.Remove(r.File)
+	}
 	r.State.GivenUp = true
 	for i := firstOfCleanUp; i < len(steps); i++ {
 		r.State.Steps[i].Result = notRun

@@ -171,11 +171,11 @@ func (t *test) again(tb testing.TB) {
 
 func (t *test) report(tb testing.TB) (string, map[string]any) {
 	tb.Helper()
-	page, err := os.ReadFile(filepath.Join(t.dir, "report", "report.md"))
+	page, err := os.ReadFile(filepath.Join(t.State.Report, "report.md"))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(t.dir, "report", "report.json"))
+	text, err := os.ReadFile(filepath.Join(t.State.Report, "report.json"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -332,6 +332,12 @@ func TestCleanUp(t *testing.T) {
 				run.again(t)
 			}
 			run.world.calls, run.world.fails, run.world.err = nil, "destroy", errors.New("DELETE_FAILED")
+			if i == 0 { // nothing was deployed
+				if err := run.CleanUp(t.Context()); err != nil || len(run.world.calls) > 0 {
+					t.Errorf("%v, called %q", err, run.world.calls)
+				}
+				run.again(t) // no state: a person wants whatever there is destroyed
+			}
 			if err := run.CleanUp(t.Context()); err == nil || !strings.Contains(err.Error(), "destroy: DELETE_FAILED") {
 				t.Errorf("error %v", err)
 			}
