@@ -123,10 +123,14 @@ func (t *accepting) run(command *cobra.Command, dir string) error {
 	}
 	err = do(ctx)
 	fmt.Fprintf(out, "The report: %s\n", filepath.Join(r.State.Report, "report.md"))
-	if err != nil && ctx.Err() != nil {
-		return exit(exitLeftOpen, "interrupted: %w. What is deployed stays, and costs. Go on: dr accept --env %s; or remove it: dr accept --env %[2]s --clean-up", err, s.Environment)
+	if err == nil {
+		return nil
 	}
-	return err
+	status, format := exitFailed, "%w. What is deployed stays, and costs. Go on: dr accept --env %s; or remove it: dr accept --env %[2]s --clean-up"
+	if ctx.Err() != nil {
+		status, format = exitLeftOpen, "interrupted: "+format
+	}
+	return exit(status, format, err, s.Environment)
 }
 
 // confirm says what it costs, and asks for a yes.

@@ -30,6 +30,9 @@ type world struct {
 	dies  bool
 	calls []string
 	paid  map[payment.Identity]payment.Payment
+	// sent are the payments through the public name, and answered changes the answer of a Region.
+	sent     []payment.Identity
+	answered func(region string, answer *client.Acceptance)
 	// twice accepts a payment in each Region, and lost loses the answers of so many payments in both Regions.
 	twice bool
 	lost  int
@@ -69,6 +72,9 @@ func (w *world) Pay(_ context.Context, region string, request payment.Request) (
 	if region != "" {
 		name = "pay in " + region
 	}
+	if region == "" {
+		w.sent = append(w.sent, request.Identity)
+	}
 	if err := w.call(name); err != nil {
 		return client.Acceptance{}, err
 	}
@@ -94,6 +100,9 @@ func (w *world) Pay(_ context.Context, region string, request payment.Request) (
 		if region == "us-west-2" {
 			w.lost--
 		}
+	}
+	if w.answered != nil && region != "" {
+		w.answered(region, &answer)
 	}
 	return answer, nil
 }
@@ -247,6 +256,9 @@ func TestEachStepFailsAndIsResumed(t *testing.T) {
 			if err := run.Accept(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			if sent := run.world.sent; i == 2 && (len(sent) != 2 || sent[0] != sent[1]) {
+				t.Errorf("sent %v, want the same payment again", sent)
+			}
 			first := slices.Index(whole, step.call)
 			if step.call == "pay in us-west-2" {
 				first-- // both payments are sent again
@@ -298,6 +310,14 @@ func TestWhatTheAnswersHaveToBe(t *testing.T) {
 		err    string
 	}{
 		{"accepted in both Regions", func(w *world) { w.twice = true }, "pay in both Regions: "},
+		{"one Region says that it was accepted elsewhere", func(w *world) {
+			w.answered = func(region string, answer *client.Acceptance) {
+				answer.Replayed, answer.AcceptedIn = region == "us-west-2", region
+			}
+		}, "pay in both Regions: "},
+		{"neither answer is a replay", func(w *world) {
+			w.answered = func(_ string, answer *client.Acceptance) { answer.Replayed, answer.AcceptedIn = false, "us-east-1" }
+		}, "pay in both Regions: "},
 		{"the answer to the acceptance is lost once", func(w *world) { w.lost = 1 }, ""},
 		{"another amount", func(w *world) { w.read = func(p *payment.Payment) { p.Amount, _ = p.Amount.Mul("2") } }, "read the payment: read "},
 		{"another Region", func(w *world) { w.read = func(p *payment.Payment) { p.Region = "us-west-2" } }, "read the payment: read "},
