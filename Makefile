@@ -24,7 +24,7 @@ TOOL := go tool -modfile=tools/go.mod
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse drill soak synth build recovery-time cost bench test lint generate sbom licenses deploy diff review destroy clean
+.PHONY: help rehearse drill soak synth build recovery-time cost bench test lint generate sbom licenses deploy accept diff review destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ licenses: ## Check that no dependency's licence forbids what is done with it
 deploy: synth ## Deploy the three stacks, after finding out whether that can end well
 	go run ./cmd/dr --assembly $(ASSEMBLY) preflight
 	go run ./cmd/dr --assembly $(ASSEMBLY) deploy
+
+accept: synth ## Deploy an environment of its own, use it, destroy it, and report what was seen; it costs money: make accept ENV=dev ARGS=--clean-up
+	go run ./cmd/dr --assembly $(ASSEMBLY) accept --env $(ENV) $(ARGS)
 
 diff: synth ## Show what a deployment would change: of what is deployed with credentials, of the base branch without, or with BASE=origin/main
 	@go run ./cmd/dr --assembly $(ASSEMBLY) diff --base "$(BASE)"

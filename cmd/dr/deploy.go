@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"payments-dr/internal/assembly"
@@ -46,19 +47,27 @@ func newDeployCommand(dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return deployStacks(command.Context(), stacks, options,
-				func(ctx context.Context, stack assembly.Stack) (string, error) {
-					return preflight.StackStatus(ctx, ambient, stack.Region, stack.Name)
-				},
-				func(ctx context.Context, args ...string) error {
-					fmt.Fprintln(command.OutOrStdout(), "cdk", strings.Join(args, " "))
-					cdk := exec.CommandContext(ctx, filepath.Join("node_modules", ".bin", "cdk"), append(args, "--app", *dir)...)
-					cdk.Stdin, cdk.Stdout, cdk.Stderr = command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr()
-					return cdk.Run()
-				})
+			return deployStacks(command.Context(), stacks, append(options, "--app", *dir), statusOf(ambient), runCDK(command))
 		},
 	}
 	return command
+}
+
+// statusOf asks CloudFormation for the status of a stack.
+func statusOf(ambient aws.Config) func(context.Context, assembly.Stack) (string, error) {
+	return func(ctx context.Context, stack assembly.Stack) (string, error) {
+		return preflight.StackStatus(ctx, ambient, stack.Region, stack.Name)
+	}
+}
+
+// runCDK runs the CDK's command line as a part of a command.
+func runCDK(command *cobra.Command) func(context.Context, ...string) error {
+	return func(ctx context.Context, args ...string) error {
+		fmt.Fprintln(command.OutOrStdout(), "cdk", strings.Join(args, " "))
+		cdk := exec.CommandContext(ctx, filepath.Join("node_modules", ".bin", "cdk"), args...)
+		cdk.Stdin, cdk.Stdout, cdk.Stderr = command.InOrStdin(), command.OutOrStdout(), command.ErrOrStderr()
+		return cdk.Run()
+	}
 }
 
 // deployOrder are the named stacks as they are named, or all, each after those that it depends on.

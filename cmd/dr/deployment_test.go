@@ -82,6 +82,8 @@ type simulated struct {
 	calls    map[string]int             // "service Region operation"
 	repairs  *repairs
 	paid     map[string][]paid
+	public   string // the platform's public name
+	stacks   string // if given, the folder of what is deployed: see acceptance_test.go
 }
 
 type targetKey struct{}
@@ -114,7 +116,7 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
 		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", looks: map[*awswire.Execution]int{}, calls: map[string]int{},
 		found:   map[string]float64{"ReconcileTablePayments": 1204},
-		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{},
+		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{}, public: publicName,
 	}
 	s.plan = awswire.Plan{
 		ARN: simulatedPlan, Now: func() time.Time { return time.Now().Add(-11 * time.Minute) }, WarnedStep: "promote the database", Zone: "Z1", Record: "plan." + publicName,
@@ -167,7 +169,7 @@ func (s *simulated) proxy(c net.Conn, hand func(tunnel), over <-chan struct{}) {
 	host := strings.TrimSuffix(request.URL.Host, ":443")
 	s.mu.Lock()
 	how := s.lost[regionOf(host)]
-	if host == publicName {
+	if host == s.public {
 		how = s.lost[s.traffic]
 	}
 	s.mu.Unlock()
@@ -199,7 +201,7 @@ func newSimulatedCertificate() (tls.Certificate, []byte, error) {
 		return tls.Certificate{}, nil, err
 	}
 	// A Region's own name of the API is not in it: whoever asks for that has to ask under the public name.
-	names := []string{publicName}
+	names := []string{publicName, acceptedName, "iam.amazonaws.com", "route53.amazonaws.com"}
 	for _, region := range simulatedRegions {
 		names = append(names, "*."+region+".amazonaws.com", "*."+region+".api.aws")
 	}
@@ -218,12 +220,15 @@ func (s *simulated) serve(w http.ResponseWriter, r *http.Request) {
 	host := r.Context().Value(targetKey{}).(string)
 	region := regionOf(host)
 	body, _ := io.ReadAll(r.Body)
-	if strings.HasSuffix(host, publicName) {
+	if strings.HasSuffix(host, s.public) {
 		s.api(w, r, body, region)
 		return
 	}
 	if host != r.Host {
 		s.t.Errorf("a request for %s came to %s", r.Host, host)
+	}
+	if s.stacks != "" && s.accepts(w, r, host, region, body) {
+		return
 	}
 	service := strings.Split(host, ".")[0]
 	operation := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
@@ -583,7 +588,7 @@ func (s *simulated) proceed(e *awswire.Execution) {
 
 // api is the payment API of a Region, or of the one that the public name leads to.
 func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, region string) {
-	if r.Host != publicName {
+	if r.Host != s.public {
 		s.t.Errorf("the API was asked for under the name %s", r.Host)
 	}
 	s.mu.Lock()
@@ -621,6 +626,10 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 		fmt.Fprintf(w, `{"error":"the table cannot be written","region":%q}`, region)
 		return
 	}
+	if session, id, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/payments/"), "/"); ok && r.Method == http.MethodGet && session != "" {
+		s.read(w, session, id)
+		return
+	}
 	if r.Method == http.MethodGet {
 		io.WriteString(w, `{"status":"healthy"}`)
 		return
@@ -649,7 +658,13 @@ func (s *simulated) api(w http.ResponseWriter, r *http.Request, body []byte, reg
 	if err := decoder.Decode(&p); err != nil {
 		s.t.Errorf("a payment that is no JSON: %s", body)
 	}
-	s.keep(p, region)
+	acceptedIn := region
+	if before := s.find(fmt.Sprint(p["session_id"]), fmt.Sprint(p["transaction_id"])); before != nil {
+		acceptedIn = before.region
+		w.Header().Set("Idempotent-Replayed", "true")
+	} else {
+		s.keep(p, region)
+	}
 	amount := fmt.Sprint(p["amount"])
-	fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":%q,"amount":%s,"currency":%q,"region":%q,"session_id":%q}`, p["transaction_id"], amount, p["currency"], region, p["session_id"])
+	fmt.Fprintf(w, `{"message":"Payment processed","transaction_id":%q,"amount":%s,"currency":%q,"region":%q,"session_id":%q}`, p["transaction_id"], amount, p["currency"], acceptedIn, p["session_id"])
 }

@@ -31,6 +31,28 @@ func (s *simulated) keep(p map[string]any, region string) {
 	s.paid[session] = append(s.paid[session], paid{fmt.Sprint(p["transaction_id"]), fmt.Sprint(p["amount"]), fmt.Sprint(p["currency"]), region, time.Now()})
 }
 
+// find is a payment that was accepted, or nil.
+func (s *simulated) find(session, id string) *paid {
+	for _, one := range s.paid[session] {
+		if one.id == id {
+			return &one
+		}
+	}
+	return nil
+}
+
+// read answers with one payment, as the API does.
+func (s *simulated) read(w http.ResponseWriter, session, id string) {
+	found := s.find(session, id)
+	if found == nil {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error":"there is no such payment"}`)
+		return
+	}
+	fmt.Fprintf(w, `{"transaction_id":%q,"session_id":%q,"amount":%s,"currency":%q,"region":%q,"timestamp":%q,"status":%q}`,
+		id, session, found.amount, found.code, found.region, found.at.UTC().Format(payment.TimestampLayout), payment.StatusProcessed)
+}
+
 // query answers with one payment a page.
 func (s *simulated) query(w http.ResponseWriter, body []byte) {
 	type text struct{ S string }

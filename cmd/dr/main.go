@@ -50,7 +50,7 @@ func newCommand() *cobra.Command {
 			newRedriveCommand(), newReplayCommand(), newRestoreCommand(),
 		}},
 		{"verify", "Verify recovery:", []*cobra.Command{
-			newDrillCommand(&dir), newRehearseCommand(&dir), newSoakCommand(&dir), newRecoveryTimeCommand(&dir), newBenchCommand(&dir),
+			newAcceptCommand(&dir), newDrillCommand(&dir), newRehearseCommand(&dir), newSoakCommand(&dir), newRecoveryTimeCommand(&dir), newBenchCommand(&dir),
 		}},
 		{"review", "Review and deploy a change:", []*cobra.Command{
 			newReviewCommand(), newDiffCommand(&dir), newCostCommand(&dir), newDeployOrderCommand(&dir), newPreflightCommand(&dir),

@@ -129,6 +129,8 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 		s.plan.Executions = nil
 	case "execution":
 		s.goes = arg(1)
+	case "acceptance":
+		ts.Check(s.prepareAcceptance(ts.MkAbs(".")))
 	case "asked":
 		if asked := s.calls[strings.Join(args[1:], " ")] > 0; asked == not {
 			ts.Fatalf("asked %q: %t; everything that was asked: %v", strings.Join(args[1:], " "), asked, s.calls)

@@ -78,12 +78,20 @@ var (
 
 // Load reads one environment from the app's context, with the defaults of what it leaves out, and checks all of it. The environment is
 // the one that context key "env" names. An account that the context leaves open is ambientAccount (the CDK CLI's CDK_DEFAULT_ACCOUNT), or
-// PlaceholderAccount if that is empty too. The error is a Faults: all that is wrong, not the first.
+// PlaceholderAccount if that is empty too. The context key "environments" may be JSON text, which is how the CDK's --context gives it.
+// The error is a Faults: all that is wrong, not the first.
 func Load(context map[string]any, ambientAccount string) (*Settings, error) {
 	var faults Faults
 	for _, key := range slices.Sorted(maps.Keys(context)) {
 		if plainWord.MatchString(key) && !slices.Contains(contextKeys, key) {
 			faults.add(key, context[key], "the context keys "+strings.Join(contextKeys, ", "))
+		}
+	}
+	if text, ok := context["environments"].(string); ok { // what --context gives is text
+		var given map[string]any
+		if json.Unmarshal([]byte(text), &given) == nil {
+			context = maps.Clone(context)
+			context["environments"] = given
 		}
 	}
 	environments, ok := context["environments"].(map[string]any)

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"reflect"
@@ -133,6 +134,27 @@ func TestAccountComesFromContextThenCredentialsThenPlaceholder(t *testing.T) {
 		if s.Account != tt.want {
 			t.Errorf("given %q, ambient %q: account %q, want %q", tt.given, tt.ambient, s.Account, tt.want)
 		}
+	}
+}
+
+// The CDK's command line hands over a context value as text.
+func TestEnvironmentsMayBeText(t *testing.T) {
+	c := context(t)
+	want, err := settings.Load(c, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(c["environments"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c["environments"] = string(text)
+	if got, err := settings.Load(c, ""); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %+v", err, got)
+	}
+	c["environments"] = string(text[1:])
+	if _, err := settings.Load(c, ""); err == nil || !strings.Contains(err.Error(), "allowed: an object with one entry an environment") {
+		t.Errorf("text that is no JSON: %v", err)
 	}
 }
 

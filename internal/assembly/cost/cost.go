@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/settings"
@@ -83,6 +84,11 @@ func Total(rows []Row) Decimal {
 		total = total.Plus(row.USD)
 	}
 	return total
+}
+
+// During is what a while costs of what costs so much a month.
+func During(month Decimal, while time.Duration) Decimal {
+	return month.Times(Whole(int64(while / time.Second))).Over(hoursPerMonth * 3600)
 }
 
 // Service is the sum of a service's rows.

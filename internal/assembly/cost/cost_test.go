@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/cost"
@@ -424,6 +425,15 @@ func TestDecimal(t *testing.T) {
 	for _, text := range []string{"", "x", "1/3", "1e3", "0x1"} {
 		if _, err := cost.Parse(text); err == nil {
 			t.Errorf("%q is a decimal number", text)
+		}
+	}
+}
+
+func TestDuring(t *testing.T) {
+	month := cost.Whole(730)
+	for while, want := range map[time.Duration]string{730 * time.Hour: "730.00", 90 * time.Minute: "1.50", 18 * time.Second: "0.01", 0: "0.00"} {
+		if got := cost.During(month, while).Text(2); got != want {
+			t.Errorf("%v of $730 a month cost %s, want %s", while, got, want)
 		}
 	}
 }

@@ -63,6 +63,7 @@ func TestActionsArePinned(t *testing.T) {
 
 // mayWrite are the permissions beyond reading, by the workflow's file and its job.
 var mayWrite = map[string][]string{
+	"accept.yml accept":             {"id-token"},
 	"pull-request.yml account-diff": {"id-token"},
 	"review-comment.yml comment":    {"pull-requests"},
 	"deploy.yml dev":                {"id-token"},

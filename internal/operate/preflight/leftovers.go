@@ -107,6 +107,7 @@ func (c *check) leftover(n named) {
 	f := Finding{Level: Blocks, Region: n.region, Found: kindInWords(n.resource.Type) + " " + n.name + " exists and does not belong to " + n.stack.Name,
 		Why: "CloudFormation cannot create another one with this name.",
 		Fix: "if nothing needs it: " + strings.NewReplacer("{name}", n.name, "{region}", n.region, "{account}", n.stack.Account).Replace(lookups[n.resource.Type].fix)}
+	f.Kept = kept(n.resource)
 	if lookups[n.resource.Type].global {
 		f.Region = ""
 	}
@@ -137,8 +138,61 @@ func (c *check) checkSnapshots(ctx context.Context, cluster named) {
 		c.unknown(cluster.region, "whether snapshots of an earlier cluster are left cannot be read", err)
 	} else if len(snapshots) > 0 {
 		c.add(Finding{Level: Warns, Region: cluster.region, Found: fmt.Sprintf("%d snapshots are left of an earlier cluster %s: %s", len(snapshots), name, strings.Join(snapshots, ", ")),
-			Why: "They do not block the deployment. They cost money, and they may hold the last copy of the ledger.",
+			Why: "They do not block the deployment. They cost money, and they may hold the last copy of the ledger.", Kept: cluster.resource.DeletionPolicy,
 			Fix: "if nobody needs them: aws rds delete-db-cluster-snapshot --region " + cluster.region + " --db-cluster-snapshot-identifier " + snapshots[0]})
+	}
+}
+
+// kept is a resource's deletion policy if its stack leaves it behind.
+func kept(resource assembly.Resource) string {
+	if strings.HasPrefix(resource.DeletionPolicy, "Retain") {
+		return resource.DeletionPolicy
+	}
+	return ""
+}
+
+// Left lists what is left of an environment after its stacks were destroyed: stacks that still exist, names of the templates that are
+// in use, and what the templates keep under names that AWS generates, which nobody can look up. It changes nothing.
+func Left(ctx context.Context, a *assembly.Assembly, config aws.Config, resolver Resolver) Report {
+	c := newCheck(a, config, resolver)
+	if !c.checkAccount(ctx) {
+		return c.report()
+	}
+	var checks []func(context.Context)
+	for _, stack := range a.Stacks {
+		checks = append(checks, func(ctx context.Context) { c.checkStack(ctx, stack.Name, stack.Region) })
+	}
+	c.run(ctx, checks)
+	checks = c.leftoverChecks()
+	if a.Settings.DNS.HostedZoneID == "" { // a zone that the settings name is not the stack's
+		checks = append(checks, c.checkZone)
+	}
+	c.run(ctx, checks)
+	for _, stack := range a.Stacks {
+		if _, exists := c.deployed[stack.Name]; exists {
+			c.add(Finding{Level: Blocks, Region: stack.Region, Found: "stack " + stack.Name + " still exists", Fix: "destroy it again: dr accept --clean-up"})
+		}
+		c.addGenerated(stack)
+	}
+	// Warnings about the next deployment are not leftovers.
+	c.findings = slices.DeleteFunc(c.findings, func(f Finding) bool { return f.Level == Warns && f.Kept == "" })
+	return c.report()
+}
+
+// addGenerated adds what a stack leaves behind under names that AWS generates.
+func (c *check) addGenerated(stack assembly.Stack) {
+	count := map[string]int{}
+	policies := map[string]string{}
+	for _, resource := range stack.Template.Resources {
+		fixed := assembly.Text(resource.Properties[lookups[resource.Type].property]) != ""
+		if kept(resource) != "" && !fixed && resource.Type != "AWS::Route53::HostedZone" {
+			count[resource.Type]++
+			policies[resource.Type] = kept(resource)
+		}
+	}
+	for kind, n := range count {
+		c.add(Finding{Level: Warns, Region: stack.Region, Found: fmt.Sprintf("%d × %s of %s, under generated names that cannot be looked up", n, kind, stack.Name),
+			Why: "It does not block the deployment.", Fix: "docs/use/deploy.md, \"What stays behind\", says when it can be deleted", Kept: policies[kind]})
 	}
 }
 

@@ -52,6 +52,8 @@ type Finding struct {
 	Why string `json:"why,omitempty"`
 	// Fix is a command or an edit of cdk.json. Each line stands alone.
 	Fix string `json:"fix,omitempty"`
+	// Kept is the deletion policy by which the templates leave it behind when its stack is destroyed; empty if they do not.
+	Kept string `json:"kept,omitempty"`
 }
 
 // Report is everything that the checks found, blocking findings first.
@@ -97,18 +99,27 @@ type check struct {
 
 // Check compares an assembly with the account that it is for. It creates nothing.
 func Check(ctx context.Context, a *assembly.Assembly, config aws.Config, resolver Resolver) Report {
-	c := &check{assembly: a, settings: a.Settings, config: config, resolver: resolver, regional: map[string]*clients{}, deployed: map[string]deployedStack{}}
+	c := newCheck(a, config, resolver)
 	c.checkNames()
 	if c.checkAccount(ctx) {
 		c.run(ctx, c.deploymentChecks())
 		c.run(ctx, append(c.accountChecks(), append(c.leftoverChecks(), c.checkZone)...))
 	}
+	return c.report()
+}
+
+func newCheck(a *assembly.Assembly, config aws.Config, resolver Resolver) *check {
+	return &check{assembly: a, settings: a.Settings, config: config, resolver: resolver, regional: map[string]*clients{}, deployed: map[string]deployedStack{}}
+}
+
+// report is what was found, in its order.
+func (c *check) report() Report {
 	order := []Level{Blocks, Unknown, Warns}
 	slices.SortStableFunc(c.findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, x.Level), slices.Index(order, y.Level)), strings.Compare(x.Region, y.Region), strings.Compare(x.Found, y.Found))
 	})
 	// Not nil: JSON has an empty list.
-	return Report{Environment: a.Settings.Environment, Account: a.Settings.Account, Findings: append([]Finding{}, c.findings...)}
+	return Report{Environment: c.settings.Environment, Account: c.settings.Account, Findings: append([]Finding{}, c.findings...)}
 }
 
 func (c *check) run(ctx context.Context, checks []func(context.Context)) {

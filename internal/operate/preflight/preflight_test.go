@@ -440,6 +440,59 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestLeft(t *testing.T) {
+	generated := []string{"warns us-east-1: 1 × AWS::ApiGateway::Account of payment-dev-primary", "warns us-east-1: 1 × AWS::IAM::Role of payment-dev-primary",
+		"warns us-east-1: 1 × AWS::S3::Bucket of payment-dev-global", "warns us-east-1: 2 × AWS::KMS::Key of payment-dev-primary", "warns us-west-2: 1 × AWS::ApiGateway::Account",
+		"warns us-west-2: 1 × AWS::IAM::Role", "warns us-west-2: 2 × AWS::KMS::Key"}
+	for _, tt := range []struct {
+		name   string
+		change func(*assembly.Assembly, *account)
+		want   []string // before what has a generated name
+		kept   []string // the deletion policies of these
+	}{
+		{"nothing else", func(*assembly.Assembly, *account) {}, nil, nil},
+		{"the vault, the zone and a queue", func(_ *assembly.Assembly, c *account) {
+			c.names["us-east-1 AWS::Backup::BackupVault payment-dev"], c.names["us-west-2 AWS::SQS::Queue payment-dev-ledger"] = true, true
+			c.zones[zoneID] = zone
+		}, []string{"blocks : hosted zone " + zoneID, "blocks us-east-1: backup vault payment-dev exists", "blocks us-west-2: queue payment-dev-ledger exists"},
+			[]string{"Retain", "RetainExceptOnCreate", ""}},
+		{"a zone that the settings name", func(a *assembly.Assembly, c *account) { a.Settings.DNS.HostedZoneID, c.zones[zoneID] = zoneID, zone }, nil, nil},
+		{"a stack", func(a *assembly.Assembly, c *account) {
+			c.stacks["payment-dev-primary"] = &stack{Stack: cloudformationtypes.Stack{StackName: &a.Stacks[1].Name, StackStatus: cloudformationtypes.StackStatusUpdateComplete}}
+		}, []string{"blocks us-east-1: stack payment-dev-primary still exists"}, []string{""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, c := templates(t, "dev"), newAccount()
+			tt.change(a, c)
+			report := preflight.Left(t.Context(), a, c.config(), c)
+			found := lines(report)
+			if want := append(slices.Clone(tt.want), generated...); !slices.EqualFunc(found, want, strings.HasPrefix) {
+				t.Fatalf("found %q, want %q", found, want)
+			}
+			for i, policy := range tt.kept {
+				if report.Findings[i].Kept != policy {
+					t.Errorf("%s: kept by %q, want %q", found[i], report.Findings[i].Kept, policy)
+				}
+			}
+		})
+	}
+	t.Run("snapshots", func(t *testing.T) {
+		c := newAccount()
+		c.snapshots = []string{"final"}
+		report := preflight.Left(t.Context(), templates(t, "dev"), c.config(), c)
+		if i := slices.IndexFunc(report.Findings, func(f preflight.Finding) bool { return strings.HasPrefix(f.Found, "1 snapshots are left") }); i < 0 || report.Findings[i].Kept != "Snapshot" {
+			t.Errorf("found %+v", report.Findings)
+		}
+	})
+	t.Run("another account", func(t *testing.T) {
+		c := newAccount()
+		c.number = "444455556666"
+		if found := lines(preflight.Left(t.Context(), templates(t, "dev"), c.config(), c)); len(found) != 1 || !strings.HasPrefix(found[0], "blocks : the templates were made for account") {
+			t.Errorf("found %q", found)
+		}
+	})
+}
+
 func TestStackStates(t *testing.T) {
 	if status, err := preflight.StackStatus(t.Context(), newAccount().config(), "us-east-1", "payment-dev-primary"); status != "" || err != nil {
 		t.Errorf("the status of a stack that does not exist is %q, %v", status, err)

@@ -138,8 +138,9 @@ func (c *check) checkZone(ctx context.Context) {
 		c.unknown("", "the hosted zones of "+name+" cannot be read", err)
 		return
 	}
-	var own string
+	var own, policy string
 	for _, zone := range c.resources("", "AWS::Route53::HostedZone") {
+		policy = kept(zone.resource)
 		own = c.deployed[zone.stack.Name].resources[zone.id].physicalID
 	}
 	var others []string
@@ -154,7 +155,7 @@ func (c *check) checkZone(ctx context.Context) {
 	case own == "" && len(others) > 0:
 		c.add(Finding{Level: Blocks, Found: fmt.Sprintf("hosted zone %s of %s exists and does not belong to the stack", strings.Join(others, " and "), name),
 			Why: "The deployment would make a second zone with other name servers, and its certificates would wait for a delegation of that one.",
-			Fix: fmt.Sprintf("set dns.hostedZoneId to %q in cdk.json, and run make synth", others[0])})
+			Fix: fmt.Sprintf("set dns.hostedZoneId to %q in cdk.json, and run make synth", others[0]), Kept: policy})
 	case own == "":
 		c.add(Finding{Level: Warns, Found: "the deployment makes the hosted zone " + name + ", and waits until it is delegated",
 			Why: "The certificates are validated in the zone.", Fix: "while the deployment runs: dr name-servers --wait\nthen put the four name servers as an NS record into the parent domain"})
