@@ -43,8 +43,6 @@ type Account struct {
 	Follower operate.Follower
 }
 
-var _ World = (*Account)(nil)
-
 // Check is World's.
 func (a *Account) Check(ctx context.Context) error {
 	for _, stack := range a.Assembly.Stacks {

@@ -181,18 +181,16 @@ func Left(ctx context.Context, a *assembly.Assembly, config aws.Config, resolver
 
 // addGenerated adds what a stack leaves behind under names that AWS generates.
 func (c *check) addGenerated(stack assembly.Stack) {
-	count := map[string]int{}
-	policies := map[string]string{}
-	for _, resource := range stack.Template.Resources {
-		fixed := assembly.Text(resource.Properties[lookups[resource.Type].property]) != ""
-		if kept(resource) != "" && !fixed && resource.Type != "AWS::Route53::HostedZone" {
-			count[resource.Type]++
-			policies[resource.Type] = kept(resource)
+	type group struct{ kind, policy string }
+	count := map[group]int{}
+	for _, r := range stack.Template.Resources {
+		if kept(r) != "" && assembly.Text(r.Properties[lookups[r.Type].property]) == "" && r.Type != "AWS::Route53::HostedZone" {
+			count[group{r.Type, kept(r)}]++
 		}
 	}
-	for kind, n := range count {
-		c.add(Finding{Level: Warns, Region: stack.Region, Found: fmt.Sprintf("%d × %s of %s, under generated names that cannot be looked up", n, kind, stack.Name),
-			Why: "It does not block the deployment.", Fix: "docs/use/deploy.md, \"What stays behind\", says when it can be deleted", Kept: policies[kind]})
+	for g, n := range count {
+		c.add(Finding{Level: Warns, Region: stack.Region, Found: fmt.Sprintf("%d × %s of %s, under generated names that cannot be looked up", n, g.kind, stack.Name),
+			Why: "It does not block the deployment.", Fix: "docs/use/deploy.md, \"What stays behind\", says when it can be deleted", Kept: g.policy})
 	}
 }
 
