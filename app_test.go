@@ -377,18 +377,20 @@ func goldenIsCurrent(t *testing.T, env string) {
 // costsAreCurrent is about the sums of dr cost in README.md.
 func costsAreCurrent(t *testing.T) {
 	readme := stackstest.File(t, "README.md")
-	replace := func(pattern, want string) {
+	// replace sets the sum between two texts, which may begin on different lines.
+	replace := func(before, sum, after string) {
 		t.Helper()
-		places := regexp.MustCompile(pattern).FindAllString(readme, -1)
-		if len(places) != 1 {
-			t.Fatalf("README.md has %d places of the form %s, want one", len(places), pattern)
+		spaces := strings.NewReplacer(" ", `\s+`)
+		place := regexp.MustCompile(`(` + spaces.Replace(before) + `)\$[\d,]+(` + spaces.Replace(after) + `)`)
+		if places := place.FindAllString(readme, -1); len(places) != 1 {
+			t.Fatalf("README.md has %d places of the form %s, want one", len(places), place)
 		}
-		readme = strings.Replace(readme, places[0], want, 1)
+		readme = place.ReplaceAllString(readme, "${1}$$"+sum+"${2}")
 	}
 	for _, env := range []string{stackstest.Dev, stackstest.Prod} {
 		report, _ := stackstest.CostOf(t, env)
-		replace(env+` is \$[\d,]+ a month`, fmt.Sprintf("%s is $%s a month", env, cost.Total(report.Idle).Text(0)))
-		replace(`a million payments are \$[\d,]+`, "a million payments are $"+cost.Total(report.Million).Text(0))
+		replace(env+" is ", cost.Total(report.Idle).Text(0), " a month")
+		replace("a million payments are ", cost.Total(report.Million).Text(0), "")
 	}
 	stackstest.Current(t, "README.md", readme)
 }

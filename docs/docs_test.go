@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/stacks"
@@ -47,6 +48,30 @@ func documents(t *testing.T) map[string]string {
 		t.Fatalf("%d documents", len(all))
 	}
 	return all
+}
+
+// TestProseIsWrapped holds the documents to one width, 120 characters. Tables, code, headings, pictures and what is generated are as
+// wide as they have to be, and so is a code span or a link.
+func TestProseIsWrapped(t *testing.T) {
+	const width = 120
+	apart := regexp.MustCompile("(?ms)^ *```.*?^ *```$|<!-- generated: ([^,]*),.*?<!-- end of [^>]*-->")
+	whole := regexp.MustCompile("``.+?``|`[^`]+`|\\[[^\\]]{1,60}\\]\\([^)]*\\)")
+	for path, text := range documents(t) {
+		if path == "docs/operate/dr.md" || path == "docs/explain/policy.md" { // generated whole
+			continue
+		}
+		for line := range strings.Lines(apart.ReplaceAllString(text, "")) {
+			line = strings.TrimRight(line, "\n")
+			start := strings.TrimLeft(line, " ")
+			if utf8.RuneCountInString(line) <= width || strings.HasPrefix(start, "|") || strings.HasPrefix(start, "#") || strings.HasPrefix(start, "![") || strings.HasPrefix(start, "<") {
+				continue
+			}
+			words := strings.Fields(whole.ReplaceAllStringFunc(start, func(one string) string { return strings.ReplaceAll(one, " ", "_") }))
+			if len(words) > 2 { // a bullet and one word cannot be broken
+				t.Errorf("%s: a line of %d characters: %s…", path, utf8.RuneCountInString(line), line[:60])
+			}
+		}
+	}
 }
 
 // TestLinksLeadSomewhere follows every link of a document that does not leave the repository, to a file and to a heading.

@@ -256,7 +256,7 @@ func TestTheAlarmOnALostRegionCounts(t *testing.T) {
 
 // TestAutomaticRecoveryIsDocumented is about a sum that no environment of cdk.json prints.
 func TestAutomaticRecoveryIsDocumented(t *testing.T) {
-	document := stackstest.File(t, "docs/operate/recovery-time.md")
+	document := strings.Join(strings.Fields(stackstest.File(t, "docs/operate/recovery-time.md")), " ")
 	for _, env := range stackstest.Shipped {
 		for _, path := range recoveryTimesOf(t, automatic(t, env)).Slowest() {
 			sentence := "needs neither decision nor approval: " + recoverytime.Spell(path.Total().Worst) + " at the worst"
