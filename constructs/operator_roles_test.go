@@ -143,7 +143,7 @@ func TestOperatorRoles(t *testing.T) {
 			}
 		}
 	})
-	if len(names) != 6 {
+	if len(names) != 2*len(stackstest.Environments) {
 		t.Errorf("roles for %v", names)
 	}
 	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
