@@ -21,6 +21,8 @@ func newReconciliationAlarms(scope constructs.Construct, s *settings.Settings) {
 			"The ledger has payments that the table never accepted."},
 		{"payments-differing", "Payments differing", telemetry.MetricReconcileDiffering,
 			"Ledger and table have the same money for payments, and another Region or time."},
+		{"payments-unreadable", "Payments unreadable", telemetry.MetricReconcileUnreadable,
+			"The table or the ledger has payments that cannot be read. They are not reconciled."},
 	} {
 		newAlarm(scope, s, alarm{
 			name: found.name, section: found.section, says: found.says,

@@ -260,7 +260,7 @@ func healthy(t *testing.T, env, writer string) world {
 		case telemetry.MetricReconcileRuns:
 			return 1, minute%60 == 7
 		case telemetry.MetricReconcileMissing, telemetry.MetricReconcileConflicting,
-			telemetry.MetricReconcileDiffering, telemetry.MetricReconcileUnaccounted:
+			telemetry.MetricReconcileDiffering, telemetry.MetricReconcileUnaccounted, telemetry.MetricReconcileUnreadable:
 			return 0, !standby && minute%60 == 7 // once an hour, and not in the standby
 		case telemetry.MetricCanaryPaymentSucceeded:
 			return 1, true

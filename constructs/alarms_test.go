@@ -69,7 +69,7 @@ var ownMetrics = map[string]string{
 	telemetry.MetricLedgerRecorded: "ledger", telemetry.MetricLedgerDuplicates: "ledger", telemetry.MetricLedgerConflicts: "ledger",
 	telemetry.MetricLedgerMalformed: "ledger", telemetry.MetricLedgerUnavailable: "ledger",
 	telemetry.MetricReconcileTablePayments: "reconcile", telemetry.MetricReconcileMissing: "reconcile", telemetry.MetricReconcileConflicting: "reconcile",
-	telemetry.MetricReconcileRuns: "reconcile", telemetry.MetricReconcileDiffering: "reconcile", telemetry.MetricReconcileUnaccounted: "reconcile",
+	telemetry.MetricReconcileRuns: "reconcile", telemetry.MetricReconcileDiffering: "reconcile", telemetry.MetricReconcileUnaccounted: "reconcile", telemetry.MetricReconcileUnreadable: "reconcile",
 	telemetry.MetricDatabaseUnreachable: "reconcile", telemetry.MetricDatabaseReader: "reconcile",
 	telemetry.MetricCanaryPaymentFailed: "canary", telemetry.MetricCanaryPaymentSucceeded: "canary", telemetry.MetricCanaryPaymentLatency: "canary",
 	telemetry.MetricOtherRegionUnreachable: "canary", telemetry.MetricAnsweredHere: "canary", telemetry.MetricAnsweredElsewhere: "canary",
@@ -448,7 +448,7 @@ func TestEverythingHasItsAlarms(t *testing.T) {
 			t.Errorf("%s consistency, and an alarm on the table's replication: %v", s.Session.Consistency, ok)
 		}
 		for _, name := range []string{
-			telemetry.MetricReconcileMissing, telemetry.MetricReconcileConflicting, telemetry.MetricReconcileUnaccounted, telemetry.MetricReconcileDiffering,
+			telemetry.MetricReconcileMissing, telemetry.MetricReconcileConflicting, telemetry.MetricReconcileUnaccounted, telemetry.MetricReconcileDiffering, telemetry.MetricReconcileUnreadable,
 			telemetry.MetricReconcileRuns, telemetry.MetricDatabaseReader, telemetry.MetricDatabaseUnreachable,
 			telemetry.MetricCanaryPaymentFailed, telemetry.MetricCanaryPaymentLatency,
 		} {

@@ -164,7 +164,8 @@ func sections(s *settings.Settings) []section {
 			{title: "reconciliation", unit: "payments", series: fixed(
 				plotted{label: "missing", of: ownMetric(s, "reconcile", telemetry.MetricReconcileMissing, maximum)},
 				plotted{label: "conflicting", of: ownMetric(s, "reconcile", telemetry.MetricReconcileConflicting, maximum)},
-				plotted{label: "unaccounted", of: ownMetric(s, "reconcile", telemetry.MetricReconcileUnaccounted, maximum)})},
+				plotted{label: "unaccounted", of: ownMetric(s, "reconcile", telemetry.MetricReconcileUnaccounted, maximum)},
+				plotted{label: "unreadable", of: ownMetric(s, "reconcile", telemetry.MetricReconcileUnreadable, maximum)})},
 		}},
 		{"Aurora", []graph{
 			{title: "processors", unit: "percent", lines: []dashboard.Line{alarmAt(float64(s.Alarms.DatabaseCPUPercent))}, series: instances("CPUUtilization", average)},

@@ -109,6 +109,9 @@ func (h *handler) serve(ctx context.Context, request events.APIGatewayProxyReque
 type paymentBody map[string]any
 
 func newPaymentBody(p payment.Payment) paymentBody {
+	if p.Fault != "" { // in a session, where the others can be read
+		return paymentBody{payment.AttributeSessionID: p.SessionID, payment.AttributeTransactionID: p.TransactionID, payment.AttributeStatus: "unreadable"}
+	}
 	body := paymentBody{}
 	for name, value := range p.Values() {
 		body[name] = value

@@ -283,6 +283,14 @@ func TestRead(t *testing.T) {
 	if want := `{"session_id":"s/1","payments":[` + told + `],"next":"t"}`; response.StatusCode != 200 || response.Body != want {
 		t.Errorf("%d %s\nwant %s", response.StatusCode, response.Body, want)
 	}
+	// A payment that cannot be read does not hide the others of its session.
+	table.list = func(string, string, int) ([]payment.Payment, bool, error) {
+		return []payment.Payment{{Identity: payment.Identity{SessionID: "s/1", TransactionID: "broken"}, Fault: "amount is missing"}, p}, false, nil
+	}
+	response, _ = serve(t, table, request)
+	if want := `{"session_id":"s/1","payments":[{"session_id":"s/1","status":"unreadable","transaction_id":"broken"},` + told + `]}`; response.StatusCode != 200 || response.Body != want {
+		t.Errorf("%d %s\nwant %s", response.StatusCode, response.Body, want)
+	}
 }
 
 func TestHealthIsDeepAndInTime(t *testing.T) {

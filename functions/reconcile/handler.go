@@ -152,6 +152,7 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 			telemetry.MetricReconcileConflicting:   report.Counts.Conflicting,
 			telemetry.MetricReconcileDiffering:     report.Counts.Differing,
 			telemetry.MetricReconcileUnaccounted:   report.Counts.Unaccounted,
+			telemetry.MetricReconcileUnreadable:    report.Counts.Unreadable,
 		})...)
 	}
 	h.logger.LogAttrs(ctx, level, "reconcile", attributes...)

@@ -203,6 +203,7 @@ func (t *ReconciledWindow) add(r reconcile.Report) {
 	c.Conflicting += r.Counts.Conflicting
 	c.Differing += r.Counts.Differing
 	c.Unaccounted += r.Counts.Unaccounted
+	c.Unreadable += r.Counts.Unreadable
 	sums := map[string]reconcile.Sum{}
 	for _, s := range slices.Concat(t.Sums, r.Sums) {
 		had, ok := sums[s.Currency]
@@ -232,7 +233,7 @@ func plus(a, b string) string {
 // ReportLine is a report in a line.
 func ReportLine(r reconcile.Report) string {
 	c := r.Counts
-	counts := Reconciliation{Payments: c.Table, Missing: c.Missing, Repaired: c.Repaired, Conflicting: c.Conflicting, Differing: c.Differing, Unaccounted: c.Unaccounted}
+	counts := Reconciliation{Payments: c.Table, Missing: c.Missing, Repaired: c.Repaired, Conflicting: c.Conflicting, Differing: c.Differing, Unaccounted: c.Unaccounted, Unreadable: c.Unreadable}
 	return fmt.Sprintf("%s to %s  %s, %s", r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"), counts, short(time.Duration(r.DurationMilliseconds)*time.Millisecond))
 }
 
@@ -242,7 +243,7 @@ func (t ReconciledWindow) Write(out io.Writer, colour bool) {
 	c := t.Counts
 	fmt.Fprintf(out, "\nPayments     %d in the table; %d in the ledger before, %d now\n", c.Table, c.LedgerBefore, c.Ledger)
 	fmt.Fprintf(out, "Missing      %d, of which recorded again %d\n", c.Missing, c.Repaired)
-	fmt.Fprintf(out, "Conflicting  %d, differing %d, unaccounted %d\n", c.Conflicting, c.Differing, c.Unaccounted)
+	fmt.Fprintf(out, "Conflicting  %d, differing %d, unaccounted %d, unreadable %d\n", c.Conflicting, c.Differing, c.Unaccounted, c.Unreadable)
 	for _, sum := range t.Sums {
 		word := "the same"
 		if sum.Table != sum.Ledger {
@@ -257,7 +258,7 @@ func (t ReconciledWindow) Write(out io.Writer, colour bool) {
 		for _, list := range []struct {
 			name     string
 			examples []reconcile.Example
-		}{{"missing", r.Examples.Missing}, {"conflicting", r.Examples.Conflicting}, {"differing", r.Examples.Differing}, {"unaccounted", r.Examples.Unaccounted}} {
+		}{{"missing", r.Examples.Missing}, {"conflicting", r.Examples.Conflicting}, {"differing", r.Examples.Differing}, {"unaccounted", r.Examples.Unaccounted}, {"unreadable", r.Examples.Unreadable}} {
 			for _, e := range list.examples {
 				if list.name == "missing" && !t.DryRun {
 					continue // it is there now

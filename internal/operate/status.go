@@ -105,17 +105,21 @@ type Reconciliation struct {
 	Conflicting int       `json:"conflicting"`
 	Differing   int       `json:"differing"`
 	Unaccounted int       `json:"unaccounted"`
+	Unreadable  int       `json:"unreadable"`
 }
 
 // Clean is whether ledger and table agree after the run: what was missing has been recorded and nothing else was found.
 func (r Reconciliation) Clean() bool {
-	return r.Missing == r.Repaired && r.Conflicting == 0 && r.Differing == 0 && r.Unaccounted == 0
+	return r.Missing == r.Repaired && r.Conflicting == 0 && r.Differing == 0 && r.Unaccounted == 0 && r.Unreadable == 0
 }
 
 func (r Reconciliation) String() string {
 	text := fmt.Sprintf("%d payments, %d missing, %d recorded again, %d conflicting, %d unaccounted", r.Payments, r.Missing, r.Repaired, r.Conflicting, r.Unaccounted)
 	if r.Differing > 0 {
 		text += fmt.Sprintf(", %d differing", r.Differing)
+	}
+	if r.Unreadable > 0 {
+		text += fmt.Sprintf(", %d unreadable", r.Unreadable)
 	}
 	return text
 }
@@ -440,6 +444,7 @@ const (
 	idLag, idWaiting, idOldest, idDead              = "lag", "waiting", "oldest", "dead"
 	idPayments, idMissing, idRepaired               = "rpayments", "rmissing", "rrepaired"
 	idConflicting, idDiffering, idUnaccounted       = "rconflicting", "rdiffering", "runaccounted"
+	idUnreadable                                    = "runreadable"
 	dimensionQueue, namespaceQueue, statisticNewest = "QueueName", "AWS/SQS", "Maximum"
 )
 
@@ -467,6 +472,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			reconcile(idPayments, telemetry.MetricReconcileTablePayments), reconcile(idMissing, telemetry.MetricReconcileMissing),
 			reconcile(idRepaired, telemetry.MetricReconcileRepaired), reconcile(idConflicting, telemetry.MetricReconcileConflicting),
 			reconcile(idDiffering, telemetry.MetricReconcileDiffering), reconcile(idUnaccounted, telemetry.MetricReconcileUnaccounted),
+			reconcile(idUnreadable, telemetry.MetricReconcileUnreadable),
 		},
 	})
 	series, asked := map[string][]Value{}, map[string]bool{}
@@ -488,7 +494,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			}
 		}
 	}
-	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted} {
+	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted, idUnreadable} {
 		if !asked[id] { // one without data is told too, with no values
 			return Metrics{}, fmt.Errorf("%w: it says nothing of the metric %q", errMalformed, id)
 		}
@@ -518,7 +524,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 		}
 		m.Reconciliation = &Reconciliation{
 			At: last.At, Payments: int(last.Value), Missing: at(idMissing), Repaired: at(idRepaired), Conflicting: at(idConflicting),
-			Differing: at(idDiffering), Unaccounted: at(idUnaccounted),
+			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable),
 		}
 	}
 	return m, nil

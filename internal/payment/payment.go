@@ -48,6 +48,8 @@ type Payment struct {
 	// Timestamp is when, in UTC, to the microsecond.
 	Timestamp time.Time
 	Status    string
+	// Fault says why a stored payment cannot be read; empty if it can. Of one that cannot, only the identity is known.
+	Fault string
 }
 
 // SameMoney reports whether two payments are over the same amount of the same currency.

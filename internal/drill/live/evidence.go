@@ -207,7 +207,7 @@ func (l *liveDrill) reconcile(ctx context.Context, writer string) (reports []rec
 // own is a report by the run's clock. Its examples are the drill's own payments: other payments only count.
 func (l *liveDrill) own(report reconcile.Report) reconcile.Report {
 	report.From, report.To, report.DoneUpTo = l.Clock.At(report.From), l.Clock.At(report.To), l.Clock.At(report.DoneUpTo)
-	for _, list := range []*[]reconcile.Example{&report.Examples.Missing, &report.Examples.Conflicting, &report.Examples.Differing, &report.Examples.Unaccounted} {
+	for _, list := range []*[]reconcile.Example{&report.Examples.Missing, &report.Examples.Conflicting, &report.Examples.Differing, &report.Examples.Unaccounted, &report.Examples.Unreadable} {
 		*list = slices.DeleteFunc(*list, func(x reconcile.Example) bool { return !strings.HasPrefix(x.SessionID, l.ID+"-") })
 	}
 	return report

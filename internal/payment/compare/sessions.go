@@ -64,7 +64,7 @@ func SessionTables(ctx context.Context, left, right reconcile.Table, name string
 func (r *Report) take(found reconcile.Report) {
 	c := found.Counts
 	r.LeftRows, r.RightRows = int64(c.Table), int64(c.Ledger)
-	r.OnlyLeft, r.OnlyRight, r.Differing = int64(c.Missing), int64(c.Unaccounted), int64(c.Conflicting+c.Differing)
+	r.OnlyLeft, r.OnlyRight, r.Differing = int64(c.Missing), int64(c.Unaccounted), int64(c.Conflicting+c.Differing+c.Unreadable)
 }
 
 func difference(fault reconcile.Fault, example reconcile.Example) Difference {

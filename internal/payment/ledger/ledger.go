@@ -246,7 +246,7 @@ func find(ctx context.Context, database querier, identities []payment.Identity) 
 
 // query hands over the payments that a statement selects, each with the time of its recording. The statement selects every column:
 // query reads columns by name, because the table may be of another release. A restored backup is older and lacks columns, a
-// later release adds some.
+// later release adds some. A row that cannot be read is a payment with a Fault.
 func query(ctx context.Context, database querier, each func(p payment.Payment, recordedAt time.Time) error, statement string, arguments ...any) error {
 	rows, err := database.QueryContext(ctx, statement, arguments...)
 	if err != nil {
@@ -278,20 +278,32 @@ func query(ctx context.Context, database querier, each func(p payment.Payment, r
 				values[name] = texts[i].String
 			}
 		}
-		exact, err := amount(values[payment.AttributeAmount], values[payment.AttributeCurrency])
-		if err != nil {
-			return err
-		}
-		values[payment.AttributeAmount] = exact.Number()
-		p, err := payment.Parse(values)
-		if err != nil {
-			return fmt.Errorf("read row: %w", err)
+		p, err := parse(values)
+		if err != nil { // one bad row is no reason to fail on the others, and no outage
+			p = payment.Payment{
+				Identity:  payment.Identity{SessionID: values[payment.AttributeSessionID], TransactionID: values[payment.AttributeTransactionID]},
+				Timestamp: *times[columnAcceptedAt], Fault: err.Error(),
+			}
 		}
 		if err := each(p, *times[columnRecordedAt]); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+// parse reads a row.
+func parse(values payment.Values) (payment.Payment, error) {
+	exact, err := amount(values[payment.AttributeAmount], values[payment.AttributeCurrency])
+	if err != nil {
+		return payment.Payment{}, err
+	}
+	values[payment.AttributeAmount] = exact.Number()
+	p, err := payment.Parse(values)
+	if err != nil {
+		return payment.Payment{}, fmt.Errorf("read row: %w", err)
+	}
+	return p, nil
 }
 
 // amount is an amount as the ledger holds it, with four decimals, in those of its currency.

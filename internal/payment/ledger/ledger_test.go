@@ -302,6 +302,31 @@ func TestWindow(t *testing.T) {
 	})
 }
 
+// A row of a currency that no release accepted affects itself alone, and is no outage.
+func TestAnUnreadableRowHidesNoOther(t *testing.T) {
+	everywhere(t, func(t *testing.T, server *localmysql.Server, config ledger.Config) {
+		l := open(t, config)
+		good, next := newPayment(t, "s", "good", "1.00", "USD"), newPayment(t, "s", "next", "3.00", "USD")
+		wantRecord(t, l, []payment.Payment{good}, 1, 0)
+		if err := server.Exec(t.Context(), config.Database, "INSERT INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) "+
+			"VALUES ('s', 'bad', 1, 'ZZZ', 'us-east-1', '2026-11-22 03:00:00.123456')"); err != nil {
+			t.Fatal(err)
+		}
+		bad := payment.Identity{SessionID: "s", TransactionID: "bad"}
+		found, err := l.Find(t.Context(), []payment.Identity{good.Identity, bad})
+		if err != nil || !found[good.Identity].Equal(good) || !strings.Contains(found[bad].Fault, "ZZZ") {
+			t.Errorf("found %+v, %v", found, err)
+		}
+		seen := map[payment.Identity]bool{}
+		err = l.Window(t.Context(), time.Unix(0, 0), accepted.Add(1000*time.Hour), func(p payment.Payment) error { seen[p.Identity] = true; return nil })
+		if err != nil || len(seen) != 2 || !seen[bad] {
+			t.Errorf("seen %v, %v", seen, err)
+		}
+		// The payment of its identity is a conflict, and the one next to it is recorded.
+		wantRecord(t, l, []payment.Payment{newPayment(t, "s", "bad", "1.00", "USD"), next}, 1, 0, bad)
+	})
+}
+
 func TestConcurrentRecords(t *testing.T) {
 	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
 		all := numbered(t, 120)

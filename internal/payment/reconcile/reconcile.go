@@ -83,7 +83,8 @@ const (
 // Run reconciles a window. The window's end should be a minute ago or more, because the table's index follows the table with
 // a delay. It may be run again and again, over windows that overlap, and while payments are being recorded.
 //
-// Missing payments are recorded, unless DryRun, and read back. A payment of other money is reported and never overwritten.
+// Missing payments are recorded, unless DryRun, and read back. A payment of other money is reported and never overwritten. One that
+// cannot be read is reported, and the others are reconciled.
 //
 // The error says that the window could not be reconciled to its end: a side cannot be read, the ledger cannot be written, or
 // a side contradicts itself. The report then holds what was done, up to its DoneUpTo, is not Complete, and so not Clean.
@@ -163,7 +164,9 @@ func (r *run) slice(ctx context.Context, window Window) error {
 			return fmt.Errorf("the ledger has a payment of %s in it", p.Timestamp.UTC().Format(payment.TimestampLayout))
 		}
 		rows++
-		r.sums.addLedger(p.Amount)
+		if p.Fault == "" {
+			r.sums.addLedger(p.Amount)
+		}
 		return ctx.Err()
 	})
 	if err != nil {
@@ -191,7 +194,7 @@ func (r *run) there(ctx context.Context, window Window) (met, repaired int, err 
 	}
 	err = r.table.Window(ctx, window.From, window.To, r.options.Concurrency, func(page []payment.Payment) error {
 		for _, p := range page {
-			if !window.contains(p.Timestamp) {
+			if p.Fault == "" && !window.contains(p.Timestamp) {
 				return fmt.Errorf("the table has a payment of %s in it", p.Timestamp.UTC().Format(payment.TimestampLayout))
 			}
 			if batch = append(batch, p); len(batch) == r.options.BatchSize {
@@ -220,8 +223,15 @@ func (r *run) compare(ctx context.Context, window Window, batch []payment.Paymen
 	var missing []payment.Payment
 	for _, p := range batch {
 		r.report.Counts.Table++
-		r.sums.addTable(p.Amount)
 		recorded, ok := found[p.Identity]
+		if p.Fault != "" { // it cannot be recorded, and whatever the ledger has of it cannot be compared
+			r.unreadable(p.Identity, &p, nil)
+			if ok && window.contains(recorded.Timestamp) {
+				met++
+			}
+			continue
+		}
+		r.sums.addTable(p.Amount)
 		if !ok {
 			missing = append(missing, p)
 			continue
@@ -260,6 +270,8 @@ func (r *run) compare(ctx context.Context, window Window, batch []payment.Paymen
 // judge compares a payment as both sides have it.
 func (r *run) judge(accepted, recorded payment.Payment) {
 	switch {
+	case accepted.Fault != "" || recorded.Fault != "":
+		r.unreadable(accepted.Identity, &accepted, &recorded)
 	case !accepted.SameMoney(recorded):
 		r.report.Counts.Conflicting++
 		r.example(Conflicting, accepted.Identity, &accepted, &recorded)
@@ -286,7 +298,7 @@ func (r *run) back(ctx context.Context, window Window) error {
 			case !ok:
 				r.report.Counts.Unaccounted++
 				r.example(Unaccounted, recorded.Identity, nil, &recorded)
-			case !r.window.contains(accepted.Timestamp):
+			case accepted.Fault == "" && !r.window.contains(accepted.Timestamp):
 				// The table has it at another time, out of the window, so that the way there cannot meet it.
 				r.judge(accepted, recorded)
 			}
@@ -304,6 +316,11 @@ func (r *run) back(ctx context.Context, window Window) error {
 		return fmt.Errorf("read ledger's window: %w", err)
 	}
 	return flush()
+}
+
+func (r *run) unreadable(id payment.Identity, table, ledger *payment.Payment) {
+	r.report.Counts.Unreadable++
+	r.example(Unreadable, id, table, ledger)
 }
 
 func (r *run) example(fault Fault, id payment.Identity, table, ledger *payment.Payment) {

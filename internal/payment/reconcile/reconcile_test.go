@@ -74,6 +74,33 @@ func TestOtherMoneyIsReportedAndLeft(t *testing.T) {
 	}
 }
 
+// What cannot be read on one side affects itself alone: the payment that is missing next to it is recorded.
+func TestUnreadablePaymentsAreReportedAndTheOthersReconciled(t *testing.T) {
+	missing, unreadable := newPayment("missing", time.Minute, "2.00", "USD"), newPayment("unreadable", 0, "1.00", "USD")
+	broken := payment.Payment{Identity: unreadable.Identity, Timestamp: unreadable.Timestamp, Fault: "amount is missing"}
+	for _, tt := range []struct {
+		name   string
+		table  payment.Payment
+		ledger *memoryLedger
+		want   reconcile.Counts
+	}{
+		{"in the table, not recorded", broken, newLedger(), reconcile.Counts{Table: 2, Ledger: 1, Missing: 1, Repaired: 1, Unreadable: 1}},
+		{"in the table, recorded", broken, newLedger(unreadable), reconcile.Counts{Table: 2, LedgerBefore: 1, Ledger: 2, Missing: 1, Repaired: 1, Unreadable: 1}},
+		{"in the ledger", unreadable, newLedger(broken), reconcile.Counts{Table: 2, LedgerBefore: 1, Ledger: 2, Missing: 1, Repaired: 1, Unreadable: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			report := mustRun(t, newTable(tt.table, missing), tt.ledger, window(time.Hour), reconcile.Options{})
+			wantCounts(t, report, tt.want)
+			if !report.Complete || report.Clean() || !tt.ledger.payments[missing.Identity].Equal(missing) {
+				t.Errorf("complete %v, clean %v, the ledger has %+v", report.Complete, report.Clean(), tt.ledger.payments)
+			}
+			if e := report.Examples.Unreadable; len(e) != 1 || e[0].TransactionID != "unreadable" || e[0].Table["fault"]+e[0].Ledger["fault"] != broken.Fault {
+				t.Errorf("examples %+v", e)
+			}
+		})
+	}
+}
+
 func TestAnotherAcceptanceOfTheSameMoneyIsReported(t *testing.T) {
 	accepted := newPayment("a", 5*time.Minute, "1.00", "USD")
 	elsewhere, earlier, outside := accepted, accepted, accepted
@@ -412,10 +439,10 @@ func TestReportIsStableJSON(t *testing.T) {
 	}
 	const want = `{"clean":false,"from":"2026-11-22T03:04:05.678901Z","to":"2026-11-22T03:05:05.678901Z","dryRun":false,"complete":true,` +
 		`"doneUpTo":"2026-11-22T03:05:05.678901Z",` +
-		`"counts":{"table":1,"ledgerBefore":1,"ledger":1,"missing":0,"repaired":0,"conflicting":1,"differing":0,"unaccounted":0},` +
+		`"counts":{"table":1,"ledgerBefore":1,"ledger":1,"missing":0,"repaired":0,"conflicting":1,"differing":0,"unaccounted":0,"unreadable":0},` +
 		`"sums":[{"currency":"USD","table":"1.00","ledger":"1.10"}],` +
 		`"examples":{"missing":[],"conflicting":[{"session_id":"session of a","transaction_id":"a",` +
-		`"table":{"amount":"1.00","currency":"USD","region":"us-east-1","timestamp":"2026-11-22T03:04:05.678901Z"},"ledger":{"amount":"1.10","currency":"USD","region":"us-east-1","timestamp":"2026-11-22T03:04:05.678901Z"}}],"differing":[],"unaccounted":[]},` +
+		`"table":{"amount":"1.00","currency":"USD","region":"us-east-1","timestamp":"2026-11-22T03:04:05.678901Z"},"ledger":{"amount":"1.10","currency":"USD","region":"us-east-1","timestamp":"2026-11-22T03:04:05.678901Z"}}],"differing":[],"unaccounted":[],"unreadable":[]},` +
 		`"durationMs":100}`
 	if string(got) != want {
 		t.Errorf("report %s\nwant   %s", got, want)

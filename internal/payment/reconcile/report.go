@@ -53,6 +53,8 @@ type Counts struct {
 	Differing int `json:"differing"`
 	// Unaccounted are in the ledger and nowhere in the table.
 	Unaccounted int `json:"unaccounted"`
+	// Unreadable are on at least one side and cannot be read there, so that nothing else is known of them.
+	Unreadable int `json:"unreadable"`
 }
 
 // Sum is the money of one currency in the window, as exact decimals.
@@ -70,6 +72,7 @@ type Examples struct {
 	Conflicting []Example `json:"conflicting"`
 	Differing   []Example `json:"differing"`
 	Unaccounted []Example `json:"unaccounted"`
+	Unreadable  []Example `json:"unreadable"`
 }
 
 // Fault is what can be wrong with a payment; see Counts.
@@ -80,6 +83,7 @@ const (
 	Conflicting Fault = "conflicting"
 	Differing   Fault = "differing"
 	Unaccounted Fault = "unaccounted"
+	Unreadable  Fault = "unreadable"
 )
 
 // of is the list of a fault's examples.
@@ -91,6 +95,8 @@ func (e *Examples) of(fault Fault) *[]Example {
 		return &e.Conflicting
 	case Differing:
 		return &e.Differing
+	case Unreadable:
+		return &e.Unreadable
 	default:
 		return &e.Unaccounted
 	}
@@ -110,7 +116,7 @@ type Example struct {
 // the others had no fault: no payment is at fault, both sides have as many, and their sums are the same. Test payments have no
 // sum, and are asked for in the other two ways.
 func (r Report) Clean() bool {
-	if !r.Complete || r.Counts.Conflicting > 0 || r.Counts.Unaccounted > 0 || (r.DryRun && r.Counts.Missing > 0) {
+	if !r.Complete || r.Counts.Conflicting > 0 || r.Counts.Unaccounted > 0 || r.Counts.Unreadable > 0 || (r.DryRun && r.Counts.Missing > 0) {
 		return false
 	}
 	return r.Counts.Table == r.Counts.Ledger && !slices.ContainsFunc(r.Sums, func(s Sum) bool { return s.Table != s.Ledger })
@@ -132,7 +138,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 // clone is a copy whose lists are none of nil, which JSON would show as null.
 func (e Examples) clone() Examples {
 	return Examples{
-		Missing: cloned(e.Missing), Conflicting: cloned(e.Conflicting), Differing: cloned(e.Differing), Unaccounted: cloned(e.Unaccounted),
+		Missing: cloned(e.Missing), Conflicting: cloned(e.Conflicting), Differing: cloned(e.Differing), Unaccounted: cloned(e.Unaccounted), Unreadable: cloned(e.Unreadable),
 	}
 }
 
@@ -141,6 +147,9 @@ func cloned(examples []Example) []Example { return append([]Example{}, examples.
 func holding(p *payment.Payment) payment.Values {
 	if p == nil {
 		return nil
+	}
+	if p.Fault != "" {
+		return payment.Values{"fault": p.Fault}
 	}
 	values := p.Values()
 	for _, name := range []string{payment.AttributeSessionID, payment.AttributeTransactionID, payment.AttributeStatus} {

@@ -261,8 +261,8 @@ func (c Check) compare(ctx context.Context, restored reconcile.Ledger, at time.T
 		}
 		if n := report.Counts; !report.Clean() || copied && n.Differing > 0 {
 			return Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: fmt.Sprintf(
-				"of %d payments accepted from %s to %s, %d are missing, %d have another amount, %d another Region or time; %d are nowhere in the live table",
-				n.Table, window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), n.Missing, n.Conflicting, n.Differing, n.Unaccounted)}, nil
+				"of %d payments accepted from %s to %s, %d are missing, %d have another amount, %d another Region or time, %d cannot be read; %d are nowhere in the live table",
+				n.Table, window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), n.Missing, n.Conflicting, n.Differing, n.Unreadable, n.Unaccounted)}, nil
 		}
 		from, compared = window.From, compared+report.Counts.Table
 	}

@@ -77,7 +77,8 @@ func NewBatchClient(config aws.Config) *dynamodb.Client {
 // The index follows the table with a delay, usually below a second ("Using Global Secondary Indexes in DynamoDB", Amazon
 // DynamoDB Developer Guide: its reads are eventually consistent), so that to should be a minute ago or more.
 //
-// The error is fn's, the context's, or says what could not be read; it is none that a client is told.
+// A payment that cannot be read has a Fault. The error is fn's, the context's, or says that the table could not be read; it is
+// none that a client is told.
 func (t *Table) Window(ctx context.Context, from, to time.Time, concurrency int, fn func([]payment.Payment) error) error {
 	if concurrency < 1 {
 		return fmt.Errorf("read window: concurrency is %d; allowed is 1 or more", concurrency)
@@ -133,9 +134,7 @@ func (t *Table) partition(ctx context.Context, key string, first, last time.Time
 		}
 		page := make([]payment.Payment, len(out.Items))
 		for i, item := range out.Items {
-			if page[i], err = Unmarshal(item); err != nil {
-				return fmt.Errorf("read payments accepted in %s: %w", key, err)
-			}
+			page[i] = read(item)
 		}
 		if err := fn(page); err != nil {
 			return err
@@ -144,8 +143,9 @@ func (t *Table) partition(ctx context.Context, key string, first, last time.Time
 	return nil
 }
 
-// Find reads the payments of some identities, strongly consistent. Identities that no payment has are not in the map. The
-// error is the context's or says what could not be read; it is none that a client is told.
+// Find reads the payments of some identities, strongly consistent. Identities that no payment has are not in the map, and a payment
+// that cannot be read has a Fault. The error is the context's or says that the table could not be read; it is none that a client
+// is told.
 func (t *Table) Find(ctx context.Context, ids []payment.Identity) (map[payment.Identity]payment.Payment, error) {
 	found := make(map[payment.Identity]payment.Payment, len(ids))
 	wanted := make(map[payment.Identity]bool, len(ids))
@@ -166,10 +166,7 @@ func (t *Table) Find(ctx context.Context, ids []payment.Identity) (map[payment.I
 			return nil, fmt.Errorf("find payments: %w", err)
 		}
 		for _, item := range out.Responses[t.name] {
-			p, err := Unmarshal(item)
-			if err != nil {
-				return nil, fmt.Errorf("find payments: %w", err)
-			}
+			p := read(item)
 			found[p.Identity] = p
 		}
 		unread := out.UnprocessedKeys[t.name].Keys

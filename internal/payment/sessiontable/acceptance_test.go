@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/sessiontable"
@@ -158,6 +161,55 @@ func TestShardOfAnIdentityIsForEver(t *testing.T) {
 				t.Errorf("%s %s is in %s, want %s", tt.session, tt.transaction, stringOf(item[payment.AttributeAcceptedBucket]), tt.want)
 			}
 		}
+	}
+}
+
+// An item that somebody changed by hand affects itself alone.
+func TestAnUnreadableItemHidesNoOther(t *testing.T) {
+	table := newIndexedTable(t)
+	good, bad := newPayment(t, "s", "good", "1.00", "USD"), newPayment(t, "s", "bad", "1.00", "USD")
+	accept(t, table, good)
+	accept(t, table, bad)
+	client := sessiontable.NewClient(server.Config(region))
+	name := strings.NewReplacer("/", ".").Replace(t.Name())
+	_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &name, UpdateExpression: aws.String("SET amount = :n"),
+		Key:                       map[string]types.AttributeValue{"session_id": &types.AttributeValueMemberS{Value: "s"}, "transaction_id": &types.AttributeValueMemberS{Value: "bad"}},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: "1.5"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(how string, payments ...payment.Payment) {
+		t.Helper()
+		found := map[payment.Identity]payment.Payment{}
+		for _, p := range payments {
+			found[p.Identity] = p
+		}
+		if len(found) != 2 || !found[good.Identity].Equal(good) || found[good.Identity].Fault != "" || !strings.Contains(found[bad.Identity].Fault, "amount is missing") {
+			t.Errorf("%s: %+v", how, payments)
+		}
+	}
+	found, err := table.Find(t.Context(), []payment.Identity{good.Identity, bad.Identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("find", slices.Collect(maps.Values(found))...)
+	listed, _, err := table.List(t.Context(), "s", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("list", listed...)
+	var seen []payment.Payment
+	if err := table.Window(t.Context(), good.Timestamp, good.Timestamp.Add(time.Second), 2, func(page []payment.Payment) error {
+		seen = append(seen, page...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	check("window", seen...)
+	if _, err := table.Get(t.Context(), bad.Identity); err == nil {
+		t.Error("it can be read by itself")
 	}
 }
 

@@ -120,7 +120,7 @@ func (t *Table) Get(ctx context.Context, id payment.Identity) (payment.Payment, 
 
 // List reads up to limit payments of a session in the order of their transaction ids, strongly consistent, starting behind
 // the transaction id after (empty: at the beginning). more tells that there are others behind the last. A session without a
-// payment is an error of payment.CodeNotFound.
+// payment is an error of payment.CodeNotFound. A payment that cannot be read has a Fault.
 func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (payments []payment.Payment, more bool, err error) {
 	in := &dynamodb.QueryInput{
 		TableName:                 &t.name,
@@ -137,11 +137,7 @@ func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (p
 		return nil, false, classify("read session", err)
 	}
 	for _, item := range out.Items {
-		p, err := Unmarshal(item)
-		if err != nil {
-			return nil, false, err
-		}
-		payments = append(payments, p)
+		payments = append(payments, read(item))
 	}
 	if len(payments) == 0 && after == "" {
 		return nil, false, &payment.Error{Code: payment.CodeNotFound, Message: "no such session"}
@@ -211,6 +207,22 @@ func Unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
 		return payment.Payment{}, fmt.Errorf("read item: %v", err)
 	}
 	return p, nil
+}
+
+// read is the payment of an item, with a Fault if it cannot be read: one bad item is no reason to fail on the others.
+func read(item map[string]types.AttributeValue) payment.Payment {
+	p, err := Unmarshal(item)
+	if err == nil {
+		return p
+	}
+	key := func(name string) string { // always a string, or DynamoDB would not have taken the item
+		value, _ := item[name].(*types.AttributeValueMemberS)
+		return value.Value
+	}
+	return payment.Payment{
+		Identity: payment.Identity{SessionID: key(payment.AttributeSessionID), TransactionID: key(payment.AttributeTransactionID)},
+		Fault:    err.Error(),
+	}
 }
 
 // classify tells a table that cannot serve at the moment, which is everything from a refused connection to a missing

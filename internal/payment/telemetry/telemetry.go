@@ -58,6 +58,7 @@ const (
 	MetricReconcileConflicting   = "ReconcileConflicting"
 	MetricReconcileDiffering     = "ReconcileDiffering"
 	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
+	MetricReconcileUnreadable    = "ReconcileUnreadable"
 	// MetricReconcileRuns counts runs that came to their end, those too that found the standby and had nothing to do.
 	MetricReconcileRuns = "ReconcileRuns"
 )
