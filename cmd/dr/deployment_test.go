@@ -115,7 +115,7 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 	s := &simulated{
 		t: t, lost: map[string]string{}, faults: map[string]string{}, writer: "us-east-1", traffic: "us-east-1", lag: map[string]string{},
 		sick: map[string]bool{}, alarms: map[string][]string{}, account: simulatedAccount, goes: "ends", looks: map[*awswire.Execution]int{}, calls: map[string]int{},
-		found:   map[string]float64{"ReconcileTablePayments": 1204},
+		found:   map[string]float64{"ReconcileTablePayments": 1204, "ReconcileClean": 1},
 		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{}, public: publicName,
 	}
 	s.plan = awswire.Plan{

@@ -144,6 +144,10 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 		level = slog.LevelWarn
 	}
 	if report.Complete {
+		clean := 0
+		if report.Clean() {
+			clean = 1
+		}
 		attributes = append(attributes, telemetry.Values(h.namespace, "reconcile", h.now(), map[string]int{
 			telemetry.MetricReconcileRuns:          1,
 			telemetry.MetricReconcileTablePayments: report.Counts.Table,
@@ -153,6 +157,7 @@ func (h *handler) log(ctx context.Context, report reconcile.Report) {
 			telemetry.MetricReconcileDiffering:     report.Counts.Differing,
 			telemetry.MetricReconcileUnaccounted:   report.Counts.Unaccounted,
 			telemetry.MetricReconcileUnreadable:    report.Counts.Unreadable,
+			telemetry.MetricReconcileClean:         clean,
 		})...)
 	}
 	h.logger.LogAttrs(ctx, level, "reconcile", attributes...)

@@ -206,7 +206,7 @@ func TestFaultsAreAResultAndMetrics(t *testing.T) {
 	}
 	want := map[string]float64{
 		"ReconcileRuns": 1, "ReconcileTablePayments": 5, "ReconcileMissing": 2, "ReconcileRepaired": 2,
-		"ReconcileConflicting": 1, "ReconcileDiffering": 1, "ReconcileUnaccounted": 1, "ReconcileUnreadable": 0,
+		"ReconcileConflicting": 1, "ReconcileDiffering": 1, "ReconcileUnaccounted": 1, "ReconcileUnreadable": 0, "ReconcileClean": 0,
 	}
 	directive := line.AWS.CloudWatchMetrics[0]
 	if len(directive.Metrics) != len(want) || directive.Namespace != "Payments/test" || directive.Dimensions[0][0] != "Function" || line.AWS.Timestamp != now.UnixMilli() {

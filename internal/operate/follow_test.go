@@ -220,7 +220,7 @@ func ungraceful(c change) change {
 func reconciledNow(found map[string]float64) func() map[string]Value {
 	return func() map[string]Value {
 		now := time.Now().Truncate(time.Minute)
-		values := map[string]Value{idPayments: {now, 1204}}
+		values := map[string]Value{idPayments: {now, 1204}, idClean: {now, 1}}
 		for id, n := range found {
 			values[id] = Value{now, n}
 		}
@@ -248,18 +248,20 @@ func TestFollower(t *testing.T) {
 			"--execution-id exec-1 --step-name \"approve\" --approval approve\n", "approve                  completed, took 3s\n", "promote the database     running, limit 5m\n",
 			"promote the database     completed, took 3s\n", "completed, the objective is 15m\n", "Reconciled at ", "clean: 1204 payments, 0 missing",
 		}, ""},
-		"not clean":               {[]change{done}, reconciledNow(map[string]float64{idConflicting: 2}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 2 conflicting, 0 unaccounted. docs/operate/alarms.md says what each means"},
-		"reconciled before":       {[]change{done}, func() map[string]Value { return map[string]Value{idPayments: {time.Now().Add(-5 * time.Minute), 1204}} }, ErrNoVerdict, nil, "no reconciliation has come to its end since the promotion at "},
-		"no metrics":              {[]change{done}, nil, ErrNoVerdict, nil, "UTC: no answer within 2s. See dr status later"},
-		"paused":                  {[]change{in(plantypes.ExecutionStatePausedByFailedStep, step(StepPromote, plantypes.StepStatusFailed)), done}, reconciledNow(nil), nil, []string{"PAUSED: a step failed, and the plan waits for you. docs/operate/runbook.md, chapter 6", "--execution-id exec-1 --action resume"}, ""},
-		"paused by hand":          {[]change{in(plantypes.ExecutionStatePausedByOperator), done}, reconciledNow(nil), nil, []string{"PAUSED by somebody."}, ""},
-		"failed":                  {[]change{in(plantypes.ExecutionStateFailed)}, nil, ErrNotDone, nil, "the execution has not done everything: it is failed. What was done stays done"},
-		"canceled":                {[]change{in(plantypes.ExecutionStateCancelled)}, nil, ErrNotDone, nil, "it is canceled"},
-		"timed out":               {[]change{in(plantypes.ExecutionStatePlanExecutionTimedOut)}, nil, ErrNotDone, nil, "it is planExecutionTimedOut"},
-		"a step left out":         {[]change{in(plantypes.ExecutionStateCompletedWithExceptions, step(StepTraffic, plantypes.StepStatusSkipped))}, reconciledNow(nil), ErrNotDone, nil, "skipped, and to be done by hand: move payments here"},
-		"left out by the mode":    {[]change{ungraceful(in(completed, step(StepReconcile, plantypes.StepStatusSkipped), step(StepStopLedger, plantypes.StepStatusSkipped)))}, reconciledNow(nil), nil, []string{"When us-east-1 is back: stop its ledger first"}, ""},
-		"throttled in the middle": {[]change{in(running), failing(throttled), failing(throttled), done}, reconciledNow(nil), nil, []string{"us-west-2: throttled: AWS wants to be asked later; the execution goes on, asking again\n", "us-west-2 answers again\n"}, ""},
-		"throttled for ever":      {[]change{in(running), failing(throttled)}, nil, ErrLost, nil, "the execution cannot be watched any more, and may go on: us-west-2: throttled"},
+		"not clean":                {[]change{done}, reconciledNow(map[string]float64{idConflicting: 2}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 2 conflicting, 0 unaccounted. docs/operate/alarms.md says what each means"},
+		"recorded meanwhile":       {[]change{done}, reconciledNow(map[string]float64{idMissing: 466, idRepaired: 238}), nil, []string{"Reconciled at ", "clean: 1204 payments, 466 missing, 238 recorded again"}, ""},
+		"not clean by its verdict": {[]change{done}, reconciledNow(map[string]float64{idClean: 0}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments"},
+		"reconciled before":        {[]change{done}, func() map[string]Value { return map[string]Value{idPayments: {time.Now().Add(-5 * time.Minute), 1204}} }, ErrNoVerdict, nil, "no reconciliation has come to its end since the promotion at "},
+		"no metrics":               {[]change{done}, nil, ErrNoVerdict, nil, "UTC: no answer within 2s. See dr status later"},
+		"paused":                   {[]change{in(plantypes.ExecutionStatePausedByFailedStep, step(StepPromote, plantypes.StepStatusFailed)), done}, reconciledNow(nil), nil, []string{"PAUSED: a step failed, and the plan waits for you. docs/operate/runbook.md, chapter 6", "--execution-id exec-1 --action resume"}, ""},
+		"paused by hand":           {[]change{in(plantypes.ExecutionStatePausedByOperator), done}, reconciledNow(nil), nil, []string{"PAUSED by somebody."}, ""},
+		"failed":                   {[]change{in(plantypes.ExecutionStateFailed)}, nil, ErrNotDone, nil, "the execution has not done everything: it is failed. What was done stays done"},
+		"canceled":                 {[]change{in(plantypes.ExecutionStateCancelled)}, nil, ErrNotDone, nil, "it is canceled"},
+		"timed out":                {[]change{in(plantypes.ExecutionStatePlanExecutionTimedOut)}, nil, ErrNotDone, nil, "it is planExecutionTimedOut"},
+		"a step left out":          {[]change{in(plantypes.ExecutionStateCompletedWithExceptions, step(StepTraffic, plantypes.StepStatusSkipped))}, reconciledNow(nil), ErrNotDone, nil, "skipped, and to be done by hand: move payments here"},
+		"left out by the mode":     {[]change{ungraceful(in(completed, step(StepReconcile, plantypes.StepStatusSkipped), step(StepStopLedger, plantypes.StepStatusSkipped)))}, reconciledNow(nil), nil, []string{"When us-east-1 is back: stop its ledger first"}, ""},
+		"throttled in the middle":  {[]change{in(running), failing(throttled), failing(throttled), done}, reconciledNow(nil), nil, []string{"us-west-2: throttled: AWS wants to be asked later; the execution goes on, asking again\n", "us-west-2 answers again\n"}, ""},
+		"throttled for ever":       {[]change{in(running), failing(throttled)}, nil, ErrLost, nil, "the execution cannot be watched any more, and may go on: us-west-2: throttled"},
 		"hollow": {[]change{func(e *arcregionswitch.GetPlanExecutionOutput) error {
 			*e = arcregionswitch.GetPlanExecutionOutput{}
 			return nil

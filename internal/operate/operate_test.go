@@ -37,7 +37,7 @@ func well() Status {
 		other := map[string]string{east: west, west: east}[region]
 		m := Metrics{Waiting: &Value{noon, 12}, OldestSeconds: &Value{noon, 3}, DeadLetters: &Value{noon, 0}}
 		if region == east {
-			m.Reconciliation = &Reconciliation{At: ago(20 * time.Minute), Payments: 1204}
+			m.Reconciliation = &Reconciliation{At: ago(20 * time.Minute), Payments: 1204, Verdict: true}
 		} else {
 			m.LagMilliseconds = &Value{noon, 640}
 		}
@@ -327,9 +327,12 @@ func TestPreconditions(t *testing.T) {
 		"evaluation": {planned, func(s *Status, _ *settings.Settings) {
 			s.Regions[1].Plan.Said.Evaluation, s.Regions[1].Plan.Said.Warnings = "actionRequired", []string{"the role may not"}
 		}, "evaluation", "mind", "actionRequired; the role may not", false},
-		"automatic, planned":   {planned, func(_ *Status, s *settings.Settings) { s.Recovery.Automatic = true }, "settings", "NO", "recovery.automatic is true: this plan fails the database over in either mode", true},
-		"back, clean":          {back, nil, "reconciled", "ok", "clean 20m00s ago: 1204 payments", false},
-		"back, not clean":      {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics.Said.Reconciliation.Missing = 1 }, "reconciled", "NO", "not clean 20m00s ago: 1204 payments, 1 missing", true},
+		"automatic, planned": {planned, func(_ *Status, s *settings.Settings) { s.Recovery.Automatic = true }, "settings", "NO", "recovery.automatic is true: this plan fails the database over in either mode", true},
+		"back, clean":        {back, nil, "reconciled", "ok", "clean 20m00s ago: 1204 payments", false},
+		"back, not clean": {back, func(s *Status, _ *settings.Settings) {
+			r := s.Regions[0].Metrics.Said.Reconciliation
+			r.Missing, r.Verdict = 1, false
+		}, "reconciled", "NO", "not clean 20m00s ago: 1204 payments, 1 missing", true},
 		"back, not reconciled": {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics.Said.Reconciliation = nil }, "reconciled", "NO", "no reconciliation has come to its end in us-east-1", true},
 		"back, not told":       {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics = no[Metrics](KindDenied, "access denied") }, "reconciled", "mind", "not known. us-east-1 says: access denied", false},
 	} {

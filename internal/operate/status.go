@@ -106,11 +106,14 @@ type Reconciliation struct {
 	Differing   int       `json:"differing"`
 	Unaccounted int       `json:"unaccounted"`
 	Unreadable  int       `json:"unreadable"`
+	// Verdict is the run's own: ledger and table agree after it. A payment that the ledger recorded while the run looked for it counts
+	// as missing and not as repaired. If several runs ended in the minute, all of them have to agree.
+	Verdict bool `json:"verdict"`
 }
 
-// Clean is whether ledger and table agree after the run: what was missing has been recorded and nothing else was found.
+// Clean is whether ledger and table agree after the run, in every field.
 func (r Reconciliation) Clean() bool {
-	return r.Missing == r.Repaired && r.Conflicting == 0 && r.Differing == 0 && r.Unaccounted == 0 && r.Unreadable == 0
+	return r.Verdict && r.Conflicting == 0 && r.Differing == 0 && r.Unaccounted == 0 && r.Unreadable == 0
 }
 
 func (r Reconciliation) String() string {
@@ -444,7 +447,7 @@ const (
 	idLag, idWaiting, idOldest, idDead              = "lag", "waiting", "oldest", "dead"
 	idPayments, idMissing, idRepaired               = "rpayments", "rmissing", "rrepaired"
 	idConflicting, idDiffering, idUnaccounted       = "rconflicting", "rdiffering", "runaccounted"
-	idUnreadable                                    = "runreadable"
+	idUnreadable, idClean                           = "runreadable", "rclean"
 	dimensionQueue, namespaceQueue, statisticNewest = "QueueName", "AWS/SQS", "Maximum"
 )
 
@@ -456,6 +459,10 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 				Namespace: &namespace, MetricName: &name, Dimensions: []metrictypes.Dimension{{Name: &dimension, Value: &value}},
 			},
 		}}
+	}
+	lowest := func(query metrictypes.MetricDataQuery) metrictypes.MetricDataQuery {
+		query.MetricStat.Stat = aws.String("Minimum")
+		return query
 	}
 	reconcile := func(id, name string) metrictypes.MetricDataQuery {
 		return metric(id, Namespace(d.Settings), name, telemetry.DimensionFunction, "reconcile")
@@ -472,7 +479,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			reconcile(idPayments, telemetry.MetricReconcileTablePayments), reconcile(idMissing, telemetry.MetricReconcileMissing),
 			reconcile(idRepaired, telemetry.MetricReconcileRepaired), reconcile(idConflicting, telemetry.MetricReconcileConflicting),
 			reconcile(idDiffering, telemetry.MetricReconcileDiffering), reconcile(idUnaccounted, telemetry.MetricReconcileUnaccounted),
-			reconcile(idUnreadable, telemetry.MetricReconcileUnreadable),
+			reconcile(idUnreadable, telemetry.MetricReconcileUnreadable), lowest(reconcile(idClean, telemetry.MetricReconcileClean)),
 		},
 	})
 	series, asked := map[string][]Value{}, map[string]bool{}
@@ -494,7 +501,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			}
 		}
 	}
-	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted, idUnreadable} {
+	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted, idUnreadable, idClean} {
 		if !asked[id] { // one without data is told too, with no values
 			return Metrics{}, fmt.Errorf("%w: it says nothing of the metric %q", errMalformed, id)
 		}
@@ -524,7 +531,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 		}
 		m.Reconciliation = &Reconciliation{
 			At: last.At, Payments: int(last.Value), Missing: at(idMissing), Repaired: at(idRepaired), Conflicting: at(idConflicting),
-			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable),
+			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable), Verdict: at(idClean) == 1,
 		}
 	}
 	return m, nil

@@ -120,10 +120,15 @@ func (s *services) metric(ctx context.Context, region string, m awswire.Metric) 
 	if m.Of != "reconcile" || len(s.r.reconciliations) == 0 || region != s.r.database.Writer() {
 		return 0, now, false
 	}
-	counts := s.r.reconciliations[len(s.r.reconciliations)-1].Counts
+	report := s.r.reconciliations[len(s.r.reconciliations)-1]
+	counts, clean := report.Counts, 0
+	if report.Clean() {
+		clean = 1
+	}
 	number, ok := map[string]int{
 		telemetry.MetricReconcileTablePayments: counts.Table, telemetry.MetricReconcileMissing: counts.Missing, telemetry.MetricReconcileRepaired: counts.Repaired,
 		telemetry.MetricReconcileConflicting: counts.Conflicting, telemetry.MetricReconcileDiffering: counts.Differing, telemetry.MetricReconcileUnaccounted: counts.Unaccounted,
+		telemetry.MetricReconcileUnreadable: counts.Unreadable, telemetry.MetricReconcileClean: clean,
 	}[m.Name]
 	return float64(number), s.r.reconciledAt, ok
 }

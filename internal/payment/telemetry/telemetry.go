@@ -59,6 +59,9 @@ const (
 	MetricReconcileDiffering     = "ReconcileDiffering"
 	MetricReconcileUnaccounted   = "ReconcileUnaccounted"
 	MetricReconcileUnreadable    = "ReconcileUnreadable"
+	// MetricReconcileClean is the run's own verdict, 1 or 0. The counters do not tell: a payment that the ledger recorded while the
+	// run looked for it is missing, not repaired, and no fault.
+	MetricReconcileClean = "ReconcileClean"
 	// MetricReconcileRuns counts runs that came to their end, those too that found the standby and had nothing to do.
 	MetricReconcileRuns = "ReconcileRuns"
 )
