@@ -27,7 +27,7 @@ type functionRules struct {
 }
 
 // newFunctionRules lets rules put messages into the dead-letter queue, whose key is key. names is the pattern of the rules' names
-// after payment-<env>-. A run that failed is not repeated, because the next is due after every.
+// after payment-<env>-. Lambda does not retry a run that failed, because the next run is due after the duration every.
 func newFunctionRules(scope constructs.Construct, s *settings.Settings, function awslambda.Function, failures awssqs.Queue, key awskms.Key, names string, every time.Duration) functionRules {
 	function.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
 		RetryAttempts: jsii.Number(0),
@@ -38,8 +38,8 @@ func newFunctionRules(scope constructs.Construct, s *settings.Settings, function
 	return functionRules{scope, s, function, failures}
 }
 
-// add makes one rule, with its alarms. It hands the function event, or EventBridge's own if event is nil. EventBridge tries to
-// deliver it until it is of the given age, retries times again at the most.
+// add makes one rule, with its alarms. The rule passes event to the function, or EventBridge's own event if event is nil. EventBridge
+// retries the delivery up to retries times, until the event is older than age.
 func (r functionRules) add(id, name string, rule awsevents.RuleProps, event map[string]any, age time.Duration, retries int) {
 	name = "payment-" + r.settings.Environment + "-" + name
 	target := &awseventstargets.LambdaFunctionProps{DeadLetterQueue: r.failures, MaxEventAge: seconds(age), RetryAttempts: jsii.Number(retries)}

@@ -141,6 +141,16 @@ func Parse(values Values) (Payment, error) {
 	return p, nil
 }
 
+// Read is Parse for readers of many payments. One that cannot be read has its identity and a Fault, and is no reason to fail on the
+// others.
+func Read(values Values) Payment {
+	p, err := Parse(values)
+	if err != nil {
+		return Payment{Identity: Identity{SessionID: values[AttributeSessionID], TransactionID: values[AttributeTransactionID]}, Fault: err.Error()}
+	}
+	return p
+}
+
 // Equal reports whether two payments are the same acceptance, in every field.
 func (p Payment) Equal(other Payment) bool {
 	return !slices.ContainsFunc(fields, func(f field) bool { return f.text(&p) != f.text(&other) })

@@ -47,7 +47,7 @@ type World interface {
 	Left(context.Context) []preflight.Finding
 }
 
-// notYet is an error that trying again may mend.
+// notYet is an error that may be gone at the next attempt.
 type notYet struct{ error }
 
 func (n notYet) Unwrap() error { return n.error }

@@ -278,32 +278,17 @@ func query(ctx context.Context, database querier, each func(p payment.Payment, r
 				values[name] = texts[i].String
 			}
 		}
-		p, err := parse(values)
-		if err != nil { // one bad row is no reason to fail on the others, and no outage
-			p = payment.Payment{
-				Identity:  payment.Identity{SessionID: values[payment.AttributeSessionID], TransactionID: values[payment.AttributeTransactionID]},
-				Timestamp: *times[columnAcceptedAt], Fault: err.Error(),
-			}
+		// An amount that cannot be read stays as it is, and Read names the fault. It is the row's, and no outage.
+		if exact, err := amount(values[payment.AttributeAmount], values[payment.AttributeCurrency]); err == nil {
+			values[payment.AttributeAmount] = exact.Number()
 		}
+		p := payment.Read(values)
+		p.Timestamp = times[columnAcceptedAt].UTC() // also of a row that cannot be read: it has its place in the window
 		if err := each(p, *times[columnRecordedAt]); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
-}
-
-// parse reads a row.
-func parse(values payment.Values) (payment.Payment, error) {
-	exact, err := amount(values[payment.AttributeAmount], values[payment.AttributeCurrency])
-	if err != nil {
-		return payment.Payment{}, err
-	}
-	values[payment.AttributeAmount] = exact.Number()
-	p, err := payment.Parse(values)
-	if err != nil {
-		return payment.Payment{}, fmt.Errorf("read row: %w", err)
-	}
-	return p, nil
 }
 
 // amount is an amount as the ledger holds it, with four decimals, in those of its currency.

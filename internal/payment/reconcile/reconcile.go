@@ -270,7 +270,7 @@ func (r *run) compare(ctx context.Context, window Window, batch []payment.Paymen
 // judge compares a payment as both sides have it.
 func (r *run) judge(accepted, recorded payment.Payment) {
 	switch {
-	case accepted.Fault != "" || recorded.Fault != "":
+	case recorded.Fault != "":
 		r.unreadable(accepted.Identity, &accepted, &recorded)
 	case !accepted.SameMoney(recorded):
 		r.report.Counts.Conflicting++

@@ -134,7 +134,7 @@ func (t *Table) partition(ctx context.Context, key string, first, last time.Time
 		}
 		page := make([]payment.Payment, len(out.Items))
 		for i, item := range out.Items {
-			page[i] = read(item)
+			page[i] = payment.Read(values(item))
 		}
 		if err := fn(page); err != nil {
 			return err
@@ -166,7 +166,7 @@ func (t *Table) Find(ctx context.Context, ids []payment.Identity) (map[payment.I
 			return nil, fmt.Errorf("find payments: %w", err)
 		}
 		for _, item := range out.Responses[t.name] {
-			p := read(item)
+			p := payment.Read(values(item))
 			found[p.Identity] = p
 		}
 		unread := out.UnprocessedKeys[t.name].Keys

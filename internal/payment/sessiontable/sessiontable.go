@@ -137,7 +137,7 @@ func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (p
 		return nil, false, classify("read session", err)
 	}
 	for _, item := range out.Items {
-		payments = append(payments, read(item))
+		payments = append(payments, payment.Read(values(item)))
 	}
 	if len(payments) == 0 && after == "" {
 		return nil, false, &payment.Error{Code: payment.CodeNotFound, Message: "no such session"}
@@ -196,33 +196,22 @@ func IsPayment(item map[string]types.AttributeValue) bool {
 // Unmarshal reads a payment from its item. Only payments that Accept wrote are expected, so its error is not a *payment.Error,
 // which a client would see.
 func Unmarshal(item map[string]types.AttributeValue) (payment.Payment, error) {
-	values := make(payment.Values, len(item))
-	for name, value := range item {
-		if text, ok := value.(*types.AttributeValueMemberS); ok {
-			values[name] = text.Value
-		}
-	}
-	p, err := payment.Parse(values)
+	p, err := payment.Parse(values(item))
 	if err != nil {
 		return payment.Payment{}, fmt.Errorf("read item: %v", err)
 	}
 	return p, nil
 }
 
-// read is the payment of an item, with a Fault if it cannot be read: one bad item is no reason to fail on the others.
-func read(item map[string]types.AttributeValue) payment.Payment {
-	p, err := Unmarshal(item)
-	if err == nil {
-		return p
+// values are an item's attributes that are strings.
+func values(item map[string]types.AttributeValue) payment.Values {
+	values := make(payment.Values, len(item))
+	for name, value := range item {
+		if text, ok := value.(*types.AttributeValueMemberS); ok {
+			values[name] = text.Value
+		}
 	}
-	key := func(name string) string { // always a string, or DynamoDB would not have taken the item
-		value, _ := item[name].(*types.AttributeValueMemberS)
-		return value.Value
-	}
-	return payment.Payment{
-		Identity: payment.Identity{SessionID: key(payment.AttributeSessionID), TransactionID: key(payment.AttributeTransactionID)},
-		Fault:    err.Error(),
-	}
+	return values
 }
 
 // classify tells a table that cannot serve at the moment, which is everything from a refused connection to a missing
