@@ -59,7 +59,9 @@ tested = $(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}
 
 # What runs concurrently runs under the race detector. The rest compares files.
 SEQUENTIAL := . ./constructs ./docs ./internal/assembly/... ./internal/settings/...
-CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL)),$(call tested,./...))
+# Rehearsals play time on this machine, and another package beside them makes health checks and retries late.
+ALONE := ./internal/drill/rehearsal
+CONCURRENT = $(filter-out $(call tested,$(SEQUENTIAL) $(ALONE)),$(call tested,./...))
 
 # As go test, with the failures once more at the end.
 GO_TEST := $(TOOL) gotestsum --format standard-quiet --
@@ -67,6 +69,7 @@ GO_TEST := $(TOOL) gotestsum --format standard-quiet --
 # Most tests of commands wait for most of their time, so many of one package run at a time. make lint vets.
 test: $(PACKAGES) ## Run all tests, including those of the real function binaries
 	$(GO_TEST) $(RACE) -vet off -parallel 6 -timeout 20m $(CONCURRENT)
+	$(GO_TEST) $(RACE) -vet off -parallel 6 -timeout 20m $(ALONE)
 	$(GO_TEST) -vet off -timeout 20m $(call tested,$(SEQUENTIAL))
 
 lint: $(PACKAGES) ## Check format, code and templates
