@@ -3,6 +3,7 @@ package constructs
 import (
 	"github.com/aws/constructs-go/constructs/v10"
 
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/telemetry"
 	"payments-dr/internal/settings"
 )
@@ -29,6 +30,11 @@ func newReconciliationAlarms(scope constructs.Construct, s *settings.Settings) {
 			of: ownMetric(s, "reconcile", found.metric, maximum).every(reconcileEvery), is: atLeast, threshold: 1, periods: 1, missing: missingIsGood,
 		})
 	}
+	newAlarm(scope, s, alarm{
+		name: "payments-unreconciled", section: "Payments unreconciled",
+		says: "There are payments that were accepted more than two hours ago and that no reconciliation has compared with the ledger.",
+		of:   ownMetric(s, "reconcile", telemetry.MetricUnreconciledSeconds, maximum), is: above, threshold: reconcile.LongestGap.Seconds(), periods: 3, missing: missingIsGood,
+	})
 	newAlarm(scope, s, alarm{
 		name: "reconciliation-stopped", section: "Reconciliation stopped",
 		says: "No reconciliation has come to its end for two hours.",

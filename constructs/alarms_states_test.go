@@ -259,6 +259,8 @@ func healthy(t *testing.T, env, writer string) world {
 			return 0, true
 		case telemetry.MetricReconcileRuns:
 			return 1, minute%60 == 7
+		case telemetry.MetricUnreconciledSeconds:
+			return float64(60 + 60*((minute+53)%60)), !standby
 		case telemetry.MetricReconcileMissing, telemetry.MetricReconcileConflicting,
 			telemetry.MetricReconcileDiffering, telemetry.MetricReconcileUnaccounted, telemetry.MetricReconcileUnreadable:
 			return 0, !standby && minute%60 == 7 // once an hour, and not in the standby
@@ -358,6 +360,7 @@ func TestWhoIsToldInEachState(t *testing.T) {
 				}), nil, []string{"ledger-behind"}},
 				{"the reconciliation does not run", silenced(w, before, writer.Name, telemetry.MetricReconcileRuns), nil, []string{"reconciliation-stopped"}},
 				{"the standby's reconciliation does not run", silenced(w, before, standby, telemetry.MetricReconcileRuns), []string{"reconciliation-stopped"}, nil},
+				{"the ledger was away for fifteen hours", replaced(w, before, writer.Name, telemetry.MetricUnreconciledSeconds, 54_000), nil, []string{"payments-unreconciled"}},
 				{"a payment was missing", replaced(w, before, writer.Name, telemetry.MetricReconcileMissing, 1), nil, []string{"payments-missing"}},
 			} {
 				t.Run(env+"/writer "+writer.Name+"/"+tt.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ var ownMetrics = map[string]string{
 	telemetry.MetricLedgerMalformed: "ledger", telemetry.MetricLedgerUnavailable: "ledger",
 	telemetry.MetricReconcileTablePayments: "reconcile", telemetry.MetricReconcileMissing: "reconcile", telemetry.MetricReconcileConflicting: "reconcile",
 	telemetry.MetricReconcileRuns: "reconcile", telemetry.MetricReconcileDiffering: "reconcile", telemetry.MetricReconcileUnaccounted: "reconcile", telemetry.MetricReconcileUnreadable: "reconcile",
-	telemetry.MetricDatabaseUnreachable: "reconcile", telemetry.MetricDatabaseReader: "reconcile",
+	telemetry.MetricDatabaseUnreachable: "reconcile", telemetry.MetricDatabaseReader: "reconcile", telemetry.MetricUnreconciledSeconds: "reconcile",
 	telemetry.MetricCanaryPaymentFailed: "canary", telemetry.MetricCanaryPaymentSucceeded: "canary", telemetry.MetricCanaryPaymentLatency: "canary",
 	telemetry.MetricOtherRegionUnreachable: "canary", telemetry.MetricAnsweredHere: "canary", telemetry.MetricAnsweredElsewhere: "canary",
 }
@@ -449,7 +449,7 @@ func TestEverythingHasItsAlarms(t *testing.T) {
 		}
 		for _, name := range []string{
 			telemetry.MetricReconcileMissing, telemetry.MetricReconcileConflicting, telemetry.MetricReconcileUnaccounted, telemetry.MetricReconcileDiffering, telemetry.MetricReconcileUnreadable,
-			telemetry.MetricReconcileRuns, telemetry.MetricDatabaseReader, telemetry.MetricDatabaseUnreachable,
+			telemetry.MetricReconcileRuns, telemetry.MetricUnreconciledSeconds, telemetry.MetricDatabaseReader, telemetry.MetricDatabaseUnreachable,
 			telemetry.MetricCanaryPaymentFailed, telemetry.MetricCanaryPaymentLatency,
 		} {
 			own(name)

@@ -21,8 +21,10 @@ import (
 const (
 	// reconcileTimeout is Lambda's longest ("Lambda quotas", AWS Lambda Developer Guide).
 	reconcileTimeout = 15 * time.Minute
-	// reconcileEvery is how often the last hours are compared. Each run looks back twice as far.
+	// reconcileEvery is how often table and ledger are compared. Each run begins where the ledger's watermark is.
 	reconcileEvery = time.Hour
+	// reconcileSettle is how long before now a comparison ends: the table's index follows the table, and the ledger its queue.
+	reconcileSettle = time.Minute
 	// databaseRoleEvery is how often the database is asked whether it takes writes: the period of the alarms that need to know.
 	databaseRoleEvery = time.Minute
 )
@@ -60,7 +62,8 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	environment := databaseEnvironment(props.Database)
-	environment[variables.ReconcileLookbackMinutes] = strconv.Itoa(s.Recovery.ReconcileMinutes)
+	environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(reconcileSettle.Seconds()))
+	environment[variables.ReconcileStepSeconds] = strconv.Itoa(s.Recovery.StepMinutes.Reconciliation * 60)
 	r := &Reconciliation{
 		Function: NewFunction(scope, "Reconcile", FunctionProps{
 			Settings:    s,
@@ -89,10 +92,10 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 		Resources: &[]*string{text(*props.Table.TableArn() + "/index/" + sessiontable.IndexByAcceptance)},
 	}))
 	const retries = 2
-	// The windows of hourly runs overlap: the next run repeats a failed one.
+	// A run that failed is not retried: the next one begins at the same watermark.
 	rules := newFunctionRules(scope, s, r.Function, r.Failures, props.Key, "reconcile*", reconcileEvery)
 	rules.add("Schedule", "reconcile", awsevents.RuleProps{
-		Description: text("Reconciles the last hours"),
+		Description: text("Reconciles what was accepted since the last run"),
 		Schedule:    awsevents.Schedule_Rate(seconds(reconcileEvery)),
 	}, map[string]any{"scheduled": true}, reconcileEvery, retries)
 	rules.add("Promotion", "reconcile-promotion", awsevents.RuleProps{

@@ -107,7 +107,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 			region := stackstest.ViewOf(t, s.Environment, role)
 			name := region.Function(t, "reconcile").Properties["FunctionName"]
 			functions = append(functions, map[string]any{"Arn": fmt.Sprintf("arn:aws:lambda:%s:%s:function:%v", region.Stack.Region, s.Account, name)})
-			stackstest.Same(t, "window", assembly.At(region.Function(t, "reconcile").Properties["Environment"], "Variables", "RECONCILE_LOOKBACK_MINUTES"), fmt.Sprint(s.Recovery.ReconcileMinutes))
+			stackstest.Same(t, "step", assembly.At(region.Function(t, "reconcile").Properties["Environment"], "Variables", "RECONCILE_STEP_SECONDS"), fmt.Sprint(60*s.Recovery.StepMinutes.Reconciliation))
 		}
 		stackstest.Same(t, "reconcile by", reconcile["Lambdas"], functions)
 

@@ -16,6 +16,9 @@ import (
 // The lengths of a part of a window: an invocation has 15 minutes.
 const leastPart, mostPart = 10 * time.Minute, 72 * time.Hour
 
+// lastHours is the window of a reconciliation without --from.
+const lastHours = 2 * time.Hour
+
 func newReconcileCommand() *cobra.Command {
 	var (
 		where          regional
@@ -28,7 +31,7 @@ func newReconcileCommand() *cobra.Command {
 		Short: "Compare what was accepted with what is recorded, and record what is missing",
 		Long: "Have the reconciliation of the writer's Region compare the session table with the ledger over a window, both ways, and record in the\n" +
 			"ledger what is missing there. It changes nothing that is recorded, so that it may be run at any time and again. With --dry-run it only counts.\n\n" +
-			"The ends of the window are times of RFC 3339, or how long ago, such as 36h. Without --from it begins recovery.reconcileMinutes ago, and\n" +
+			"The ends of the window are times of RFC 3339, or how long ago, such as 36h. Without --from it begins two hours ago, and\n" +
 			"without --to it ends two minutes ago, as late as it may: the table's index follows the table. Any length will do: it is worked off in\n" +
 			"parts, an invocation each, and a part that an invocation has no time for is halved.\n\n" +
 			"Needs: cdk.json, and credentials of the operator's role of the Region, payment-<env>-operator-<region> (dr help credentials).\n\nLeaves behind: payments in the ledger that were missing there; nothing with --dry-run. An invocation that was begun ends by itself.\n\nExit status: 1 if ledger and table do not agree after it, 3 if that is not known of the whole window, 4 if interrupted while an invocation runs.",
@@ -43,7 +46,7 @@ func newReconcileCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			window, err := windowOf(from, to, time.Duration(deployment.Settings.Recovery.ReconcileMinutes)*time.Minute, operate.ReconcileSettle, deployment.Now())
+			window, err := windowOf(from, to, lastHours, operate.ReconcileSettle, deployment.Now())
 			if err != nil {
 				return err
 			}
@@ -86,7 +89,7 @@ func newReconcileCommand() *cobra.Command {
 	}
 	where.flags(command, "the writer's")
 	flags := command.Flags()
-	flags.StringVar(&from, "from", "", "where the window begins: a time of RFC 3339, or how long ago; empty: recovery.reconcileMinutes ago")
+	flags.StringVar(&from, "from", "", "where the window begins: a time of RFC 3339, or how long ago; empty: two hours ago")
 	flags.StringVar(&to, "to", "", "where it ends; empty: two minutes ago")
 	flags.DurationVar(&part, "part", 6*time.Hour, "the length of what one invocation is asked for")
 	flags.BoolVar(&dryRun, "dry-run", false, "compare, and record nothing")

@@ -11,11 +11,8 @@ import (
 )
 
 const (
-	// settle is how long before now a window ends. Until then the table's index has what was accepted, and the ledger has
-	// most of it on its own.
-	settle = time.Minute
-	// minWindowMinutes and maxWindowMinutes bound a window that is given in minutes: more than settle, and 72 hours, which is
-	// how far back the ledger can be brought to.
+	// minWindowMinutes and maxWindowMinutes bound a window that is given in minutes. 72 hours is how far back the ledger can be
+	// brought.
 	minWindowMinutes, maxWindowMinutes = 2, 72 * 60
 )
 
@@ -28,17 +25,15 @@ type event struct {
 	DryRun        json.RawMessage `json:"dryRun"`
 }
 
-// parseEvent is the window of an event, and whether nothing is to be recorded. Without from and to the window ends a minute
-// before now and begins windowMinutes before now, or else the lookback. The error names every fault.
-func parseEvent(payload []byte, now time.Time, lookback time.Duration) (window reconcile.Window, dryRun bool, err error) {
+// parseEvent is the window of an event, and whether nothing is to be recorded. A window of windowMinutes ends at end. The window is
+// zero if the event has none. The error names every fault.
+func parseEvent(payload []byte, now, end time.Time) (window reconcile.Window, dryRun bool, err error) {
 	var e event
 	if trimmed := bytes.TrimSpace(payload); len(trimmed) > 0 { // an invocation may have no payload at all
 		if err := json.Unmarshal(trimmed, &e); err != nil {
 			return window, false, fmt.Errorf("the event is %s; allowed is a JSON object", shortened(trimmed))
 		}
 	}
-	now = now.UTC()
-	end := now.Add(-settle)
 	var faults []error
 	if e.DryRun != nil {
 		if err := json.Unmarshal(e.DryRun, &dryRun); err != nil || isNull(e.DryRun) {
@@ -65,10 +60,8 @@ func parseEvent(payload []byte, now time.Time, lookback time.Duration) (window r
 		case !window.From.Before(window.To):
 			faults = append(faults, fmt.Errorf("from is %s; allowed is what is before to, %s", shortened(e.From), shortened(e.To)))
 		case window.To.After(end):
-			faults = append(faults, fmt.Errorf("to is %s; allowed is up to %v before now, %s", shortened(e.To), settle, end.Format(time.RFC3339)))
+			faults = append(faults, fmt.Errorf("to is %s; allowed is up to %v before now, %s", shortened(e.To), now.Sub(end), end.Format(time.RFC3339)))
 		}
-	default:
-		window = reconcile.Window{From: now.Add(-lookback), To: end}
 	}
 	return window, dryRun, errors.Join(faults...)
 }

@@ -18,11 +18,16 @@ const wrapUp = 5 * time.Second
 
 // handler reconciles the session table and the ledger of one Region.
 type handler struct {
-	table  reconcile.Table
-	ledger reconcile.Ledger
+	table     reconcile.Table
+	ledger    reconcile.Ledger
+	watermark reconcile.Watermark
 	// standby tells whether this Region's cluster takes no writes because the other Region's does.
-	standby   func(context.Context) (bool, error)
-	lookback  time.Duration
+	standby func(context.Context) (bool, error)
+	// settle is how long before now a window ends. Until then the table's index has what was accepted, and the ledger has recorded
+	// most of it.
+	settle time.Duration
+	// step is how long the recovery plan waits for a run.
+	step      time.Duration
 	namespace string
 	logger    *slog.Logger
 	now       func() time.Time
@@ -55,7 +60,11 @@ func (h *handler) invoke(ctx context.Context, payload json.RawMessage) (any, err
 		h.logger.LogAttrs(ctx, slog.LevelInfo, "standby", telemetry.Counts(h.namespace, "reconcile", h.now(), telemetry.MetricReconcileRuns)...)
 		return map[string]bool{"standby": true}, nil
 	}
-	return h.handle(ctx, payload)
+	budget := h.step
+	if deadline, ok := ctx.Deadline(); ok && (e.Scheduled || e.Promotion) { // nobody waits for it
+		budget = deadline.Sub(h.now())
+	}
+	return h.handle(ctx, payload, budget/2)
 }
 
 // promotion is the event of a rule about RDS's promotion events.
@@ -97,24 +106,36 @@ func (h *handler) role(ctx context.Context) map[string]bool {
 	metrics := map[string]int{telemetry.MetricDatabaseUnreachable: 0, telemetry.MetricDatabaseReader: 0}
 	if reader {
 		metrics[telemetry.MetricDatabaseReader] = 1
+	} else if mark, err := h.watermark.ReconciledTo(ctx); err == nil && !mark.IsZero() {
+		metrics[telemetry.MetricUnreconciledSeconds] = int(h.now().Sub(mark).Seconds())
 	}
 	h.logger.LogAttrs(ctx, slog.LevelInfo, "role", telemetry.Values(h.namespace, "reconcile", h.now(), metrics)...)
 	return map[string]bool{"reader": reader}
 }
 
-// handle answers with the report. Its error says that the event asks for no window, or that the window could not be
+// handle answers with the report. Without a window in the event, the window begins before the watermark, and after an outage it may be
+// long: the run then begins nothing new after stopAfter, and the next one goes on. Its error says that the event asks for no window, or that the window could not be
 // reconciled to its end; payments that are missing or in conflict are a result.
-func (h *handler) handle(ctx context.Context, payload json.RawMessage) (reconcile.Report, error) {
-	window, dryRun, err := parseEvent(payload, h.now(), h.lookback)
+func (h *handler) handle(ctx context.Context, payload json.RawMessage, stopAfter time.Duration) (reconcile.Report, error) {
+	now := h.now().UTC()
+	end := now.Add(-h.settle)
+	window, dryRun, err := parseEvent(payload, now, end)
 	if err != nil {
 		return reconcile.Report{}, fmt.Errorf("read event: %w", err)
+	}
+	options := reconcile.Options{DryRun: dryRun, Now: h.now, Watermark: h.watermark}
+	if window == (reconcile.Window{}) {
+		if window, err = reconcile.Next(ctx, h.watermark, end); err != nil {
+			return reconcile.Report{}, err
+		}
+		options.StopAfter = stopAfter
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-wrapUp))
 		defer cancel()
 	}
-	report, err := reconcile.Run(ctx, h.table, h.ledger, window, reconcile.Options{DryRun: dryRun, Now: h.now})
+	report, err := reconcile.Run(ctx, h.table, h.ledger, window, options)
 	h.log(ctx, report)
 	if err != nil {
 		return report, fmt.Errorf("done up to %s: %w", report.DoneUpTo.Format(time.RFC3339Nano), err)

@@ -50,7 +50,25 @@ func (s *side) Window(_ context.Context, from, to time.Time, _ int, fn func([]pa
 	return fn(s.between(from, to))
 }
 
-type ledgerSide struct{ side }
+type ledgerSide struct {
+	side
+	noted []time.Time
+	// start is the watermark that it has at first.
+	start   time.Time
+	markErr error
+}
+
+func (l *ledgerSide) ReconciledTo(context.Context) (time.Time, error) {
+	if len(l.noted) > 0 {
+		return l.noted[len(l.noted)-1], l.markErr
+	}
+	return l.start, l.markErr
+}
+
+func (l *ledgerSide) NoteReconciled(_ context.Context, to time.Time) error {
+	l.noted = append(l.noted, to)
+	return l.markErr
+}
 
 func (l *ledgerSide) Window(_ context.Context, from, to time.Time, fn func(payment.Payment) error) error {
 	for _, p := range l.between(from, to) {
@@ -83,7 +101,7 @@ func accepted(t *testing.T, id, amount string, before time.Duration) payment.Pay
 func newTestHandler(table *side, ledger *ledgerSide) (*handler, *bytes.Buffer) {
 	var log bytes.Buffer
 	return &handler{
-		table: table, ledger: ledger, lookback: 2 * time.Hour, namespace: "Payments/test",
+		table: table, ledger: ledger, watermark: ledger, settle: time.Minute, step: 2 * time.Minute, namespace: "Payments/test",
 		logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return now },
 	}, &log
 }
@@ -95,11 +113,11 @@ func TestWindowOfAnEvent(t *testing.T) {
 		want        reconcile.Window
 		dryRun      bool
 	}{
-		{"nothing asked for", `{}`, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
-		{"no payload", ``, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
-		{"null", `null`, reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+		{"nothing asked for", `{}`, reconcile.Window{From: ago(90 * time.Minute), To: ago(time.Minute)}, false},
+		{"no payload", ``, reconcile.Window{From: ago(90 * time.Minute), To: ago(time.Minute)}, false},
+		{"null", `null`, reconcile.Window{From: ago(90 * time.Minute), To: ago(time.Minute)}, false},
 		{"an envelope", `{"version":"0","source":"aws.scheduler","time":"2026-11-22T12:00:00Z","detail":{"from":"x"},"resources":[]}`,
-			reconcile.Window{From: ago(2 * time.Hour), To: ago(time.Minute)}, false},
+			reconcile.Window{From: ago(90 * time.Minute), To: ago(time.Minute)}, false},
 		{"minutes", `{"windowMinutes":30}`, reconcile.Window{From: ago(30 * time.Minute), To: ago(time.Minute)}, false},
 		{"minutes in an envelope", `{"planArn":"arn:x","executionId":"y","windowMinutes":4320}`, reconcile.Window{From: ago(72 * time.Hour), To: ago(time.Minute)}, false},
 		{"times", `{"from":"2026-11-20T00:00:00Z","to":"2026-11-21T01:00:00.5+01:00","dryRun":true}`,
@@ -107,9 +125,9 @@ func TestWindowOfAnEvent(t *testing.T) {
 		{"up to a minute ago", `{"from":"2026-11-22T11:00:00Z","to":"2026-11-22T11:59:00Z"}`, reconcile.Window{From: ago(time.Hour), To: ago(time.Minute)}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			table, ledger := &side{}, &ledgerSide{}
+			table, ledger := &side{}, &ledgerSide{start: ago(time.Hour)}
 			h, _ := newTestHandler(table, ledger)
-			report, err := h.handle(t.Context(), json.RawMessage(tt.event))
+			report, err := h.handle(t.Context(), json.RawMessage(tt.event), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +166,7 @@ func TestBadEventsAreNamed(t *testing.T) {
 		{`{"dryRun":null}`, []string{"dryRun is null;"}},
 	} {
 		h, log := newTestHandler(&side{}, &ledgerSide{})
-		_, err := h.handle(t.Context(), json.RawMessage(tt.event))
+		_, err := h.handle(t.Context(), json.RawMessage(tt.event), 0)
 		for _, want := range tt.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: error %v, want in it %q", tt.event, err, want)
@@ -159,7 +177,7 @@ func TestBadEventsAreNamed(t *testing.T) {
 		}
 	}
 	h, _ := newTestHandler(&side{}, &ledgerSide{})
-	if _, err := h.handle(t.Context(), json.RawMessage(`{"from":"`+strings.Repeat("x", 1000)+`"}`)); err == nil || len(err.Error()) > 500 {
+	if _, err := h.handle(t.Context(), json.RawMessage(`{"from":"`+strings.Repeat("x", 1000)+`"}`), 0); err == nil || len(err.Error()) > 500 {
 		t.Errorf("a long value is shown whole: %v", err)
 	}
 }
@@ -172,11 +190,11 @@ func TestFaultsAreAResultAndMetrics(t *testing.T) {
 		accepted(t, "sound", "1.00", 5*time.Minute), accepted(t, "missing", "3.00", 20*time.Minute), accepted(t, "missing too", "3.00", 25*time.Minute),
 		accepted(t, "conflicting", "1.00", 10*time.Minute), accepted(t, "differing", "1.00", 11*time.Minute),
 	}}
-	ledger := &ledgerSide{side{payments: []payment.Payment{
+	ledger := &ledgerSide{side: side{payments: []payment.Payment{
 		accepted(t, "sound", "1.00", 5*time.Minute), conflicting, elsewhere, accepted(t, "unaccounted", "1.00", 12*time.Minute),
 	}}}
 	h, log := newTestHandler(table, ledger)
-	report, err := h.handle(t.Context(), json.RawMessage(`{}`))
+	report, err := h.handle(t.Context(), json.RawMessage(`{}`), 0)
 	if err != nil || report.Clean() || report.Counts.Repaired != 2 || len(report.Examples.Unaccounted) != 1 {
 		t.Fatalf("report %+v, %v", report, err)
 	}
@@ -224,9 +242,9 @@ func TestFaultsAreAResultAndMetrics(t *testing.T) {
 
 func TestARunThatCannotFinishFails(t *testing.T) {
 	down := errors.New("ledger is down")
-	h, log := newTestHandler(&side{payments: []payment.Payment{accepted(t, "a", "1.00", 15*time.Minute)}}, &ledgerSide{side{err: down}})
-	report, err := h.handle(t.Context(), json.RawMessage(`{}`))
-	if !errors.Is(err, down) || !strings.Contains(err.Error(), "done up to 2026-11-22T10:00:00Z: reconcile ") {
+	h, log := newTestHandler(&side{payments: []payment.Payment{accepted(t, "a", "1.00", 15*time.Minute)}}, &ledgerSide{side: side{err: down}})
+	report, err := h.handle(t.Context(), json.RawMessage(`{}`), 0)
+	if !errors.Is(err, down) || !strings.Contains(err.Error(), "done up to 2026-11-19T11:29:00Z: reconcile ") {
 		t.Errorf("error %v", err)
 	}
 	if report.Complete || report.Clean() {
@@ -243,7 +261,7 @@ func TestARunEndsBeforeItsTimeDoes(t *testing.T) {
 	h, log := newTestHandler(&side{}, &ledgerSide{})
 	h.ledger = patient{h.ledger}
 	h.table.(*side).payments = []payment.Payment{accepted(t, "a", "1.00", 15*time.Minute)}
-	_, err := h.handle(deadline, json.RawMessage(`{}`))
+	_, err := h.handle(deadline, json.RawMessage(`{}`), 0)
 	if !errors.Is(err, context.DeadlineExceeded) || log.Len() == 0 {
 		t.Errorf("error %v, log %s", err, log)
 	}
@@ -260,22 +278,104 @@ func (patient) Find(ctx context.Context, _ []payment.Identity) (map[payment.Iden
 	return nil, ctx.Err()
 }
 
-func TestLookback(t *testing.T) {
+func TestTimesFromTheEnvironment(t *testing.T) {
 	for _, name := range variables.Of("reconcile") {
-		t.Setenv(name, "3306")
+		t.Setenv(name, "600")
 	}
 	t.Setenv("AWS_REGION", "us-east-1")
-	for text, want := range map[string]time.Duration{"2": 2 * time.Minute, "4320": 72 * time.Hour} {
-		t.Setenv("RECONCILE_LOOKBACK_MINUTES", text)
-		if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.lookback != want {
-			t.Errorf("%q: %+v, %v", text, h, err)
-		}
+	t.Setenv("RECONCILE_SETTLE_SECONDS", "6")
+	t.Setenv("RECONCILE_STEP_SECONDS", "120")
+	if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.settle != 6*time.Second || h.step != 2*time.Minute {
+		t.Errorf("%+v, %v", h, err)
 	}
-	for _, text := range []string{"1", "4321", "-60", "2h", "1.5"} {
-		t.Setenv("RECONCILE_LOOKBACK_MINUTES", text)
-		if _, err := start.Handler(t.Context(), "reconcile", newHandler); err == nil || !strings.Contains(err.Error(), `RECONCILE_LOOKBACK_MINUTES is "`+text+`"; allowed are whole numbers from 2 to 4320`) {
+	for _, text := range []string{"59", "901", "2m", "120.5"} {
+		t.Setenv("RECONCILE_STEP_SECONDS", text)
+		if _, err := start.Handler(t.Context(), "reconcile", newHandler); err == nil || !strings.Contains(err.Error(), `RECONCILE_STEP_SECONDS is "`+text+`"; allowed are whole numbers from 60 to 900`) {
 			t.Errorf("%q: error %v", text, err)
 		}
+	}
+}
+
+// TestAnOutageIsWorkedOff has the ledger away for 14.5 hours, as us-east-1 was on 19 and 20 October 2025, and a payment every 15
+// minutes that nobody recorded. Each run goes on for a while and leaves the rest to the next one.
+func TestAnOutageIsWorkedOff(t *testing.T) {
+	const outage = 14*time.Hour + 30*time.Minute
+	table, ledger := &side{}, &ledgerSide{start: now.Add(-outage)}
+	for i := range 60 {
+		table.payments = append(table.payments, accepted(t, string(rune('a'+i%26))+strings.Repeat("x", i/26), "1.00", time.Duration(i)*15*time.Minute+2*time.Minute))
+	}
+	h, log := newTestHandler(table, ledger)
+	clock := now
+	h.now = func() time.Time { clock = clock.Add(time.Second); return clock }
+	var repaired, runs int
+	for len(ledger.payments) < len(table.payments) {
+		if runs++; runs > 20 {
+			t.Fatalf("after %d runs the ledger has %d payments, want %d", runs, len(ledger.payments), len(table.payments))
+		}
+		clock = now
+		before := len(ledger.noted)
+		report, err := h.handle(t.Context(), json.RawMessage(`{"scheduled":true}`), 30*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		repaired += report.Counts.Repaired
+		if !report.Complete || !report.Clean() || !report.To.Equal(report.DoneUpTo) || len(ledger.noted) == before || !ledger.noted[len(ledger.noted)-1].Equal(report.To) {
+			t.Fatalf("run %d: %+v, watermarks %v", runs, report, ledger.noted)
+		}
+	}
+	if repaired != 60 || runs < 3 {
+		t.Errorf("%d payments repaired in %d runs, want 60 in several", repaired, runs)
+	}
+	if !strings.Contains(log.String(), `"ReconcileMissing":`) {
+		t.Errorf("log %s", log)
+	}
+}
+
+// The recovery plan waits for a run, and pauses if it takes longer than the step may. Nobody waits for the other runs.
+func TestThePlanWaitsForNoLongRun(t *testing.T) {
+	slices := map[string]int{}
+	for name, event := range map[string]string{"plan": `{}`, "schedule": `{"scheduled":true}`, "promotion": `{"promotion":true}`} {
+		h, _ := newTestHandler(&side{}, &ledgerSide{})
+		clock := time.Now()
+		ledger := &ledgerSide{start: clock.Add(-72 * time.Hour)}
+		h.ledger, h.watermark = ledger, ledger
+		h.standby = func(context.Context) (bool, error) { return false, nil }
+		h.now = func() time.Time { clock = clock.Add(5 * time.Second); return clock }
+		ctx, cancel := context.WithDeadline(t.Context(), clock.Add(15*time.Minute))
+		if _, err := h.invoke(ctx, json.RawMessage(event)); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		slices[name] = len(ledger.noted)
+	}
+	if slices["plan"] < 1 || slices["plan"] > 12 || slices["schedule"] < 40 || slices["promotion"] != slices["schedule"] {
+		t.Errorf("ten minutes done by each run: %v; want few by the plan's, in a minute, and many by the others, in seven and a half", slices)
+	}
+}
+
+func TestUnreconciledTimeIsAMetricOfTheWriter(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		standby bool
+		start   time.Time
+		err     error
+		want    string
+	}{
+		{"writer", false, now.Add(-90 * time.Minute), nil, `"UnreconciledSeconds":5400`},
+		{"standby", true, now.Add(-90 * time.Minute), nil, ""},
+		{"no watermark", false, time.Time{}, nil, ""},
+		{"no answer", false, now, errors.New("down"), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newTestHandler(&side{}, &ledgerSide{start: tt.start, markErr: tt.err})
+			h.standby = func(context.Context) (bool, error) { return tt.standby, nil }
+			if _, err := h.invoke(t.Context(), json.RawMessage(`{"role":true}`)); err != nil {
+				t.Fatal(err)
+			}
+			if line := log.String(); !strings.Contains(line, tt.want) || tt.want == "" && strings.Contains(line, "UnreconciledSeconds") {
+				t.Errorf("line %s, want in it %q", line, tt.want)
+			}
+		})
 	}
 }
 

@@ -18,14 +18,14 @@ import (
 const roleTimeout = 10 * time.Second
 
 // newLedger opens the ledger of this Region, and makes the question of whether its cluster is the standby.
-func newLedger(awsConfig aws.Config, environment *variables.Environment) (reconcile.Ledger, func(context.Context) (bool, error), error) {
+func newLedger(awsConfig aws.Config, environment *variables.Environment) (reconcile.Ledger, reconcile.Watermark, func(context.Context) (bool, error), error) {
 	config, readerHost := ledger.ConfigFromEnvironment(environment, awsConfig), environment.Text(variables.DatabaseReaderHost)
 	config.Host = environment.Text(variables.DatabaseHost)
 	opened, err := ledger.Open(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return recorder{opened}, func(ctx context.Context) (bool, error) {
+	return recorder{opened}, opened, func(ctx context.Context) (bool, error) {
 		return isStandby(ctx, config, readerHost)
 	}, nil
 }

@@ -18,12 +18,13 @@ func main() { start.Function("reconcile", newHandler, func(h *handler) any { ret
 func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
 	h := &handler{
 		table:     sessiontable.New(sessiontable.NewBatchClient(awsConfig), environment.Text(variables.TableName)),
-		lookback:  time.Duration(environment.Number(variables.ReconcileLookbackMinutes, minWindowMinutes, maxWindowMinutes)) * time.Minute,
+		settle:    time.Duration(environment.Number(variables.ReconcileSettleSeconds, 1, 3600)) * time.Second,
+		step:      time.Duration(environment.Number(variables.ReconcileStepSeconds, 60, 900)) * time.Second,
 		namespace: environment.Text(variables.MetricsNamespace),
 		logger:    lambdacontext.NewLogger(),
 		now:       time.Now,
 	}
 	var err error
-	h.ledger, h.standby, err = newLedger(awsConfig, environment)
+	h.ledger, h.watermark, h.standby, err = newLedger(awsConfig, environment)
 	return h, err
 }

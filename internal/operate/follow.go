@@ -215,6 +215,9 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 				return fmt.Errorf("%w: %s. docs/operate/alarms.md says what each means", ErrNotClean, r)
 			}
 			fmt.Fprintf(f.Out, "Reconciled at %s UTC, clean: %s.\n", r.At.Format("15:04"), r)
+			if gap := m.Gap(); gap > 0 && m.UnreconciledSeconds.At.After(r.At) {
+				return fmt.Errorf("%w for all payments of the last %s. Each run, every hour, works off a part: see dr status, or run dr reconcile", ErrNoVerdict, short(gap))
+			}
 			return nil
 		}
 		if ctx.Err() != nil || d.Now().Sub(began) >= f.ReconciledWithin || smithytime.SleepWithContext(ctx, f.Every) != nil {

@@ -251,17 +251,22 @@ func TestFollower(t *testing.T) {
 		"not clean":                {[]change{done}, reconciledNow(map[string]float64{idConflicting: 2}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 2 conflicting, 0 unaccounted. docs/operate/alarms.md says what each means"},
 		"recorded meanwhile":       {[]change{done}, reconciledNow(map[string]float64{idMissing: 466, idRepaired: 238}), nil, []string{"Reconciled at ", "clean: 1204 payments, 466 missing, 238 recorded again"}, ""},
 		"not clean by its verdict": {[]change{done}, reconciledNow(map[string]float64{idClean: 0}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments"},
-		"reconciled before":        {[]change{done}, func() map[string]Value { return map[string]Value{idPayments: {time.Now().Add(-5 * time.Minute), 1204}} }, ErrNoVerdict, nil, "no reconciliation has come to its end since the promotion at "},
-		"no metrics":               {[]change{done}, nil, ErrNoVerdict, nil, "UTC: no answer within 2s. See dr status later"},
-		"paused":                   {[]change{in(plantypes.ExecutionStatePausedByFailedStep, step(StepPromote, plantypes.StepStatusFailed)), done}, reconciledNow(nil), nil, []string{"PAUSED: a step failed, and the plan waits for you. docs/operate/runbook.md, chapter 6", "--execution-id exec-1 --action resume"}, ""},
-		"paused by hand":           {[]change{in(plantypes.ExecutionStatePausedByOperator), done}, reconciledNow(nil), nil, []string{"PAUSED by somebody."}, ""},
-		"failed":                   {[]change{in(plantypes.ExecutionStateFailed)}, nil, ErrNotDone, nil, "the execution has not done everything: it is failed. What was done stays done"},
-		"canceled":                 {[]change{in(plantypes.ExecutionStateCancelled)}, nil, ErrNotDone, nil, "it is canceled"},
-		"timed out":                {[]change{in(plantypes.ExecutionStatePlanExecutionTimedOut)}, nil, ErrNotDone, nil, "it is planExecutionTimedOut"},
-		"a step left out":          {[]change{in(plantypes.ExecutionStateCompletedWithExceptions, step(StepTraffic, plantypes.StepStatusSkipped))}, reconciledNow(nil), ErrNotDone, nil, "skipped, and to be done by hand: move payments here"},
-		"left out by the mode":     {[]change{ungraceful(in(completed, step(StepReconcile, plantypes.StepStatusSkipped), step(StepStopLedger, plantypes.StepStatusSkipped)))}, reconciledNow(nil), nil, []string{"When us-east-1 is back: stop its ledger first"}, ""},
-		"throttled in the middle":  {[]change{in(running), failing(throttled), failing(throttled), done}, reconciledNow(nil), nil, []string{"us-west-2: throttled: AWS wants to be asked later; the execution goes on, asking again\n", "us-west-2 answers again\n"}, ""},
-		"throttled for ever":       {[]change{in(running), failing(throttled)}, nil, ErrLost, nil, "the execution cannot be watched any more, and may go on: us-west-2: throttled"},
+		"clean, and a gap is left": {[]change{done}, func() map[string]Value {
+			values := reconciledNow(nil)()
+			values[idUnreconciled] = Value{time.Now().Add(time.Minute), 52_200}
+			return values
+		}, ErrNoVerdict, []string{"clean: 1204 payments"}, "no reconciliation has come to its end for all payments of the last 14h30m"},
+		"reconciled before":       {[]change{done}, func() map[string]Value { return map[string]Value{idPayments: {time.Now().Add(-5 * time.Minute), 1204}} }, ErrNoVerdict, nil, "no reconciliation has come to its end since the promotion at "},
+		"no metrics":              {[]change{done}, nil, ErrNoVerdict, nil, "UTC: no answer within 2s. See dr status later"},
+		"paused":                  {[]change{in(plantypes.ExecutionStatePausedByFailedStep, step(StepPromote, plantypes.StepStatusFailed)), done}, reconciledNow(nil), nil, []string{"PAUSED: a step failed, and the plan waits for you. docs/operate/runbook.md, chapter 6", "--execution-id exec-1 --action resume"}, ""},
+		"paused by hand":          {[]change{in(plantypes.ExecutionStatePausedByOperator), done}, reconciledNow(nil), nil, []string{"PAUSED by somebody."}, ""},
+		"failed":                  {[]change{in(plantypes.ExecutionStateFailed)}, nil, ErrNotDone, nil, "the execution has not done everything: it is failed. What was done stays done"},
+		"canceled":                {[]change{in(plantypes.ExecutionStateCancelled)}, nil, ErrNotDone, nil, "it is canceled"},
+		"timed out":               {[]change{in(plantypes.ExecutionStatePlanExecutionTimedOut)}, nil, ErrNotDone, nil, "it is planExecutionTimedOut"},
+		"a step left out":         {[]change{in(plantypes.ExecutionStateCompletedWithExceptions, step(StepTraffic, plantypes.StepStatusSkipped))}, reconciledNow(nil), ErrNotDone, nil, "skipped, and to be done by hand: move payments here"},
+		"left out by the mode":    {[]change{ungraceful(in(completed, step(StepReconcile, plantypes.StepStatusSkipped), step(StepStopLedger, plantypes.StepStatusSkipped)))}, reconciledNow(nil), nil, []string{"When us-east-1 is back: stop its ledger first"}, ""},
+		"throttled in the middle": {[]change{in(running), failing(throttled), failing(throttled), done}, reconciledNow(nil), nil, []string{"us-west-2: throttled: AWS wants to be asked later; the execution goes on, asking again\n", "us-west-2 answers again\n"}, ""},
+		"throttled for ever":      {[]change{in(running), failing(throttled)}, nil, ErrLost, nil, "the execution cannot be watched any more, and may go on: us-west-2: throttled"},
 		"hollow": {[]change{func(e *arcregionswitch.GetPlanExecutionOutput) error {
 			*e = arcregionswitch.GetPlanExecutionOutput{}
 			return nil

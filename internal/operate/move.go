@@ -186,8 +186,12 @@ func checkReconciled(s Status, add func(Finding, string, string, ...any)) {
 		add(FindingAgainst, "reconciled", "no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
 	case !m.Reconciliation.Clean():
 		add(FindingAgainst, "reconciled", "not clean %s ago: %s", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
-	default:
+	case m.Gap() > 0:
+		add(FindingAgainst, "reconciled", "payments of the last %s are not reconciled: wait for the next runs, or run dr reconcile over that time", short(m.Gap()))
+	case m.UnreconciledSeconds == nil:
 		add(FindingGood, "reconciled", "clean %s ago: %s. Whether that run looked back to the last move is yours to know", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
+	default:
+		add(FindingGood, "reconciled", "clean %s ago: %s. Every payment accepted until then is reconciled", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
 	}
 }
 

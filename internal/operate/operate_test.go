@@ -94,6 +94,9 @@ func TestJudge(t *testing.T) {
 		},
 			[]string{"alarm payment-dev-api-failing in us-west-2 since 2026-11-20 11:00"}, nil, east},
 		"not reconciled": {func(s *Status) { s.Regions[0].Metrics.Said.Reconciliation = nil }, []string{"no reconciliation has come to its end in us-east-1 for 2h50m0s"}, nil, east},
+		"a gap": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 52_200} },
+			[]string{"payments of the last 14h30m are not reconciled. Each run, every hour, works off a part of it"}, nil, east},
+		"no gap": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 7_200} }, nil, nil, east},
 		"not clean": {func(s *Status) { s.Regions[0].Metrics.Said.Reconciliation.Differing = 1 },
 			[]string{"the last reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 0 conflicting, 0 unaccounted, 1 differing"}, nil, east},
 		"repaired is clean":  {func(s *Status) { r := s.Regions[0].Metrics.Said.Reconciliation; r.Missing, r.Repaired = 3, 3 }, nil, nil, east},
@@ -333,6 +336,9 @@ func TestPreconditions(t *testing.T) {
 			r := s.Regions[0].Metrics.Said.Reconciliation
 			r.Missing, r.Verdict = 1, false
 		}, "reconciled", "NO", "not clean 20m00s ago: 1204 payments, 1 missing", true},
+		"back, a gap": {back, func(s *Status, _ *settings.Settings) {
+			s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 52_200}
+		}, "reconciled", "NO", "payments of the last 14h30m are not reconciled", true},
 		"back, not reconciled": {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics.Said.Reconciliation = nil }, "reconciled", "NO", "no reconciliation has come to its end in us-east-1", true},
 		"back, not told":       {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics = no[Metrics](KindDenied, "access denied") }, "reconciled", "mind", "not known. us-east-1 says: access denied", false},
 	} {

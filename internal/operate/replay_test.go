@@ -198,7 +198,6 @@ func undelivered(n int) string {
 
 func newReplayer(p *post, out io.Writer) *Replayer {
 	s := &settings.Settings{Environment: "dev"}
-	s.Recovery.ReconcileMinutes = 120
 	return &Replayer{
 		Region: "us-east-1", Queues: p, Bus: p, Every: time.Second, Patience: time.Minute, Out: out, Settings: s,
 		Now: func() time.Time { return testNow },
@@ -315,12 +314,12 @@ func TestWindowsThatMessagesTellOf(t *testing.T) {
 	for _, tt := range []struct{ body, from, to, says string }{
 		{body: `{"version":"1.0","timestamp":"2026-11-22T09:00:00.5Z","DDBStreamBatchInfo":{"approximateArrivalOfFirstRecord":"2026-11-21T20:00:00Z","approximateArrivalOfLastRecord":"2026-11-21T20:03:00Z"}}`,
 			from: "2026-11-21T19:55:00Z", to: "2026-11-21T20:08:00Z"},
-		{body: `{"timestamp":"2026-11-22T09:00:00.5Z","requestPayload":{"scheduled":true}}`, from: "2026-11-22T05:45:00Z", to: "2026-11-22T09:00:00Z"},
+		{body: `{"timestamp":"2026-11-22T09:00:00.5Z","requestPayload":{"scheduled":true}}`, from: "2026-11-22T06:15:00Z", to: "2026-11-22T09:00:00Z"},
 		{body: `{"timestamp":"2026-11-22T09:00:00Z","requestPayload":{"from":"2026-11-20T00:00:00Z","to":"2026-11-21T00:00:00Z"}}`, from: "2026-11-20T00:00:00Z", to: "2026-11-21T00:00:00Z"},
-		{body: `{"source":"aws.events","time":"2026-11-22T08:00:00Z"}`, from: "2026-11-22T04:45:00Z", to: "2026-11-22T08:00:00Z"},
+		{body: `{"source":"aws.events","time":"2026-11-22T08:00:00Z"}`, from: "2026-11-22T05:15:00Z", to: "2026-11-22T08:00:00Z"},
 		// What tells of no time, or cannot be read, was sent at some time.
-		{body: `{"scheduled":true}`, from: "2026-11-22T07:45:00Z", to: "2026-11-22T11:00:00Z"},
-		{body: `torn`, from: "2026-11-22T07:45:00Z", to: "2026-11-22T11:00:00Z"},
+		{body: `{"scheduled":true}`, from: "2026-11-22T08:15:00Z", to: "2026-11-22T11:00:00Z"},
+		{body: `torn`, from: "2026-11-22T08:15:00Z", to: "2026-11-22T11:00:00Z"},
 		{body: `{"timestamp":"2026-11-22T11:59:00Z"}`, says: "not two minutes ago yet"},
 		{body: `{"timestamp":"2027-11-22T11:59:00Z"}`, says: "to come"},
 	} {

@@ -151,6 +151,9 @@ func (s Status) ledger(t screen) {
 		}
 		t.line("", "%-14s %s ago: %s", "reconciled", short(s.At.Sub(r.At)), t.paint(colour, r.String()))
 	}
+	if gap := m.Gap(); gap > 0 {
+		t.line("", "%-14s %s", "unreconciled", t.paint(red, "payments of the last "+short(gap)))
+	}
 }
 
 // member is what is known of one Region's cluster, by its own Region's word.

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/telemetry"
 )
 
@@ -91,8 +92,22 @@ type Metrics struct {
 	Waiting       *Value `json:"waiting,omitempty"`
 	OldestSeconds *Value `json:"oldestSeconds,omitempty"`
 	DeadLetters   *Value `json:"deadLetters,omitempty"`
+	// UnreconciledSeconds is how long ago the moment is up to which payments are reconciled; only the writer's Region has it.
+	UnreconciledSeconds *Value `json:"unreconciledSeconds,omitempty"`
 	// Reconciliation is the last one that came to its end and compared anything: the standby's compare nothing.
 	Reconciliation *Reconciliation `json:"reconciliation,omitempty"`
+}
+
+// Gap is the time whose payments are not reconciled, if it is longer than the time between runs explains; otherwise 0.
+func (m Metrics) Gap() time.Duration {
+	if m.UnreconciledSeconds == nil {
+		return 0
+	}
+	gap := time.Duration(m.UnreconciledSeconds.Value) * time.Second
+	if gap <= reconcile.LongestGap {
+		return 0
+	}
+	return gap
 }
 
 // Reconciliation is what one run found, in payments.
@@ -447,7 +462,7 @@ const (
 	idLag, idWaiting, idOldest, idDead              = "lag", "waiting", "oldest", "dead"
 	idPayments, idMissing, idRepaired               = "rpayments", "rmissing", "rrepaired"
 	idConflicting, idDiffering, idUnaccounted       = "rconflicting", "rdiffering", "runaccounted"
-	idUnreadable, idClean                           = "runreadable", "rclean"
+	idUnreadable, idClean, idUnreconciled           = "runreadable", "rclean", "unreconciled"
 	dimensionQueue, namespaceQueue, statisticNewest = "QueueName", "AWS/SQS", "Maximum"
 )
 
@@ -464,7 +479,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 		query.MetricStat.Stat = aws.String("Minimum")
 		return query
 	}
-	reconcile := func(id, name string) metrictypes.MetricDataQuery {
+	found := func(id, name string) metrictypes.MetricDataQuery {
 		return metric(id, Namespace(d.Settings), name, telemetry.DimensionFunction, "reconcile")
 	}
 	// The lag by query, as the alarm on it has it: which dimensions it has besides the cluster is not documented.
@@ -476,10 +491,11 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			metric(idWaiting, namespaceQueue, "ApproximateNumberOfMessagesVisible", dimensionQueue, LedgerQueue(d.Settings)),
 			metric(idOldest, namespaceQueue, "ApproximateAgeOfOldestMessage", dimensionQueue, LedgerQueue(d.Settings)),
 			metric(idDead, namespaceQueue, "ApproximateNumberOfMessagesVisible", dimensionQueue, LedgerDeadLetters(d.Settings)),
-			reconcile(idPayments, telemetry.MetricReconcileTablePayments), reconcile(idMissing, telemetry.MetricReconcileMissing),
-			reconcile(idRepaired, telemetry.MetricReconcileRepaired), reconcile(idConflicting, telemetry.MetricReconcileConflicting),
-			reconcile(idDiffering, telemetry.MetricReconcileDiffering), reconcile(idUnaccounted, telemetry.MetricReconcileUnaccounted),
-			reconcile(idUnreadable, telemetry.MetricReconcileUnreadable), lowest(reconcile(idClean, telemetry.MetricReconcileClean)),
+			found(idPayments, telemetry.MetricReconcileTablePayments), found(idMissing, telemetry.MetricReconcileMissing),
+			found(idRepaired, telemetry.MetricReconcileRepaired), found(idConflicting, telemetry.MetricReconcileConflicting),
+			found(idDiffering, telemetry.MetricReconcileDiffering), found(idUnaccounted, telemetry.MetricReconcileUnaccounted),
+			found(idUnreadable, telemetry.MetricReconcileUnreadable), lowest(found(idClean, telemetry.MetricReconcileClean)),
+			found(idUnreconciled, telemetry.MetricUnreconciledSeconds),
 		},
 	})
 	series, asked := map[string][]Value{}, map[string]bool{}
@@ -501,7 +517,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 			}
 		}
 	}
-	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted, idUnreadable, idClean} {
+	for _, id := range []string{idLag, idWaiting, idOldest, idDead, idPayments, idMissing, idRepaired, idConflicting, idDiffering, idUnaccounted, idUnreadable, idClean, idUnreconciled} {
 		if !asked[id] { // one without data is told too, with no values
 			return Metrics{}, fmt.Errorf("%w: it says nothing of the metric %q", errMalformed, id)
 		}
@@ -518,7 +534,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 	fresh := now.Add(-freshness)
 	m := Metrics{
 		LagMilliseconds: newest(idLag, fresh), Waiting: newest(idWaiting, fresh), OldestSeconds: newest(idOldest, fresh),
-		DeadLetters: newest(idDead, fresh),
+		DeadLetters: newest(idDead, fresh), UnreconciledSeconds: newest(idUnreconciled, fresh),
 	}
 	if last := newest(idPayments, time.Time{}); last != nil {
 		at := func(id string) int {
@@ -658,6 +674,9 @@ func (s *Status) judge() {
 			wrong("no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
 		} else if !m.Reconciliation.Clean() {
 			wrong("the last reconciliation is not clean: %s", m.Reconciliation)
+		}
+		if gap := m.Gap(); gap > 0 {
+			wrong("payments of the last %s are not reconciled. Each run, every hour, works off a part of it", short(gap))
 		}
 	}
 	for _, r := range s.Regions {

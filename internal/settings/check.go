@@ -119,7 +119,6 @@ func (s *Settings) check(prefix string, faults *Faults) {
 }
 
 func (s *Settings) checkRecovery(within func(key string, value, least, most int, why string), fault func(key string, value any, allowed string, more ...any)) {
-	within("recovery.reconcileMinutes", s.Recovery.ReconcileMinutes, 90, 24*60, " minutes; it runs every hour")
 	steps := s.Recovery.StepMinutes
 	each := []struct {
 		key   string

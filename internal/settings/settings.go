@@ -228,9 +228,6 @@ type Recovery struct {
 	// not replicated; the database then fails over, and does not switch over, in planned moves too. Otherwise one person starts it
 	// and another approves.
 	Automatic bool `json:"automatic"`
-	// ReconcileMinutes is how far back the reconciliation looks when it is asked for no window: in each recovery, and every
-	// hour. 90, so that no hour falls between two runs, to 1,440.
-	ReconcileMinutes int `json:"reconcileMinutes"`
 	// StepMinutes are the limits of the plan's steps. Those on the way from start to end add up to no more than
 	// objectives.rtoMinutes.
 	StepMinutes StepMinutes `json:"stepMinutes"`

@@ -191,7 +191,6 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"no class", "database.instanceClass", "r5.large", `database.instanceClass = "r5.large"; allowed: `},
 		{"inexact version at creation", "database.globalClusterEngineVersion", "8.0", `database.globalClusterEngineVersion = "8.0"; allowed: the exact version`},
 		{"inexact version", "database.engineVersion", "8.0", `database.engineVersion = "8.0"; allowed: an exact version`},
-		{"window with gaps", "recovery.reconcileMinutes", float64(60), `recovery.reconcileMinutes = 60; allowed: 90 to 1440 minutes`},
 		{"step without time", "recovery.stepMinutes.ledger", float64(0), `recovery.stepMinutes.ledger = 0; allowed: 1 to 15 minutes`},
 		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
 		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 16; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},

@@ -108,7 +108,7 @@ func european() map[string]any {
 		"alerts": map[string]any{
 			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "alarmPagesURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
 		},
-		"recovery":  map[string]any{"automatic": true, "reconcileMinutes": 180.0},
+		"recovery":  map[string]any{"automatic": true},
 		"operators": map[string]any{"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}},
 		"ledger":    map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0},
 		"backup":    map[string]any{"retentionDays": 35.0, "lock": "compliance", "lockGraceDays": 14.0},

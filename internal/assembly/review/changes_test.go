@@ -76,7 +76,6 @@ var settingChanges = map[string]settingChange{
 	"objectives.rpoMinutes":               {4.0, nil, 0, "A promise, against which the platform is measured."},
 	"objectives.rtoMinutes":               {14.0, nil, 0, inPlace},
 	"recovery.automatic":                  {true, nil, 1, "Not while an execution of the plan runs."},
-	"recovery.reconcileMinutes":           {180.0, nil, 2, inPlace},
 	"recovery.stepMinutes.approval":       {1.0, nil, 2, inPlace},
 	"recovery.stepMinutes.promotion":      {6.0, nil, 2, inPlace},
 	"recovery.stepMinutes.ledger":         {2.0, nil, 2, inPlace},

@@ -16,6 +16,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -56,6 +57,8 @@ type Options struct {
 	// them, where Lambda would start one more; then it is throttled.
 	Environments    int
 	EnvironmentWait time.Duration
+	// ReconcileSettle is how long before now, by the machine's clock, a reconciliation's window ends; 0: as the template has it.
+	ReconcileSettle time.Duration
 	// Clock is the time of queues, streams and buses; nil is the machine's. Functions live by the machine's in any case.
 	Clock simulation.Clock
 	// KillProbability is the share of invocations, of every function, whose process is killed within KillWithin.
@@ -526,6 +529,9 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 		default:
 			return none, 0, fmt.Errorf("function %s: variable %s is %v, which is not simulated", name, variable, value)
 		}
+	}
+	if _, reconciles := environment[variables.ReconcileSettleSeconds]; reconciles && p.options.ReconcileSettle > 0 {
+		environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(math.Ceil(p.options.ReconcileSettle.Seconds())))
 	}
 	if _, connects := environment[variables.DatabaseHost]; connects {
 		database := p.options.Databases[r.Name]

@@ -39,8 +39,10 @@ import (
 const (
 	databaseName     = "payments"
 	databasePassword = "simulated" // of a server that only this machine reaches, for as long as the rehearsal runs
-	// settle is how long before now the reconcile function ends its window, in the machine's time; see functions/reconcile.
-	settle = time.Minute + 2*time.Second
+	// settle is how long before now a reconciliation's window ends, as constructs/reconciliation.go has it.
+	settle = time.Minute
+	// reconcileEvery is how often the platform reconciles by itself. AWS's schedule is an hour, which is longer than a rehearsal.
+	reconcileEvery = 5 * time.Minute
 	// duplicates is the share of the ledger's messages that come twice, so that a ledger which minds is found out.
 	duplicates = 0.02
 	// regionProcessors is how many processors a Region runs at a time.
@@ -87,6 +89,7 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
 		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
 		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one, and is refused then", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
+		{What: "reconciliations", Value: "every " + reconcileEvery.String(), Source: "the deployed schedule is every hour, which is longer than a rehearsal"},
 		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
 	}
 }
@@ -175,6 +178,7 @@ func Rehearse(ctx context.Context, config Config) (drill.Report, error) {
 	var background sync.WaitGroup
 	background.Go(func() { r.name.Run(running) })
 	background.Go(func() { r.sample(running) })
+	background.Go(func() { r.schedule(running) })
 	if r.config.Progress != nil {
 		live := &drill.Progress{Writer: r.config.Progress, Banner: r.config.Run.Banner, Recorder: r.config.Recorder, Now: r.clock.Now}
 		background.Go(func() { live.Run(running) })
@@ -253,7 +257,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates,
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(settle),
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -353,12 +357,19 @@ func makeLedger(mariaDB bool) func(context.Context, *sql.DB) error {
 		if _, err := schema.Migrate(ctx, writer, schema.User{Name: ledger.UserName, Authentication: "IDENTIFIED BY '" + databasePassword + "'"}); err != nil {
 			return err
 		}
+		if err := ledger.New(writer).NoteReconciled(ctx, time.Now()); err != nil { // by the hourly runs before
+			return err
+		}
 		if mariaDB {
 			return nil
 		}
 		// The embedded server's secondary indexes lead to wrong rows once a connection has died in a transaction.
-		_, err := writer.ExecContext(ctx, "ALTER TABLE payments DROP INDEX payments_accepted_at")
-		return err
+		for _, index := range []string{"payments DROP INDEX payments_accepted_at", "reconciliations DROP INDEX reconciliations_reconciled_to"} {
+			if _, err := writer.ExecContext(ctx, "ALTER TABLE "+index); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
@@ -534,6 +545,17 @@ func (r *rehearsal) reportPromotion(ctx context.Context, promoted string, failov
 	}
 }
 
+// schedule runs the reconciliation again and again, in both Regions.
+func (r *rehearsal) schedule(ctx context.Context) {
+	for r.sleep(ctx, reconcileEvery) == nil {
+		for _, region := range r.platform.Regions {
+			if !region.region.Down() {
+				_ = r.reconcile(ctx, region.Name, `{"scheduled":true}`)
+			}
+		}
+	}
+}
+
 // reconcile runs a Region's reconcile function.
 func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error {
 	out, err := r.platform.Region(region).Reconcile.Invoke(ctx, []byte(payload))
@@ -585,8 +607,8 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	if err != nil {
 		return drill.Report{}, err
 	}
-	select { // the function compares nothing that is younger than a minute, by the machine's time
-	case <-time.After(settle):
+	select { // the function compares nothing that is younger; a second more, because it takes whole seconds
+	case <-time.After(r.clock.Real(settle) + 2*time.Second):
 	case <-ctx.Done():
 		return drill.Report{}, ctx.Err()
 	}

@@ -471,7 +471,7 @@ func TestLeastPrivilege(t *testing.T) {
 		}
 		defer database.Close()
 		statements := []string{
-			"UPDATE payments SET amount = 2", "DELETE FROM payments", "TRUNCATE TABLE payments", "DROP TABLE payments",
+			"UPDATE payments SET amount = 2", "DELETE FROM payments", "UPDATE reconciliations SET reconciled_to = NOW()", "DELETE FROM reconciliations", "TRUNCATE TABLE payments", "DROP TABLE payments",
 			"ALTER TABLE payments ADD COLUMN x INT", "CREATE TABLE x (x INT)", "SELECT * FROM schema_versions", "DELETE FROM schema_versions",
 			"REPLACE INTO payments (session_id, transaction_id, amount, currency, region, accepted_at) VALUES ('s', 't', 2, 'USD', 'r', '2026-01-01')",
 			"CREATE USER 'x'@'%' IDENTIFIED BY 'x'", "GRANT ALL ON payments TO 'payments_ledger'@'%'", "DROP DATABASE " + config.Database,

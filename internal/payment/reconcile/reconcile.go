@@ -59,6 +59,12 @@ func (w Window) next() (Window, bool) {
 type Options struct {
 	// DryRun compares and records nothing.
 	DryRun bool
+	// Watermark, if given, is advanced after every ten minutes of a window that begins before it or at it, unless DryRun. Behind a
+	// gap it stays where it is.
+	Watermark Watermark
+	// StopAfter, if not 0, ends the window early: when so much time has passed and the run has advanced the watermark, it begins no
+	// further ten minutes.
+	StopAfter time.Duration
 	// BatchSize is how many payments are looked up or recorded in one call; 0 is 500. It bounds the payments in memory,
 	// beside the table's own pages.
 	BatchSize int
@@ -104,12 +110,23 @@ func Run(ctx context.Context, table Table, ledger Ledger, window Window, options
 	}
 	r := &run{table: table, ledger: ledger, window: window, options: options, started: options.Now(), sums: sums{}}
 	r.report = Report{From: window.From.UTC(), To: window.To.UTC(), DryRun: options.DryRun, DoneUpTo: window.From.UTC()}
+	progress, err := newProgress(ctx, window, options)
+	if err != nil {
+		return r.current(), fmt.Errorf("reconcile %v: %w", window, err)
+	}
 	for rest := window; ; rest.From = r.report.DoneUpTo {
 		next, ok := rest.next()
 		if !ok {
 			break
 		}
+		if options.StopAfter > 0 && progress.advanced && options.Now().Sub(r.started) >= options.StopAfter {
+			r.report.To = r.report.DoneUpTo
+			break
+		}
 		if err := r.slice(ctx, next); err != nil {
+			return r.current(), fmt.Errorf("reconcile %v: %w", next, err)
+		}
+		if err := progress.to(ctx, next.To); err != nil {
 			return r.current(), fmt.Errorf("reconcile %v: %w", next, err)
 		}
 		r.report.DoneUpTo = next.To.UTC()

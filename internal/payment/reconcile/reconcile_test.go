@@ -477,3 +477,124 @@ func TestCleanAsksThreeWays(t *testing.T) {
 		}
 	}
 }
+
+// mark is a watermark in memory. note runs before a note; its error is the note's.
+type mark struct {
+	at    time.Time
+	notes []time.Time
+	note  func(time.Time) error
+}
+
+func (m *mark) ReconciledTo(context.Context) (time.Time, error) { return m.at, nil }
+
+func (m *mark) NoteReconciled(_ context.Context, to time.Time) error {
+	if m.note != nil {
+		if err := m.note(to); err != nil {
+			return err
+		}
+	}
+	m.at, m.notes = to, append(m.notes, to)
+	return nil
+}
+
+func TestNextWindow(t *testing.T) {
+	end := start.Add(time.Hour)
+	for name, tt := range map[string]struct{ mark, want time.Time }{
+		"an hour ago":      {start, start.Add(-reconcile.Overlap)},
+		"long ago":         {start.Add(-1000 * time.Hour), start.Add(-1000*time.Hour - reconcile.Overlap)},
+		"none":             {time.Time{}, end.Add(-72*time.Hour - reconcile.Overlap)},
+		"by another clock": {end.Add(time.Hour), end.Add(-reconcile.Overlap)},
+	} {
+		got, err := reconcile.Next(t.Context(), &mark{at: tt.mark}, end)
+		if err != nil || !got.From.Equal(tt.want) || !got.To.Equal(end) {
+			t.Errorf("%s: %v, %v; want %v to %v", name, got, err, tt.want, end)
+		}
+	}
+}
+
+func TestWatermarkAdvancesOverReconciledTimeAlone(t *testing.T) {
+	down := errors.New("down")
+	run := func(m *mark, ledger reconcile.Ledger, w reconcile.Window, o reconcile.Options) (reconcile.Report, error) {
+		o.Watermark = m
+		return reconcile.Run(t.Context(), newTable(newPayment("a", 25*time.Minute, "1.00", "USD")), ledger, w, o)
+	}
+	t.Run("to the end of the window", func(t *testing.T) {
+		m := &mark{at: start.Add(7 * time.Minute)}
+		if _, err := run(m, newLedger(), window(time.Hour), reconcile.Options{}); err != nil || !m.at.Equal(start.Add(time.Hour)) || len(m.notes) != 6 {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("not in a dry run", func(t *testing.T) {
+		m := &mark{at: start}
+		if _, err := run(m, newLedger(), window(time.Hour), reconcile.Options{DryRun: true}); err != nil || len(m.notes) != 0 {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("not over a gap before the window", func(t *testing.T) {
+		m := &mark{at: start.Add(-time.Microsecond)}
+		if _, err := run(m, newLedger(), window(time.Hour), reconcile.Options{}); err != nil || len(m.notes) != 0 {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("not before the first window of a ledger without one", func(t *testing.T) {
+		m := &mark{}
+		if _, err := run(m, newLedger(), window(time.Hour), reconcile.Options{}); err != nil || len(m.notes) != 0 {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("not back", func(t *testing.T) {
+		m := &mark{at: start.Add(2 * time.Hour)}
+		if _, err := run(m, newLedger(), window(time.Hour), reconcile.Options{}); err != nil || len(m.notes) != 0 {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("up to a failure", func(t *testing.T) {
+		ledger := newLedger()
+		ledger.record = func([]payment.Payment) error { return down }
+		m := &mark{at: start}
+		if _, err := run(m, ledger, window(time.Hour), reconcile.Options{}); !errors.Is(err, down) || m.at.After(start.Add(25*time.Minute)) || m.at.Equal(start) {
+			t.Errorf("%v, notes %v", err, m.notes)
+		}
+	})
+	t.Run("after the payments that it vouches for", func(t *testing.T) {
+		ledger := newLedger()
+		m := &mark{at: start, note: func(to time.Time) error {
+			if to.After(start.Add(25*time.Minute)) && len(ledger.payments) == 0 {
+				t.Errorf("noted %v before the payment was recorded", to)
+			}
+			return nil
+		}}
+		if _, err := run(m, ledger, window(time.Hour), reconcile.Options{}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("and says if it cannot", func(t *testing.T) {
+		m := &mark{at: start, note: func(time.Time) error { return down }}
+		if report, err := run(m, newLedger(), window(time.Hour), reconcile.Options{}); !errors.Is(err, down) || report.Complete || !strings.Contains(err.Error(), "advance watermark") {
+			t.Errorf("%v, %+v", err, report)
+		}
+	})
+}
+
+func TestAnUnreadablePaymentHoldsNobodyBack(t *testing.T) {
+	broken, missing := newPayment("broken", 5*time.Minute, "1.00", "USD"), newPayment("missing", 5*time.Minute, "1.00", "USD")
+	broken.Fault = "it has no amount"
+	m, ledger := &mark{at: start}, newLedger()
+	report := mustRun(t, newTable(broken, missing), ledger, window(time.Hour), reconcile.Options{Watermark: m})
+	if report.Counts.Unreadable != 1 || len(ledger.payments) != 1 || !m.at.Equal(start.Add(time.Hour)) {
+		t.Errorf("%+v, the ledger has %d payments, watermark %v", report.Counts, len(ledger.payments), m.at)
+	}
+}
+
+func TestStopAfter(t *testing.T) {
+	now := start
+	options := reconcile.Options{StopAfter: time.Minute, Now: func() time.Time { return now }}
+	m := &mark{at: start.Add(30 * time.Minute)}
+	options.Watermark = m
+	options.Progress = func(reconcile.Report) { now = now.Add(30 * time.Second) }
+	report, err := reconcile.Run(t.Context(), newTable(), newLedger(), window(10*time.Hour), options)
+	// The first ten minutes that advance the watermark are done, however long the time before them took.
+	if want := time.Date(2026, 11, 22, 3, 40, 0, 0, time.UTC); err != nil || !report.Complete || !report.To.Equal(want) || !report.DoneUpTo.Equal(want) || !m.at.Equal(want) {
+		t.Errorf("%+v, %v, watermark %v; want the end %v", report, err, m.at, want)
+	}
+}

@@ -66,12 +66,15 @@ const (
 	MetricReconcileRuns = "ReconcileRuns"
 )
 
-// Reconcile's metrics of the Region's database, each 1 or 0 every minute.
+// Reconcile's metrics of the Region's database, every minute.
 const (
-	// MetricDatabaseUnreachable is 1 if the database did not answer whether it takes writes.
+	// MetricDatabaseUnreachable is 1 if the database did not answer whether it takes writes, otherwise 0.
 	MetricDatabaseUnreachable = "DatabaseUnreachable"
-	// MetricDatabaseReader is 1 if it takes none, because the other Region's does. It is missing while the database is unreachable.
+	// MetricDatabaseReader is 1 if it takes none, because the other Region's does, otherwise 0. It is missing while the database is
+	// unreachable.
 	MetricDatabaseReader = "DatabaseReader"
+	// MetricUnreconciledSeconds is how long ago the moment is up to which payments are reconciled. Only the writer's Region has it.
+	MetricUnreconciledSeconds = "UnreconciledSeconds"
 )
 
 // The canary's metrics. They have no ids and no Regions in them: CloudWatch keeps each Region's canary apart.

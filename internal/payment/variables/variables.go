@@ -33,8 +33,10 @@ const (
 	// OtherRegion is the Region that the canary probes, OtherRegionAPIName the name that leads there whatever the public name does.
 	OtherRegion, OtherRegionAPIName = "OTHER_REGION", "OTHER_REGION_API_NAME"
 
-	// ReconcileLookbackMinutes is how many minutes before now a reconciliation begins whose event has no window.
-	ReconcileLookbackMinutes = "RECONCILE_LOOKBACK_MINUTES"
+	// ReconcileSettleSeconds is how long before now the window of a reconciliation ends.
+	ReconcileSettleSeconds = "RECONCILE_SETTLE_SECONDS"
+	// ReconcileStepSeconds is how long the recovery plan waits for a reconciliation.
+	ReconcileStepSeconds = "RECONCILE_STEP_SECONDS"
 	// InstanceClass is the class of the instance that a restored cluster gets.
 	InstanceClass = "INSTANCE_CLASS"
 	// MaxReceives is how often a message is received before it becomes a dead letter.
@@ -46,7 +48,7 @@ var byFunction = map[string][]string{
 	"ledger":       {DatabaseHost, DatabasePort, DatabaseName, DatabaseUser, MetricsNamespace},
 	"migrate":      {DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, SecretName},
 	"processor":    {TableName, MetricsNamespace},
-	"reconcile":    {TableName, DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, ReconcileLookbackMinutes, MetricsNamespace},
+	"reconcile":    {TableName, DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, ReconcileSettleSeconds, ReconcileStepSeconds, MetricsNamespace},
 	"relay":        {EventBusName, MetricsNamespace},
 	"table-stream": {},
 	"validate":     {TableName, DatabasePort, DatabaseName, DatabaseUser, InstanceClass, MaxReceives, MetricsNamespace},

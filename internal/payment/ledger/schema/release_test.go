@@ -102,8 +102,27 @@ func use(t *testing.T, database *sql.DB) {
 	if err != nil || read != 4 {
 		t.Errorf("session: %d payments, %v", read, err)
 	}
+	useWatermark(t, l)
 	if reader, err := ledger.IsReader(t.Context(), database); err != nil || reader {
 		t.Errorf("reader %v, %v", reader, err)
+	}
+}
+
+// useWatermark advances the watermark. A schema that is too old for it has none, which is no error.
+func useWatermark(t *testing.T, l *ledger.Ledger) {
+	t.Helper()
+	before, err := l.ReconciledTo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []time.Time{accepted, accepted, accepted.Add(-time.Hour)} { // again and late is no error
+		if err := l.NoteReconciled(t.Context(), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := l.ReconciledTo(t.Context())
+	if err != nil || !before.IsZero() && !before.Equal(accepted) || !after.Equal(accepted) && !after.IsZero() {
+		t.Errorf("watermark %v, before %v, %v; want %v or none", after, before, err, accepted)
 	}
 }
 
