@@ -89,7 +89,7 @@ func TestEveryAcceptedPaymentReachesTheLedgerOnce(t *testing.T) {
 }
 
 func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server *localmysql.Server) {
-	const past = 500
+	const past, early = 500, 20
 	payments := 1_500
 	if server.InnoDB {
 		payments = 10_000
@@ -119,7 +119,8 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 
 	started := time.Now()
 	tableName := constant(t, a, "TABLE_NAME")
-	acceptInThePast(t, table, p, tableName, past)
+	acceptInThePast(t, table, p, tableName, "past", past, time.Hour, time.Second)
+	acceptInThePast(t, table, p, tableName, "early", early, 20*time.Hour, 30*time.Minute)
 	var sent atomic.Int32
 	away := make(chan struct{})
 	// The database goes away when a third has been sent, and comes back when two thirds have, or after an hour of the queues'
@@ -152,8 +153,8 @@ func flow(t *testing.T, a *assembly.Assembly, binaries map[string]string, server
 
 	// The table and the ledger agree, payment by payment and to the cent.
 	accepted := acceptedPayments(t, p.Items(), tableName)
-	if len(accepted) != payments+past {
-		t.Errorf("%d payments in the table, want %d", len(accepted), payments+past)
+	if len(accepted) != payments+past+early {
+		t.Errorf("%d payments in the table, want %d", len(accepted), payments+past+early)
 	}
 	l := openLedger(t, signIn)
 	agree(t, l, accepted)
@@ -219,16 +220,16 @@ func somePayment(t *testing.T, number int, prefix, region string, at time.Time) 
 	return p
 }
 
-// acceptInThePast writes payments to the table as the processor would have an hour ago, so that a reconciliation may look at
+// acceptInThePast writes payments to the table as the processor would have some time ago, so that a reconciliation may look at
 // them at once: it leaves the last minute alone.
-func acceptInThePast(t *testing.T, server *localdynamodb.Server, p *rehearsal.Platform, tableName string, count int) {
+func acceptInThePast(t *testing.T, server *localdynamodb.Server, p *rehearsal.Platform, tableName, prefix string, count int, ago, every time.Duration) {
 	t.Helper()
 	for i := range count {
 		r := p.Regions[i%2]
 		config := server.Config(r.Name)
 		config.BaseEndpoint = aws.String(r.TableEndpoint())
-		at := time.Now().Add(-time.Hour + time.Duration(i)*time.Second)
-		if _, _, err := sessiontable.New(sessiontable.NewClient(config), tableName).Accept(t.Context(), somePayment(t, i, "past", r.Name, at)); err != nil {
+		at := time.Now().Add(-ago + time.Duration(i)*every)
+		if _, _, err := sessiontable.New(sessiontable.NewClient(config), tableName).Accept(t.Context(), somePayment(t, i, prefix, r.Name, at)); err != nil {
 			if known, ok := errors.AsType[*payment.Error](err); !ok || known.Code != payment.CodeUnavailable {
 				t.Fatal(err)
 			}
@@ -352,7 +353,7 @@ func agree(t *testing.T, l *ledger.Ledger, accepted map[payment.Identity]payment
 		}
 		sums[code] = total
 	}
-	from, to := time.Now().Add(-3*time.Hour), time.Now().Add(time.Hour)
+	from, to := time.Now().Add(-21*time.Hour), time.Now().Add(time.Hour)
 	rows, wrong := 0, 0
 	err := l.Window(t.Context(), from, to, func(recorded payment.Payment) error {
 		rows++
@@ -408,9 +409,9 @@ func reconciled(t *testing.T, p *rehearsal.Platform, server *localmysql.Server, 
 	}
 	function := simulation.NewFunction(simulation.FunctionConfig{Runtime: runtime, Timeout: timeout})
 	defer function.Close()
-	run := func() reconcile.Counts {
-		window := fmt.Sprintf(`{"from":%q,"to":%q}`, time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339), time.Now().Add(-2*time.Minute).UTC().Format(time.RFC3339))
-		out, err := function.Invoke(t.Context(), []byte(window))
+	invoke := func(event string) reconcile.Counts {
+		t.Helper()
+		out, err := function.Invoke(t.Context(), []byte(event))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,6 +424,9 @@ func reconciled(t *testing.T, p *rehearsal.Platform, server *localmysql.Server, 
 		}
 		return report.Counts
 	}
+	run := func() reconcile.Counts {
+		return invoke(fmt.Sprintf(`{"from":%q,"to":%q}`, time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339), time.Now().Add(-2*time.Minute).UTC().Format(time.RFC3339)))
+	}
 	first := run()
 	if first.Missing != 50 || first.Repaired != 50 || first.Conflicting != 5 || first.Unaccounted != 0 || first.Table < past-120 {
 		t.Errorf("first run: %+v, want 50 repaired and 5 conflicting", first)
@@ -434,6 +438,29 @@ func reconciled(t *testing.T, p *rehearsal.Platform, server *localmysql.Server, 
 	for i := 50; i < 55; i++ { // what was reported is left to a person: here, to us
 		session, transaction := id(i)
 		touchOne(t, master, "UPDATE payments SET amount = amount - 1 WHERE session_id = ? AND transaction_id = ?", session, transaction)
+	}
+	agree(t, l, accepted)
+
+	// A ledger that was away for a day: the payments of its first hours are nowhere but in the table.
+	if _, err := master.ExecContext(t.Context(), "DELETE FROM payments WHERE session_id LIKE 'early-%'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		watermark time.Duration
+		missing   int
+	}{{90 * time.Minute, 0}, {21 * time.Hour, 20}} { // the first is what a fixed look-back of two hours finds
+		if _, err := master.ExecContext(t.Context(), "DELETE FROM reconciliations"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.NoteReconciled(t.Context(), time.Now().Add(-tt.watermark)); err != nil {
+			t.Fatal(err)
+		}
+		if counts := invoke(`{"scheduled":true}`); counts.Missing != tt.missing || counts.Repaired != tt.missing {
+			t.Errorf("watermark %v ago: %+v, want %d missing and repaired", tt.watermark, counts, tt.missing)
+		}
+		if mark, err := l.ReconciledTo(t.Context()); err != nil || time.Since(mark) > 3*time.Minute {
+			t.Errorf("the watermark is %v, %v; want a minute ago", mark, err)
+		}
 	}
 	agree(t, l, accepted)
 }
