@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 
+	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/sessiontable"
 )
@@ -38,11 +39,11 @@ const NamePrefix = "awsbackup-restore-test-"
 const Tag = "awsbackup-restore-test"
 
 const (
-	// settle is how long before the recovery point the comparison begins to look back: the ledger is behind the table by a
+	// settle is how long before the recovery point the comparison ends: the ledger is behind the table by a
 	// queue, and what that has lost the hourly reconciliation brings.
 	settle = 2 * time.Hour
-	// step is how much is compared at a time: a bucket of the table's index.
-	step = sessiontable.AcceptanceBucket
+	// enough payments are compared at a time, a second's work or so, that a busy platform is looked into in many places and not in few.
+	enough = 5_000
 	// least is how much has to be compared for a verdict: the newest and the oldest.
 	least = 2
 )
@@ -50,6 +51,12 @@ const (
 // Reserve is what is left of the time when the comparison ends. It is for removing the instance and recording the verdict, which take
 // seconds. The rest keeps a check whose comparison is broken off below the alarm for slow functions.
 const Reserve = 150 * time.Second
+
+// steps are what may be compared at a time: at most a bucket of the table's index, whose partitions are then read once, and parts of it.
+var steps = []time.Duration{sessiontable.AcceptanceBucket, 5 * time.Minute, 2 * time.Minute, time.Minute, 30 * time.Second, shortest}
+
+// shortest is the shortest of them.
+const shortest = 10 * time.Second
 
 // BackupAPI is what is asked of AWS Backup.
 type BackupAPI interface {
@@ -263,8 +270,8 @@ func (c Check) deleteInstance(ctx context.Context, name string) error {
 
 // compare looks for the payments of the live table in what was restored, and the other way round, over the whole age of both: from
 // the older side's oldest payment on, so that a copy that lacks its past is not taken for a young one. It works off ten minutes
-// at a time, in the order of stretches, until all is compared or time runs short. copied tells that both sides are of one kind,
-// so that they have to be the same in everything.
+// at a time, or less if these have many payments, in the order of stretches, until all is compared or time runs short. copied
+// tells that both sides are of one kind, so that they have to be the same in everything.
 //
 // The error says that a side could not be read, or that there was not even time for the newest and the oldest stretch.
 func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged, at time.Time, copied bool) (Verdict, error) {
@@ -273,7 +280,7 @@ func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged,
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-Reserve))
 		defer cancel()
 	}
-	end := at.Add(-settle).Truncate(time.Second)
+	end := at.Add(-settle).UTC().Truncate(steps[0])
 	oldest, accepted, err := c.Live.Oldest(ctx, end)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("live: %w", err)
@@ -293,7 +300,11 @@ func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged,
 	case !accepted || oldestRestored.Before(oldest):
 		oldest = oldestRestored
 	}
-	t := newTally(oldest, end, copied)
+	step, err := c.step(ctx, end)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("live: %w", err)
+	}
+	t := newTally(oldest, end, step, copied)
 	for i := range stretches(len(t.compared)) {
 		report, err := reconcile.Run(ctx, c.Live, restored, t.window(i), reconcile.Options{DryRun: true})
 		if err != nil && ctx.Err() != nil && t.done >= least {
@@ -307,7 +318,21 @@ func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged,
 	return t.verdict(), nil
 }
 
-// stretches is the order in which stretches of ten minutes are compared, each once; 0 is the oldest. By turns it takes the newest that is
+// step is how much to compare at a time, as the live table was busy before a moment.
+func (c Check) step(ctx context.Context, end time.Time) (time.Duration, error) {
+	count := 0
+	err := c.Live.Window(ctx, end.Add(-shortest), end, sessiontable.AcceptanceShards, func(page []payment.Payment) error {
+		count += len(page)
+		return nil
+	})
+	i := slices.IndexFunc(steps, func(step time.Duration) bool { return count*int(step/shortest) <= enough })
+	if i < 0 {
+		return shortest, err
+	}
+	return steps[i], err
+}
+
+// stretches is the order in which stretches of the time are compared, each once; 0 is the oldest. By turns it takes the newest that is
 // left, because a recovery needs the newest most, and the next of van der Corput's sequence, which begins with the oldest and
 // divides the whole age evenly wherever it is broken off.
 func stretches(count int) iter.Seq[int] {
@@ -341,7 +366,9 @@ func stretches(count int) iter.Seq[int] {
 // tally is what was compared, and what was found.
 type tally struct {
 	begin, end time.Time
-	// compared are the stretches of ten minutes from begin to end, the oldest first, and whether each was compared; done is how many.
+	// step divides the time from begin to end evenly. compared are these stretches, the oldest first, and whether each was compared;
+	// done is how many were.
+	step     time.Duration
 	compared []bool
 	done     int
 	copied   bool
@@ -350,20 +377,16 @@ type tally struct {
 	faulty []int
 }
 
-func newTally(oldest, end time.Time, copied bool) *tally {
+func newTally(oldest, end time.Time, step time.Duration, copied bool) *tally {
 	begin := oldest.UTC().Truncate(step)
-	return &tally{begin: begin, end: end, copied: copied, compared: make([]bool, (end.Sub(begin)+step-1)/step)}
+	return &tally{begin: begin, end: end, step: step, copied: copied, compared: make([]bool, end.Sub(begin)/step)}
 }
 
 // from is where a stretch begins.
-func (t *tally) from(i int) time.Time { return t.begin.Add(time.Duration(i) * step) }
+func (t *tally) from(i int) time.Time { return t.begin.Add(time.Duration(i) * t.step) }
 
 func (t *tally) window(i int) reconcile.Window {
-	window := reconcile.Window{From: t.from(i), To: t.from(i + 1)}
-	if window.To.After(t.end) {
-		window.To = t.end
-	}
-	return window
+	return reconcile.Window{From: t.from(i), To: t.from(i + 1)}
 }
 
 func (t *tally) add(i int, report reconcile.Report) {
@@ -403,8 +426,8 @@ func (t *tally) coverage() string {
 		return all
 	}
 	spread := t.done - (len(t.compared) - newest)
-	return fmt.Sprintf("%s, and %d of the %d stretches of ten minutes before that, spread evenly from %s on. Not compared: the other %d",
-		all, spread, newest, clock(t.begin), newest-spread)
+	return fmt.Sprintf("%s, and %d of the %d stretches of %s before that, spread evenly from %s on. Not compared: the other %d",
+		all, spread, newest, words(t.step), clock(t.begin), newest-spread)
 }
 
 // sums are one side's sums of money.
@@ -417,6 +440,13 @@ func (t *tally) sums(side func(reconcile.Sum) string) string {
 		return "no money" // test payments alone
 	}
 	return strings.Join(sums, ", ")
+}
+
+func words(step time.Duration) string {
+	if step < 2*time.Minute {
+		return fmt.Sprintf("%d seconds", step/time.Second)
+	}
+	return fmt.Sprintf("%d minutes", step/time.Minute)
 }
 
 func clock(at time.Time) string { return at.UTC().Format(time.RFC3339) }

@@ -409,7 +409,7 @@ func TestComparesAsFarAsTimeAllows(t *testing.T) {
 	var payments, spread, of, rest int
 	var from, until, begin string
 	parts := strings.NewReplacer(",", "", ". ", " ").Replace(verdict.Message)
-	if _, err := fmt.Sscanf(parts, "all %d payments are there and no other Compared: all accepted from %s to %s and %d of the %d stretches of ten minutes before that spread evenly from %s on Not compared: the other %d Sums:",
+	if _, err := fmt.Sscanf(parts, "all %d payments are there and no other Compared: all accepted from %s to %s and %d of the %d stretches of 10 minutes before that spread evenly from %s on Not compared: the other %d Sums:",
 		&payments, &from, &until, &spread, &of, &begin, &rest); err != nil {
 		t.Fatalf("%s: %v", verdict.Message, err)
 	}
@@ -421,10 +421,11 @@ func TestComparesAsFarAsTimeAllows(t *testing.T) {
 	if together := int(point.Add(-2*time.Hour).Sub(newest) / (10 * time.Minute)); spread < together/2 || together < spread/2 || spread < 50 || rest < 100_000 {
 		t.Errorf("%d from the end, %d spread, %d not compared", together, spread, rest)
 	}
-	if first, second := live.asked[0], live.asked[1]; !first.To.Equal(point.Add(-2*time.Hour)) || second.From.Format(time.RFC3339) != begin {
+	if first, second := live.asked[1], live.asked[2]; !first.To.Equal(point.Add(-2*time.Hour)) || second.From.Format(time.RFC3339) != begin {
 		t.Errorf("asked first for %v, then for %v", first, second)
 	}
 	var gap time.Duration
+	live.asked = live.asked[1:] // how busy it is
 	slices.SortFunc(live.asked, func(a, b reconcile.Window) int { return a.From.Compare(b.From) })
 	for i, asked := range live.asked[1:] {
 		gap = max(gap, asked.From.Sub(live.asked[i].From))
@@ -444,6 +445,28 @@ func TestComparesAsFarAsTimeAllows(t *testing.T) {
 		c, live.slow = newCloud("DynamoDB"), slow
 		if verdict, err = within(t, newCheck(c, live, newSide(both...)), 200*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || len(c.verdicts) != 0 {
 			t.Errorf("%v: %+v, %v", slow, verdict, err)
+		}
+	}
+}
+
+// TestABusyTableIsLookedIntoInManyPlaces has more payments in ten minutes than are compared at a time.
+func TestABusyTableIsLookedIntoInManyPlaces(t *testing.T) {
+	for _, tt := range []struct {
+		each time.Duration
+		want string
+	}{
+		{150 * time.Millisecond, "of 10 minutes"},
+		{50 * time.Millisecond, "of 2 minutes"},
+		{10 * time.Millisecond, "of 30 seconds"},
+		{time.Millisecond, "of 10 seconds"},
+	} {
+		c := newCloud("DynamoDB")
+		both := append(each(t, tt.each, 11*time.Second), accepted(t, "old", "1.00", 600*24*time.Hour))
+		live := newSide(both...)
+		live.slow = 10 * time.Millisecond
+		verdict, err := within(t, newCheck(c, live, newSide(both...)), 500*time.Millisecond)
+		if err != nil || verdict.Status != "SUCCESSFUL" || !strings.Contains(verdict.Message, " stretches "+tt.want+" before that") {
+			t.Errorf("%v: %+v, %v", tt.each, verdict, err)
 		}
 	}
 }
