@@ -35,7 +35,7 @@ const (
 	validateFunction = "validate"
 	// restoreValidation is what the validation's queue and rule are called, after "payment-<env>-".
 	restoreValidation = "restore-validation"
-	// validateTimeout is one look at what was restored: at most a day's payments.
+	// validateTimeout is one look at what was restored. What does not fit is not compared, and the verdict says so.
 	validateTimeout = 10 * time.Minute
 	// validateVisibility is six times the function's timeout ("Configuring a queue to use with Lambda", AWS Lambda Developer
 	// Guide). It is also the wait between making a restored cluster's instance, some ten minutes, and looking into it.
@@ -176,7 +176,7 @@ func newValidate(scope constructs.Construct, props RestoreTestingProps) awslambd
 		allow("TellTheVerdict", []*string{text("*")}, "backup:DescribeRestoreJob", "backup:PutRestoreValidationResult"),
 		allow("ReadTables", []*string{text(live), text(restored)}, "dynamodb:BatchGetItem"),
 		allow("ReadTheirIndexes", []*string{text(live + "/index/" + sessiontable.IndexByAcceptance), text(restored + "/index/" + sessiontable.IndexByAcceptance)},
-			"dynamodb:Query"),
+			"dynamodb:Query", "dynamodb:Scan"),
 		allow("LookAtRestoredClusters", []*string{cluster, instance}, "rds:DescribeDBClusters", "rds:DescribeDBInstances"),
 		allow("GiveThemAnInstance", []*string{cluster, instance, rds("subgrp:" + ClusterIdentifier(s, region)),
 			rds("pg:default." + parameterGroupFamily), rds("og:default:" + auroraEngine + "-8-0")}, "rds:CreateDBInstance"),

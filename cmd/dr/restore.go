@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -150,11 +151,14 @@ func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, dep
 		return errors.New("interrupted while comparing; both copies are there, and cost until dr restore --cleanup. Compare: " + again(deployment, w.Region.Name, plan.Moment, " --compare"))
 	}
 	found.Write(command.OutOrStdout())
-	switch {
+	switch nothing := found.Nothing(); {
 	case found.Same():
 		return nil
 	case found.DatabaseProblem != nil || found.TableProblem != nil:
 		return exit(exitUnknown, "brought back, and not compared whole. From inside the network, with what --help names: %s", again(deployment, w.Region.Name, plan.Moment, " --compare"))
+	case len(nothing) > 0 && !found.Different():
+		return exit(exitUnknown, "brought back, and nothing was compared of %s: neither what is live nor the copy has a payment there. --back makes the comparison of the tables longer",
+			strings.Join(nothing, " and "))
 	}
 	return errors.New("what is live is not what was there; docs/operate/restore.md says what to do with that")
 }

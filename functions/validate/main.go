@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"payments-dr/internal/payment/ledger"
-	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/restorecheck"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/start"
@@ -33,7 +32,7 @@ func newHandler(awsConfig aws.Config, environment *variables.Environment) (*hand
 			Backup:   backup.NewFromConfig(awsConfig),
 			Clusters: rds.NewFromConfig(awsConfig),
 			Live:     sessiontable.New(client, environment.Text(variables.TableName)),
-			Table:    func(name string) reconcile.Table { return sessiontable.New(client, name) },
+			Table:    func(name string) restorecheck.Table { return sessiontable.New(client, name) },
 			Ledger: func(host string, port int) (restorecheck.Ledger, error) {
 				restored := database
 				restored.Host, restored.Port, restored.StatementTimeout = host, port, statementTimeout

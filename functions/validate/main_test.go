@@ -33,6 +33,7 @@ const (
 	region          = "us-east-1"
 	liveTable       = "payment-dev-sessions"
 	restoredTable   = "awsbackup-restore-test-table"
+	emptyTable      = "awsbackup-restore-test-empty"
 	restoredCluster = "awsbackup-restore-test-cluster"
 )
 
@@ -67,8 +68,11 @@ func (c *cloud) backup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind, resource := "DynamoDB", "dynamodb:us-east-1:111122223333:table/"+restoredTable
-	if job == "cluster" {
+	switch job {
+	case "cluster":
 		kind, resource = "Aurora", "rds:us-east-1:111122223333:cluster:"+restoredCluster
+	case "empty":
+		resource = "dynamodb:us-east-1:111122223333:table/" + emptyTable
 	}
 	status, _, _ := strings.Cut(c.verdicts[job], ":")
 	_ = json.NewEncoder(w).Encode(map[string]any{
@@ -105,15 +109,19 @@ func (c *cloud) rds(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// accepted are payments of the hours before the recovery point.
+// accepted are payments of the hours before the recovery point, and one of the day before, which is all that is of its age.
 func accepted(t *testing.T, count int) []payment.Payment {
 	t.Helper()
 	var all []payment.Payment
 	for i := range count {
+		before := time.Duration(i+1) * 7 * time.Minute
+		if i == count-1 {
+			before = 30 * time.Hour
+		}
 		p, err := payment.Parse(payment.Values{
 			"session_id": fmt.Sprintf("s-%d", i), "transaction_id": "t",
 			"amount": fmt.Sprintf("%d.00", i+1), "currency": "USD",
-			"region": region, "timestamp": point.Add(-2*time.Hour - time.Duration(i+1)*7*time.Minute).Format(payment.TimestampLayout),
+			"region": region, "timestamp": point.Add(-2*time.Hour - before).Format(payment.TimestampLayout),
 			"status": payment.StatusProcessed,
 		})
 		if err != nil {
@@ -160,6 +168,7 @@ func TestBinary(t *testing.T) {
 	payments := accepted(t, 40)
 	live := newTable(t, tables, liveTable, payments)
 	newTable(t, tables, restoredTable, payments)
+	newTable(t, tables, emptyTable, nil)
 
 	for name, server := range databases {
 		t.Run(name, func(t *testing.T) {
@@ -233,18 +242,19 @@ func TestBinary(t *testing.T) {
 			if want := []string{"create a db.r5.large", "delete", "verdict on cluster", "verdict on table"}; !slices.Equal(c.calls, want) {
 				t.Errorf("calls %v, want %v", c.calls, want)
 			}
-			proven := fmt.Sprintf("SUCCESSFUL: all %d payments accepted from 2026-11-21T09:00:00Z to 2026-11-22T09:00:00Z are there, and no other", len(payments))
+			sum := 40*41/2 + len(payments) - 40 // what was lost, in the other database's turn, is a dollar
+			proven := fmt.Sprintf("SUCCESSFUL: all %d payments are there, and no other. Compared: all accepted from 2026-11-21T03:00:00Z to 2026-11-22T09:00:00Z. Sums: USD %d.00", len(payments), sum)
 			for _, job := range []string{"cluster", "table"} {
 				if c.verdicts[job] != proven {
 					t.Errorf("%s: %s", job, c.verdicts[job])
 				}
 			}
 
-			// What was accepted and is in neither fails both; the function's error tells of it.
+			// What was accepted more than a day before and is in neither fails both; the function's error tells of it.
 			lost, err := payment.Parse(payment.Values{
 				"session_id": "s-lost-" + name, "transaction_id": "t",
 				"amount": "1.00", "currency": "USD",
-				"region": region, "timestamp": point.Add(-3 * time.Hour).Format(payment.TimestampLayout),
+				"region": region, "timestamp": point.Add(-28 * time.Hour).Format(payment.TimestampLayout),
 				"status": payment.StatusProcessed,
 			})
 			if err != nil {
@@ -272,9 +282,14 @@ func TestBinary(t *testing.T) {
 					t.Errorf("%s: %s", job, c.verdicts[job])
 				}
 			}
+			// So does a table that was restored with nothing in it.
+			var failed *functionerror.Error
+			if _, err := ask("empty", 1); !errors.As(err, &failed) || !strings.HasPrefix(c.verdicts["empty"], "FAILED: the copy is empty: it has no payment accepted before 2026-11-22T09:00:00Z") {
+				t.Errorf("empty: %s, %v", c.verdicts["empty"], err)
+			}
 			function.Close()
 			t.Logf("%.0f MB, %v of processor time", function.MaxMemoryMB(), function.Usage())
-			if lines := strings.Count(log.String(), `"message":"validate"`); lines != 7 {
+			if lines := strings.Count(log.String(), `"message":"validate"`); lines != 8 {
 				t.Errorf("%d log lines:\n%s", lines, log.String())
 			}
 			if strings.Contains(log.String(), "s-lost") {

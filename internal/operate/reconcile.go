@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -194,40 +192,9 @@ func (r Reconciler) Report(ctx context.Context, w reconcile.Window, dryRun bool)
 
 func (t *ReconciledWindow) add(r reconcile.Report) {
 	t.Reports = append(t.Reports, r)
-	c := &t.Counts
-	c.Table += r.Counts.Table
-	c.LedgerBefore += r.Counts.LedgerBefore
-	c.Ledger += r.Counts.Ledger
-	c.Missing += r.Counts.Missing
-	c.Repaired += r.Counts.Repaired
-	c.Conflicting += r.Counts.Conflicting
-	c.Differing += r.Counts.Differing
-	c.Unaccounted += r.Counts.Unaccounted
-	c.Unreadable += r.Counts.Unreadable
-	sums := map[string]reconcile.Sum{}
-	for _, s := range slices.Concat(t.Sums, r.Sums) {
-		had, ok := sums[s.Currency]
-		if ok {
-			s.Table, s.Ledger = plus(had.Table, s.Table), plus(had.Ledger, s.Ledger)
-		}
-		sums[s.Currency] = s
-	}
-	t.Sums = t.Sums[:0]
-	for _, code := range slices.Sorted(maps.Keys(sums)) {
-		t.Sums = append(t.Sums, sums[code])
-	}
-}
-
-// plus adds two decimals of the same currency, exactly. What is no decimal is left to be seen.
-func plus(a, b string) string {
-	left, ok := new(big.Rat).SetString(a)
-	right, also := new(big.Rat).SetString(b)
-	if !ok || !also {
-		return a + " + " + b
-	}
-	_, decimals, _ := strings.Cut(a, ".")
-	_, more, _ := strings.Cut(b, ".")
-	return left.Add(left, right).FloatString(max(len(decimals), len(more)))
+	totals := reconcile.Totals{Counts: t.Counts, Sums: t.Sums}
+	totals.Add(r)
+	t.Counts, t.Sums = totals.Counts, totals.Sums
 }
 
 // ReportLine is a report in a line.

@@ -228,8 +228,9 @@ type SignIn struct {
 
 // Compared is what the comparison of the copies with what is live has found.
 type Compared struct {
-	// Before is the moment that both were compared up to.
-	Before time.Time
+	// Before is the moment that both were compared up to, and From the one from which on the session tables were. The databases were
+	// compared from their beginning.
+	Before, From time.Time
 	// Databases are the reports of the databases' tables, and Sessions that of the session tables.
 	Databases []compare.Report
 	Sessions  *compare.Report
@@ -237,19 +238,41 @@ type Compared struct {
 	DatabaseProblem, TableProblem *Problem
 }
 
-// Same reports whether all was compared, and found to be the same.
+// Same reports whether all was compared, payments were among it, and everything was found to be the same.
 func (c Compared) Same() bool {
-	same := c.DatabaseProblem == nil && c.TableProblem == nil && c.Sessions != nil && c.Sessions.Same() && len(c.Databases) > 0
-	for _, report := range c.Databases {
-		same = same && report.Same()
-	}
-	return same
+	return c.DatabaseProblem == nil && c.TableProblem == nil && c.Sessions != nil && len(c.Databases) > 0 && !c.Different() && len(c.Nothing()) == 0
 }
+
+// Different reports whether a difference was found.
+func (c Compared) Different() bool {
+	different := c.Sessions != nil && !c.Sessions.Same()
+	for _, report := range c.Databases {
+		different = different || !report.Same()
+	}
+	return different
+}
+
+// Nothing says of what nothing was compared, because there was no payment live and none in the copy. That is no proof of anything.
+func (c Compared) Nothing() []string {
+	var of []string
+	for _, report := range c.Databases {
+		if report.Table == ledgerTable && report.Complete && report.Empty() {
+			of = append(of, "the database")
+		}
+	}
+	if c.Sessions != nil && c.Sessions.Empty() {
+		of = append(of, "the table")
+	}
+	return of
+}
+
+// ledgerTable is the table of the database that holds the payments.
+const ledgerTable = "payments"
 
 // Compare compares both copies with what is live, the table's payments from back before the moment on. It reads, and changes nothing.
 func (w *Restorer) Compare(ctx context.Context, p RestorePlan, copied restore.Endpoint, how SignIn, back time.Duration) Compared {
 	const settle = time.Minute
-	found := Compared{Before: p.Moment.Add(-settle)}
+	found := Compared{Before: p.Moment.Add(-settle), From: p.Moment.Add(-settle - back)}
 	options := func(what string) compare.Options {
 		var last time.Time
 		return compare.Options{Progress: func(r compare.Report) {
@@ -268,7 +291,7 @@ func (w *Restorer) Compare(ctx context.Context, p RestorePlan, copied restore.En
 	}, func() {
 		client := sessiontable.NewBatchClient(w.Region.Config)
 		report, err := restore.CompareSessions(ctx, sessiontable.New(client, p.Table.Source), sessiontable.New(client, p.Table.Name), p.Table,
-			found.Before.Add(-back), options("table"))
+			found.From, options("table"))
 		if found.TableProblem = Explain(err); err == nil {
 			found.Sessions = &report
 		}
@@ -340,6 +363,7 @@ func (c Compared) Write(out io.Writer) {
 	}
 	if c.Sessions != nil {
 		writeReport(out, "table", *c.Sessions)
+		fmt.Fprintf(out, "            of what was accepted from %s on; older payments of the table were not compared (--back)\n", c.From.Format(time.RFC3339))
 	}
 	if p := c.TableProblem; p != nil {
 		fmt.Fprintf(out, "  table     NOT COMPARED: %s\n", printable(p.Text))
@@ -353,6 +377,8 @@ func writeReport(out io.Writer, what string, r compare.Report) {
 		word = "NOT COMPARED to the end"
 	case !r.Same():
 		word = fmt.Sprintf("DIFFERENT: %d in the copy alone, %d live alone, %d changed", r.OnlyRight, r.OnlyLeft, r.Differing)
+	case r.Empty() && (what == "table" || r.Table == ledgerTable):
+		word = "NOTHING COMPARED"
 	}
 	fmt.Fprintf(out, "  %-8s  %-20s %s; %d live, %d in the copy\n", what, r.Table, word, r.LeftRows, r.RightRows)
 	for _, d := range r.Examples {

@@ -76,10 +76,13 @@ type Report struct {
 	Duration time.Duration `json:"durationNanoseconds"`
 }
 
-// Same reports whether the comparison came to its end and found no difference.
+// Same reports whether the comparison came to its end and found no difference. Two empty copies are the same; see Empty.
 func (r Report) Same() bool {
 	return r.Complete && r.OnlyLeft+r.OnlyRight+r.Differing == 0 && r.LeftRows == r.RightRows
 }
+
+// Empty reports whether neither copy had anything to compare, so that the same proves nothing.
+func (r Report) Empty() bool { return r.LeftRows == 0 && r.RightRows == 0 }
 
 // Kind is in what a row differs.
 type Kind string

@@ -378,6 +378,16 @@ func (l *Ledger) sums(ctx context.Context, from, to time.Time) (map[string]Sum, 
 	return sums, rows.Err()
 }
 
+// Oldest is when the earliest of the payments that were accepted before a moment was accepted, and whether there is any.
+func (l *Ledger) Oldest(ctx context.Context, before time.Time) (oldest time.Time, found bool, err error) {
+	var earliest sql.NullTime
+	err = l.database.QueryRowContext(ctx, "SELECT MIN(accepted_at) FROM payments WHERE accepted_at < ?", ceiling(before)).Scan(&earliest)
+	if err != nil {
+		return time.Time{}, false, classify("look for the oldest payment", err)
+	}
+	return earliest.Time.UTC(), earliest.Valid, nil
+}
+
 // ceiling is the first whole microsecond that is not before a moment. The ledger's times are whole microseconds, so that a
 // bound moved there divides them as the given one does.
 func ceiling(t time.Time) time.Time {

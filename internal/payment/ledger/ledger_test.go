@@ -199,6 +199,24 @@ func TestAmountsAreExact(t *testing.T) {
 	})
 }
 
+func TestOldest(t *testing.T) {
+	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
+		l := open(t, config)
+		if oldest, found, err := l.Oldest(t.Context(), accepted); err != nil || found {
+			t.Errorf("of an empty ledger: %v, %v, %v", oldest, found, err)
+		}
+		wantRecord(t, l, numbered(t, 3), 3, 0)
+		for _, before := range []time.Time{accepted.Add(time.Hour), accepted.Add(1)} {
+			if oldest, found, err := l.Oldest(t.Context(), before); err != nil || !found || !oldest.Equal(accepted) {
+				t.Errorf("before %v: %v, %v, %v", before, oldest, found, err)
+			}
+		}
+		if oldest, found, err := l.Oldest(t.Context(), accepted); err != nil || found {
+			t.Errorf("before the first: %v, %v, %v", oldest, found, err)
+		}
+	})
+}
+
 func TestTestPaymentsAreRecordedAndNotAddedUp(t *testing.T) {
 	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
 		l := open(t, config)

@@ -1,10 +1,10 @@
 // Package restorecheck looks into what a restore test of AWS Backup has restored, compares it with the payments that the live
 // session table has, and tells AWS Backup the verdict.
 //
-// A restored table is compared with the live one, payment by payment and both ways. A restored cluster comes without instances
-// ("Restoring an Amazon Aurora cluster", AWS Backup Developer Guide), so it gets one first, which takes some ten minutes: Run
-// then says that it is to be asked again. The ledger in it is compared with the live table, as the reconciliation does.
-// Nothing is written to either side.
+// A restored table is compared with the live one, payment by payment and both ways, over the whole age of the two. A restored cluster
+// comes without instances ("Restoring an Amazon Aurora cluster", AWS Backup Developer Guide), so it gets one first, which takes
+// some ten minutes: Run then says that it is to be asked again. The ledger in it is compared with the live table, as the
+// reconciliation does. Nothing is written to either side.
 package restorecheck
 
 import (
@@ -12,6 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +25,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 
+	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
+	"payments-dr/internal/payment/sessiontable"
 )
 
 // NamePrefix is how AWS Backup begins the names of what it restores for a test ("Restore testing inferred metadata", AWS Backup
@@ -34,16 +39,24 @@ const NamePrefix = "awsbackup-restore-test-"
 const Tag = "awsbackup-restore-test"
 
 const (
-	// settle is how long before the recovery point the comparison begins to look back: the ledger is behind the table by a
+	// settle is how long before the recovery point the comparison ends: the ledger is behind the table by a
 	// queue, and what that has lost the hourly reconciliation brings.
 	settle = 2 * time.Hour
-	// step is how much is compared at a time, and lookback how far back in all.
-	step, lookback = time.Hour, 24 * time.Hour
-	// enough payments make going further back pointless.
-	enough = 50_000
-	// reserve is what has to be left of the time to begin with another step.
-	reserve = 3 * time.Minute
+	// enough payments are compared at a time, a second's work or so, that a busy platform is looked into in many places and not in few.
+	enough = 5_000
+	// least is how much has to be compared for a verdict: the newest and the oldest.
+	least = 2
 )
+
+// Reserve is what is left of the time when the comparison ends. It is for removing the instance and recording the verdict, which take
+// seconds. The rest keeps a check whose comparison is broken off below the alarm for slow functions.
+const Reserve = 150 * time.Second
+
+// steps are what may be compared at a time: at most a bucket of the table's index, whose partitions are then read once, and parts of it.
+var steps = []time.Duration{sessiontable.AcceptanceBucket, 5 * time.Minute, 2 * time.Minute, time.Minute, 30 * time.Second, shortest}
+
+// shortest is the shortest of them.
+const shortest = 10 * time.Second
 
 // BackupAPI is what is asked of AWS Backup.
 type BackupAPI interface {
@@ -64,9 +77,22 @@ var (
 	_ ClusterAPI = (*rds.Client)(nil)
 )
 
+// aged is what knows its age.
+type aged interface {
+	// Oldest is when the earliest of the payments that were accepted before a moment was accepted, and whether there is any.
+	Oldest(ctx context.Context, before time.Time) (oldest time.Time, found bool, err error)
+}
+
+// Table is a session table, live or restored.
+type Table interface {
+	reconcile.Table
+	aged
+}
+
 // Ledger is a restored ledger, open.
 type Ledger interface {
 	reconcile.Reader
+	aged
 	io.Closer
 }
 
@@ -75,9 +101,9 @@ type Check struct {
 	Backup   BackupAPI
 	Clusters ClusterAPI
 	// Live is the Region's own session table.
-	Live reconcile.Table
+	Live Table
 	// Table is the session table of a name, Ledger the one in a cluster.
-	Table  func(name string) reconcile.Table
+	Table  func(name string) Table
 	Ledger func(host string, port int) (Ledger, error)
 	// InstanceClass is the class of the instance that a restored cluster gets.
 	InstanceClass string
@@ -171,7 +197,8 @@ func restoredName(resource string) (string, error) {
 }
 
 func (c Check) table(ctx context.Context, name string, at time.Time) (Verdict, error) {
-	return c.compare(ctx, reconcile.Copy(c.Table(name)), at, true)
+	table := c.Table(name)
+	return c.compare(ctx, reconcile.Copy(table), table, at, true)
 }
 
 func (c Check) cluster(ctx context.Context, name string, at time.Time) (Verdict, error) {
@@ -198,7 +225,7 @@ func (c Check) cluster(ctx context.Context, name string, at time.Time) (Verdict,
 		return Verdict{}, fmt.Errorf("open restored ledger: %w", err)
 	}
 	defer func() { _ = ledger.Close() }() // nothing was written
-	return c.compare(ctx, reconcile.ReadOnly(ledger), at, false)
+	return c.compare(ctx, reconcile.ReadOnly(ledger), ledger, at, false)
 }
 
 // instanceOf is the name of the instance of a restored cluster, within RDS's 63 characters.
@@ -241,44 +268,194 @@ func (c Check) deleteInstance(ctx context.Context, name string) error {
 	return fmt.Errorf("delete instance of restored cluster: %w", err)
 }
 
-// compare looks for the payments of the live table in what was restored, and the other way round, an hour at a time and the latest
-// first, until there were enough of them, a day is through, or time runs short. copied tells that both sides are of one kind, so
-// that they have to be the same in everything.
-func (c Check) compare(ctx context.Context, restored reconcile.Ledger, at time.Time, copied bool) (Verdict, error) {
-	end := at.Add(-settle).Truncate(time.Second)
-	from, compared := end, 0
-	for from.After(end.Add(-lookback)) && compared < enough {
-		if deadline, ok := ctx.Deadline(); ok && from.Before(end) && time.Until(deadline) < reserve {
-			break
+// compare looks for the payments of the live table in what was restored, and the other way round, over the whole age of both: from
+// the older side's oldest payment on, so that a copy that lacks its past is not taken for a young one. It works off ten minutes
+// at a time, or less if these have many payments, in the order of stretches, until all is compared or time runs short. copied
+// tells that both sides are of one kind, so that they have to be the same in everything.
+//
+// The error says that a side could not be read, or that there was not even time for the newest and the oldest stretch.
+func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged, at time.Time, copied bool) (Verdict, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-Reserve))
+		defer cancel()
+	}
+	end := at.Add(-settle).UTC().Truncate(steps[0])
+	oldest, accepted, err := c.Live.Oldest(ctx, end)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("live: %w", err)
+	}
+	oldestRestored, kept, err := age.Oldest(ctx, end)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("restored: %w", err)
+	}
+	switch {
+	case !accepted && !kept:
+		// The canary pays every minute, so that this is a deployment of the last hours, or one without a canary and a client.
+		return Verdict{Status: backuptypes.RestoreValidationStatusSuccessful, Message: fmt.Sprintf(
+			"nothing was compared: no payment was ever accepted before %s, in the live table as in the copy; that is right for a new deployment alone", clock(end))}, nil
+	case !kept:
+		return Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: fmt.Sprintf(
+			"the copy is empty: it has no payment accepted before %s, and the live table has them from %s on", clock(end), clock(oldest))}, nil
+	case !accepted || oldestRestored.Before(oldest):
+		oldest = oldestRestored
+	}
+	step, err := c.step(ctx, end)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("live: %w", err)
+	}
+	t := newTally(oldest, end, step, copied)
+	for i := range stretches(len(t.compared)) {
+		report, err := reconcile.Run(ctx, c.Live, restored, t.window(i), reconcile.Options{DryRun: true})
+		if err != nil && ctx.Err() != nil && t.done >= least {
+			break // what was compared stands
 		}
-		window := reconcile.Window{From: from.Add(-step), To: from}
-		report, err := reconcile.Run(ctx, c.Live, restored, window, reconcile.Options{DryRun: true})
 		if err != nil {
-			if from.Before(end) && ctx.Err() != nil {
-				break // what was compared stands
-			}
 			return Verdict{}, err
 		}
-		if n := report.Counts; !report.Clean() || copied && n.Differing > 0 {
-			return Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: fmt.Sprintf(
-				"of %d payments accepted from %s to %s, %d are missing, %d have another amount, %d another Region or time, %d cannot be read; %d are nowhere in the live table",
-				n.Table, window.From.Format(time.RFC3339), window.To.Format(time.RFC3339), n.Missing, n.Conflicting, n.Differing, n.Unreadable, n.Unaccounted)}, nil
-		}
-		from, compared = window.From, compared+report.Counts.Table
+		t.add(i, report)
 	}
-	verdict := Verdict{Status: backuptypes.RestoreValidationStatusSuccessful}
-	verdict.Message = fmt.Sprintf("all %d payments accepted from %s to %s are there, and no other", compared, from.Format(time.RFC3339), end.Format(time.RFC3339))
-	if compared == 0 {
-		verdict.Message = fmt.Sprintf("restored and readable; no payment was accepted from %s to %s, so that none could be compared", from.Format(time.RFC3339), end.Format(time.RFC3339))
-	}
-	return verdict, nil
+	return t.verdict(), nil
 }
+
+// step is how much to compare at a time, as the live table was busy before a moment.
+func (c Check) step(ctx context.Context, end time.Time) (time.Duration, error) {
+	count := 0
+	err := c.Live.Window(ctx, end.Add(-shortest), end, sessiontable.AcceptanceShards, func(page []payment.Payment) error {
+		count += len(page)
+		return nil
+	})
+	i := slices.IndexFunc(steps, func(step time.Duration) bool { return count*int(step/shortest) <= enough })
+	if i < 0 {
+		return shortest, err
+	}
+	return steps[i], err
+}
+
+// stretches is the order in which stretches of the time are compared, each once; 0 is the oldest. By turns it takes the newest that is
+// left, because a recovery needs the newest most, and the next of van der Corput's sequence, which begins with the oldest and
+// divides the whole age evenly wherever it is broken off.
+func stretches(count int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		taken := make([]bool, count)
+		take := func(i int) bool {
+			taken[i] = true
+			return yield(i)
+		}
+		width := bits.Len(uint(count - 1))
+		spread := uint64(0)
+		for newest := count - 1; ; {
+			for newest >= 0 && taken[newest] {
+				newest--
+			}
+			if newest < 0 || !take(newest) {
+				return
+			}
+			for ; spread < 1<<width; spread++ {
+				if i := int(bits.Reverse64(spread) >> (64 - width)); i < count && !taken[i] {
+					if !take(i) {
+						return
+					}
+					break
+				}
+			}
+		}
+	}
+}
+
+// tally is what was compared, and what was found.
+type tally struct {
+	begin, end time.Time
+	// step divides the time from begin to end evenly. compared are these stretches, the oldest first, and whether each was compared;
+	// done is how many were.
+	step     time.Duration
+	compared []bool
+	done     int
+	copied   bool
+	totals   reconcile.Totals
+	// faulty are the stretches with a fault.
+	faulty []int
+}
+
+func newTally(oldest, end time.Time, step time.Duration, copied bool) *tally {
+	begin := oldest.UTC().Truncate(step)
+	return &tally{begin: begin, end: end, step: step, copied: copied, compared: make([]bool, end.Sub(begin)/step)}
+}
+
+// from is where a stretch begins.
+func (t *tally) from(i int) time.Time { return t.begin.Add(time.Duration(i) * t.step) }
+
+func (t *tally) window(i int) reconcile.Window {
+	return reconcile.Window{From: t.from(i), To: t.from(i + 1)}
+}
+
+func (t *tally) add(i int, report reconcile.Report) {
+	t.compared[i] = true
+	t.done++
+	t.totals.Add(report)
+	if !report.Clean() || t.copied && report.Counts.Differing > 0 {
+		t.faulty = append(t.faulty, i)
+	}
+}
+
+func (t *tally) verdict() Verdict {
+	n := t.totals.Counts
+	switch {
+	case len(t.faulty) > 0:
+		first, last := t.window(slices.Min(t.faulty)), t.window(slices.Max(t.faulty))
+		return Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: fmt.Sprintf(
+			"of %d payments, %d are missing, %d have another amount, %d another Region or time, %d cannot be read; %d are nowhere in the live table. "+
+				"They were accepted from %s to %s. Compared: %s. Live: %d, %s; restored: %d, %s",
+			n.Table, n.Missing, n.Conflicting, n.Differing, n.Unreadable, n.Unaccounted, clock(first.From), clock(last.To), t.coverage(),
+			n.Table, t.sums(func(s reconcile.Sum) string { return s.Table }), n.Ledger, t.sums(func(s reconcile.Sum) string { return s.Ledger }))}
+	case n.Table == 0: // the oldest of them was there a moment ago
+		return Verdict{Status: backuptypes.RestoreValidationStatusFailed, Message: "nothing was compared: no payment is in " + t.coverage()}
+	}
+	return Verdict{Status: backuptypes.RestoreValidationStatusSuccessful, Message: fmt.Sprintf("all %d payments are there, and no other. Compared: %s. Sums: %s",
+		n.Table, t.coverage(), t.sums(func(s reconcile.Sum) string { return s.Table }))}
+}
+
+// coverage says what was compared, and what was not.
+func (t *tally) coverage() string {
+	newest := len(t.compared) // from here on, all were
+	for newest > 0 && t.compared[newest-1] {
+		newest--
+	}
+	all := fmt.Sprintf("all accepted from %s to %s", clock(t.from(newest)), clock(t.end))
+	if newest == 0 {
+		return all
+	}
+	spread := t.done - (len(t.compared) - newest)
+	return fmt.Sprintf("%s, and %d of the %d stretches of %s before that, spread evenly from %s on. Not compared: the other %d",
+		all, spread, newest, words(t.step), clock(t.begin), newest-spread)
+}
+
+// sums are one side's sums of money.
+func (t *tally) sums(side func(reconcile.Sum) string) string {
+	var sums []string
+	for _, sum := range t.totals.Sums {
+		sums = append(sums, sum.Currency+" "+side(sum))
+	}
+	if sums == nil {
+		return "no money" // test payments alone
+	}
+	return strings.Join(sums, ", ")
+}
+
+func words(step time.Duration) string {
+	if step < 2*time.Minute {
+		return fmt.Sprintf("%d seconds", step/time.Second)
+	}
+	return fmt.Sprintf("%d minutes", step/time.Minute)
+}
+
+func clock(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 // shortened keeps a message to what a status line may hold.
 func shortened(message string) string {
 	const most = 500
 	if runes := []rune(message); len(runes) > most {
-		return string(runes[:most]) + "…"
+		return string(runes[:most-1]) + "…"
 	}
 	return message
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 
+	"github.com/bojanz/currency"
+
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/restorecheck"
@@ -77,6 +79,15 @@ func (s *side) Window(ctx context.Context, from, to time.Time, _ int, fn func([]
 		return err
 	}
 	return fn(payments)
+}
+
+func (s *side) Oldest(ctx context.Context, before time.Time) (oldest time.Time, found bool, err error) {
+	for _, p := range s.payments {
+		if p.Timestamp.Before(before) && (!found || p.Timestamp.Before(oldest)) {
+			oldest, found = p.Timestamp, true
+		}
+	}
+	return oldest, found, errors.Join(s.err, ctx.Err())
 }
 
 type ledgerSide struct{ *side }
@@ -176,7 +187,7 @@ func (c *cloud) DeleteDBInstance(_ context.Context, in *rds.DeleteDBInstanceInpu
 func newCheck(c *cloud, live *side, restored *side) restorecheck.Check {
 	return restorecheck.Check{
 		Backup: c, Clusters: c, Live: live, InstanceClass: "db.r5.large",
-		Table: func(name string) reconcile.Table {
+		Table: func(name string) restorecheck.Table {
 			c.calls = append(c.calls, "open "+name)
 			return restored
 		},
@@ -201,18 +212,33 @@ func TestVerdicts(t *testing.T) {
 	later := accepted(t, "later", "1.00", -time.Minute) // too near to the recovery point to be judged
 	moved := base[0]
 	moved.Region = "us-west-2"
+	test := accepted(t, "test", "1.00", time.Hour)
+	var err error
+	if test.Amount, err = currency.NewAmount("0.01", payment.TestCurrency); err != nil {
+		t.Fatal(err)
+	}
+	old := []payment.Payment{accepted(t, "month", "5.00", 31*24*time.Hour), accepted(t, "months", "6.00", 60*24*time.Hour)}
 	for _, tt := range []struct {
 		name           string
 		live, restored []payment.Payment
 		table, cluster backuptypes.RestoreValidationStatus
 		message        string
 	}{
-		{"the same", base, base, "SUCCESSFUL", "SUCCESSFUL", "all 3 payments accepted from 2026-11-21T02:00:00Z to 2026-11-22T02:00:00Z are there, and no other"},
-		{"still on their way", append(slices.Clone(base), later), base, "SUCCESSFUL", "SUCCESSFUL", "all 3 payments"},
-		{"nothing there to compare", nil, nil, "SUCCESSFUL", "SUCCESSFUL", "restored and readable; no payment was accepted from 2026-11-21T02:00:00Z to 2026-11-22T02:00:00Z"},
-		{"one missing", base, base[1:], "FAILED", "FAILED", "of 2 payments accepted from 2026-11-22T01:00:00Z to 2026-11-22T02:00:00Z, 1 are missing, 0 have another amount"},
-		{"missing some hours before", base, append(slices.Clone(base[:2]), base[3]), "FAILED", "FAILED", "from 2026-11-21T21:00:00Z to 2026-11-21T22:00:00Z, 1 are missing"},
-		{"restored empty", base, nil, "FAILED", "FAILED", "2 are missing"},
+		{"the same", base, base, "SUCCESSFUL", "SUCCESSFUL", "all 4 payments are there, and no other. Compared: all accepted from 2026-11-20T20:00:00Z to 2026-11-22T02:00:00Z. Sums: USD 10.00"},
+		{"still on their way", append(slices.Clone(base), later), base, "SUCCESSFUL", "SUCCESSFUL", "all 4 payments"},
+		{"tests alone", []payment.Payment{test}, []payment.Payment{test}, "SUCCESSFUL", "SUCCESSFUL", "all 1 payments are there, and no other. Compared: all accepted from 2026-11-22T01:00:00Z to 2026-11-22T02:00:00Z. Sums: no money"},
+		{"a new deployment", nil, nil, "SUCCESSFUL", "SUCCESSFUL", "nothing was compared: no payment was ever accepted before 2026-11-22T02:00:00Z, in the live table as in the copy"},
+		{"a deployment of the last hours", []payment.Payment{later}, nil, "SUCCESSFUL", "SUCCESSFUL", "nothing was compared: no payment was ever accepted before"},
+		{"one missing", base, base[1:], "FAILED", "FAILED", "of 4 payments, 1 are missing, 0 have another amount, 0 another Region or time, 0 cannot be read; 0 are nowhere in the live table. " +
+			"They were accepted from 2026-11-22T01:50:00Z to 2026-11-22T02:00:00Z. Compared: all accepted from 2026-11-20T20:00:00Z to 2026-11-22T02:00:00Z. Live: 4, USD 10.00; restored: 3, USD 9.00"},
+		{"missing some hours before", base, append(slices.Clone(base[:2]), base[3]), "FAILED", "FAILED", "They were accepted from 2026-11-21T21:00:00Z to 2026-11-21T21:10:00Z"},
+		{"missing more than a day before", base, base[:3], "FAILED", "FAILED", "1 are missing"},
+		{"restored empty", base, nil, "FAILED", "FAILED", "the copy is empty: it has no payment accepted before 2026-11-22T02:00:00Z, and the live table has them from 2026-11-20T20:00:00Z on"},
+		{"restored empty, with no payment on the last day", old, nil, "FAILED", "FAILED", "the copy is empty: it has no payment accepted before 2026-11-22T02:00:00Z, and the live table has them from 2026-09-23T02:00:00Z on"},
+		{"restored empty, but for what is not judged", base, []payment.Payment{later}, "FAILED", "FAILED", "the copy is empty"},
+		{"restored with the last day alone", append(slices.Clone(old), base...), base[:3], "FAILED", "FAILED", "of 6 payments, 3 are missing, 0 have another amount, 0 another Region or time, 0 cannot be read; 0 are nowhere in the live table. They were accepted from 2026-09-23T02:00:00Z to 2026-11-20T20:10:00Z"},
+		{"the live table emptied", nil, old, "FAILED", "FAILED", "of 0 payments, 0 are missing, 0 have another amount, 0 another Region or time, 0 cannot be read; 2 are nowhere in the live table"},
+		{"the live table with the last day alone", base, append(slices.Clone(old), base...), "FAILED", "FAILED", "2 are nowhere in the live table. They were accepted from 2026-09-23T02:00:00Z"},
 		{"another amount", base, append([]payment.Payment{accepted(t, "a", "1.01", 10*time.Minute)}, base[1:]...), "FAILED", "FAILED", "0 are missing, 1 have another amount"},
 		{"nobody's", base, append(slices.Clone(base), accepted(t, "x", "9.99", 20*time.Minute)), "FAILED", "FAILED", "1 are nowhere in the live table"},
 		// A table is a copy; a ledger of an eventually consistent table may have another Region.
@@ -337,22 +363,123 @@ func TestNobodyElsesDataAreTouched(t *testing.T) {
 	}
 }
 
-func TestComparesAsFarAsTimeAllows(t *testing.T) {
-	both := []payment.Payment{accepted(t, "a", "1.00", 10*time.Minute), accepted(t, "b", "2.00", 90*time.Minute)}
-	c := newCloud("DynamoDB")
-	live := newSide(both...)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // less than it keeps in reserve
+// each is a payment every so often, through a time that ends with what is compared; the newest comes first.
+func each(t *testing.T, interval, through time.Duration) (payments []payment.Payment) {
+	t.Helper()
+	for before := interval / 2; before < through; before += interval {
+		payments = append(payments, accepted(t, before.String(), "1.00", before))
+	}
+	return payments
+}
+
+func TestAnHourIsMissingLongAgo(t *testing.T) {
+	const day = 24 * time.Hour
+	live := each(t, 10*time.Minute, 8*day)
+	var restored []payment.Payment
+	for _, p := range live {
+		if before := point.Add(-2 * time.Hour).Sub(p.Timestamp); before < 7*day || before > 7*day+time.Hour {
+			restored = append(restored, p)
+		}
+	}
+	verdict := run(t, newCheck(newCloud("DynamoDB"), newSide(live...), newSide(restored...)), false)
+	if want := "of 1152 payments, 6 are missing, 0 have another amount, 0 another Region or time, 0 cannot be read; 0 are nowhere in the live table. " +
+		"They were accepted from 2026-11-15T01:00:00Z to 2026-11-15T02:00:00Z. Compared: all accepted from 2026-11-14T02:00:00Z to 2026-11-22T02:00:00Z. " +
+		"Live: 1152, USD 1152.00; restored: 1146, USD 1146.00"; verdict.Status != "FAILED" || verdict.Message != want {
+		t.Errorf("%+v", verdict)
+	}
+}
+
+// within checks with a little more time than what is kept in reserve.
+func within(t *testing.T, check restorecheck.Check, rest time.Duration) (restorecheck.Verdict, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), restorecheck.Reserve+rest)
 	defer cancel()
-	verdict, err := newCheck(c, live, newSide(both...)).Run(ctx, "job", false)
-	if err != nil || verdict.Message != "all 1 payments accepted from 2026-11-22T01:00:00Z to 2026-11-22T02:00:00Z are there, and no other" {
+	return check.Run(ctx, "job", false)
+}
+
+func TestComparesAsFarAsTimeAllows(t *testing.T) {
+	const years = 3 * 365 * 24 * time.Hour
+	both := each(t, 26*time.Hour, years)
+	c, live := newCloud("Aurora"), newSide(both...)
+	c.instance, live.slow = "available", 2*time.Millisecond
+	verdict, err := within(t, newCheck(c, live, newSide(both...)), 2*time.Second)
+	if err != nil || verdict.Status != "SUCCESSFUL" || len(c.verdicts) != 1 {
+		t.Fatalf("%+v, %v", verdict, err)
+	}
+	var payments, spread, of, rest int
+	var from, until, begin string
+	parts := strings.NewReplacer(",", "", ". ", " ").Replace(verdict.Message)
+	if _, err := fmt.Sscanf(parts, "all %d payments are there and no other Compared: all accepted from %s to %s and %d of the %d stretches of 10 minutes before that spread evenly from %s on Not compared: the other %d Sums:",
+		&payments, &from, &until, &spread, &of, &begin, &rest); err != nil {
+		t.Fatalf("%s: %v", verdict.Message, err)
+	}
+	// By turns from the end and all over: about as many of these as of those.
+	newest, err := time.Parse(time.RFC3339, from)
+	if err != nil || until != "2026-11-22T02:00:00Z" || begin != "2023-11-23T09:00:00Z" || payments < 2 || spread+rest != of {
+		t.Errorf("%s: %v", verdict.Message, err)
+	}
+	if together := int(point.Add(-2*time.Hour).Sub(newest) / (10 * time.Minute)); spread < together/2 || together < spread/2 || spread < 50 || rest < 100_000 {
+		t.Errorf("%d from the end, %d spread, %d not compared", together, spread, rest)
+	}
+	if first, second := live.asked[1], live.asked[2]; !first.To.Equal(point.Add(-2*time.Hour)) || second.From.Format(time.RFC3339) != begin {
+		t.Errorf("asked first for %v, then for %v", first, second)
+	}
+	var gap time.Duration
+	live.asked = live.asked[1:] // how busy it is
+	slices.SortFunc(live.asked, func(a, b reconcile.Window) int { return a.From.Compare(b.From) })
+	for i, asked := range live.asked[1:] {
+		gap = max(gap, asked.From.Sub(live.asked[i].From))
+	}
+	if gap > 2*years/time.Duration(spread) {
+		t.Errorf("%d are spread over three years, and %v are between two of them", spread, gap)
+	}
+
+	// It lacks a year of the three.
+	c = newCloud("DynamoDB")
+	lost := slices.Concat(both[:300], both[600:])
+	if verdict, err = within(t, newCheck(c, live, newSide(lost...)), 2*time.Second); err != nil || verdict.Status != "FAILED" || !strings.Contains(verdict.Message, "Not compared: the other ") {
 		t.Errorf("%+v, %v", verdict, err)
 	}
-	// Not even an hour: no verdict.
-	c, live.slow = newCloud("DynamoDB"), time.Second
-	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if verdict, err = newCheck(c, live, newSide(both...)).Run(ctx, "job", false); !errors.Is(err, context.DeadlineExceeded) || len(c.verdicts) != 0 {
-		t.Errorf("%+v, %v", verdict, err)
+	// Not even time for the newest and the oldest: no verdict.
+	for _, slow := range []time.Duration{150 * time.Millisecond, time.Second} {
+		c, live.slow = newCloud("DynamoDB"), slow
+		if verdict, err = within(t, newCheck(c, live, newSide(both...)), 200*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || len(c.verdicts) != 0 {
+			t.Errorf("%v: %+v, %v", slow, verdict, err)
+		}
+	}
+}
+
+// TestABusyTableIsLookedIntoInManyPlaces has more payments in ten minutes than are compared at a time.
+func TestABusyTableIsLookedIntoInManyPlaces(t *testing.T) {
+	for _, tt := range []struct {
+		each time.Duration
+		want string
+	}{
+		{150 * time.Millisecond, "of 10 minutes"},
+		{50 * time.Millisecond, "of 2 minutes"},
+		{10 * time.Millisecond, "of 30 seconds"},
+		{time.Millisecond, "of 10 seconds"},
+	} {
+		c := newCloud("DynamoDB")
+		both := append(each(t, tt.each, 11*time.Second), accepted(t, "old", "1.00", 600*24*time.Hour))
+		live := newSide(both...)
+		live.slow = 10 * time.Millisecond
+		verdict, err := within(t, newCheck(c, live, newSide(both...)), 500*time.Millisecond)
+		if err != nil || verdict.Status != "SUCCESSFUL" || !strings.Contains(verdict.Message, " stretches "+tt.want+" before that") {
+			t.Errorf("%v: %+v, %v", tt.each, verdict, err)
+		}
+	}
+}
+
+func TestNothingIsKnownOfItsAge(t *testing.T) {
+	for _, which := range []string{"live", "restored"} {
+		c := newCloud("DynamoDB")
+		sides := map[string]*side{"live": newSide(accepted(t, "a", "1.00", time.Minute)), "restored": newSide(accepted(t, "a", "1.00", time.Minute))}
+		sides[which].err = errors.New("throttled")
+		verdict, err := newCheck(c, sides["live"], sides["restored"]).Run(t.Context(), "job", false)
+		if !errors.Is(err, sides[which].err) || !strings.HasPrefix(err.Error(), which+": ") || len(c.verdicts) != 0 {
+			t.Errorf("%s: %+v, %v", which, verdict, err)
+		}
 	}
 }
 
@@ -368,7 +495,7 @@ func TestLongNamesAndMessages(t *testing.T) {
 	live := newSide()
 	live.err = errors.New(strings.Repeat("ä", 2000))
 	run(t, newCheck(c, live, newSide()), true)
-	if n := len([]rune(*c.verdicts[0].ValidationStatusMessage)); n > 501 {
+	if n := len([]rune(*c.verdicts[0].ValidationStatusMessage)); n != 500 {
 		t.Errorf("a message of %d characters", n)
 	}
 }
