@@ -142,6 +142,7 @@ func functionEnvironment(s *settings.Settings, name string, environment map[stri
 	values := map[string]string{
 		variables.MetricsNamespace: MetricsNamespace(s),
 		variables.TableName:        SessionTableName(s),
+		variables.TableConsistency: string(s.Session.Consistency),
 		variables.DatabasePort:     strconv.Itoa(DatabasePort),
 		variables.DatabaseName:     DatabaseName,
 		variables.DatabaseUser:     ledger.UserName,

@@ -116,6 +116,10 @@ func simulate(ts *testscript.TestScript, not bool, args []string) {
 			value, err := strconv.ParseFloat(arg(2), 64)
 			ts.Check(err)
 			s.found[arg(1)] = value
+			s.found["ReconcileClean"] = 1 // the function's verdict
+			if value > 0 {
+				s.found["ReconcileClean"] = 0
+			}
 		}
 	case "kept":
 		s.kept[arg(1)+" "+arg(2)] = arg(3)

@@ -21,6 +21,8 @@ type handler struct {
 	table     reconcile.Table
 	ledger    reconcile.Ledger
 	watermark reconcile.Watermark
+	// replica is this Region if the table is eventually consistent; see reconcile.Options.
+	replica string
 	// standby tells whether this Region's cluster takes no writes because the other Region's does.
 	standby func(context.Context) (bool, error)
 	// settle is how long before now a window ends. Until then the table's index has what was accepted, and the ledger has recorded
@@ -123,7 +125,7 @@ func (h *handler) handle(ctx context.Context, payload json.RawMessage, stopAfter
 	if err != nil {
 		return reconcile.Report{}, fmt.Errorf("read event: %w", err)
 	}
-	options := reconcile.Options{DryRun: dryRun, Now: h.now, Watermark: h.watermark}
+	options := reconcile.Options{DryRun: dryRun, Now: h.now, Replica: h.replica, Watermark: h.watermark}
 	if window == (reconcile.Window{}) {
 		if window, err = reconcile.Next(ctx, h.watermark, end); err != nil {
 			return reconcile.Report{}, err

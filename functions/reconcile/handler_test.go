@@ -283,11 +283,21 @@ func TestTimesFromTheEnvironment(t *testing.T) {
 		t.Setenv(name, "600")
 	}
 	t.Setenv("AWS_REGION", "us-east-1")
+	t.Setenv("TABLE_CONSISTENCY", "eventual")
 	t.Setenv("RECONCILE_SETTLE_SECONDS", "6")
 	t.Setenv("RECONCILE_STEP_SECONDS", "120")
-	if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.settle != 6*time.Second || h.step != 2*time.Minute {
+	if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.settle != 6*time.Second || h.step != 2*time.Minute || h.replica != "us-east-1" {
 		t.Errorf("%+v, %v", h, err)
 	}
+	t.Setenv("TABLE_CONSISTENCY", "strong")
+	if h, err := start.Handler(t.Context(), "reconcile", newHandler); err != nil || h.replica != "" {
+		t.Errorf("%+v, %v", h, err)
+	}
+	t.Setenv("TABLE_CONSISTENCY", "STRONG")
+	if _, err := start.Handler(t.Context(), "reconcile", newHandler); err == nil || !strings.Contains(err.Error(), `TABLE_CONSISTENCY is "STRONG"; allowed are strong, eventual`) {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("TABLE_CONSISTENCY", "strong")
 	for _, text := range []string{"59", "901", "2m", "120.5"} {
 		t.Setenv("RECONCILE_STEP_SECONDS", text)
 		if _, err := start.Handler(t.Context(), "reconcile", newHandler); err == nil || !strings.Contains(err.Error(), `RECONCILE_STEP_SECONDS is "`+text+`"; allowed are whole numbers from 60 to 900`) {

@@ -18,6 +18,7 @@ func main() { start.Function("reconcile", newHandler, func(h *handler) any { ret
 func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
 	h := &handler{
 		table:     sessiontable.New(sessiontable.NewBatchClient(awsConfig), environment.Text(variables.TableName)),
+		replica:   sessiontable.ReplicaFromEnvironment(environment, awsConfig),
 		settle:    time.Duration(environment.Number(variables.ReconcileSettleSeconds, 1, 3600)) * time.Second,
 		step:      time.Duration(environment.Number(variables.ReconcileStepSeconds, 60, 900)) * time.Second,
 		namespace: environment.Text(variables.MetricsNamespace),

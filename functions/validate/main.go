@@ -32,6 +32,7 @@ func newHandler(awsConfig aws.Config, environment *variables.Environment) (*hand
 			Backup:   backup.NewFromConfig(awsConfig),
 			Clusters: rds.NewFromConfig(awsConfig),
 			Live:     sessiontable.New(client, environment.Text(variables.TableName)),
+			Replica:  sessiontable.ReplicaFromEnvironment(environment, awsConfig),
 			Table:    func(name string) restorecheck.Table { return sessiontable.New(client, name) },
 			Ledger: func(host string, port int) (restorecheck.Ledger, error) {
 				restored := database

@@ -204,7 +204,7 @@ func TestBinary(t *testing.T) {
 				Binary: binary, Name: "validate", Region: region, MemoryMB: 1024, Log: &log,
 				Environment: map[string]string{
 					"AWS_ENDPOINT_URL_BACKUP": backup.URL, "AWS_ENDPOINT_URL_RDS": rds.URL, "AWS_ENDPOINT_URL_DYNAMODB": tables.Endpoint,
-					"TABLE_NAME": liveTable, "INSTANCE_CLASS": "db.r5.large", "MAX_RECEIVES": "4", "METRICS_NAMESPACE": "Payments/test",
+					"TABLE_NAME": liveTable, "TABLE_CONSISTENCY": "strong", "INSTANCE_CLASS": "db.r5.large", "MAX_RECEIVES": "4", "METRICS_NAMESPACE": "Payments/test",
 					"DATABASE_PORT": strconv.Itoa(server.Port), "DATABASE_NAME": "restored", "DATABASE_USER": ledger.UserName, "DATABASE_PASSWORD": "simulated-too", "DATABASE_TLS": "off",
 				},
 			})

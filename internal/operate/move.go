@@ -184,7 +184,7 @@ func checkReconciled(s Status, add func(Finding, string, string, ...any)) {
 		add(FindingDoubt, "reconciled", "not known. %s says: %s. Look there first, with its own role", s.Writer, asked.Problem.Text)
 	case m.Reconciliation == nil:
 		add(FindingAgainst, "reconciled", "no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
-	case !m.Reconciliation.Clean():
+	case !m.Reconciliation.Clean:
 		add(FindingAgainst, "reconciled", "not clean %s ago: %s", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
 	case m.Gap() > 0:
 		add(FindingAgainst, "reconciled", "payments of the last %s are not reconciled: wait for the next runs, or run dr reconcile over that time", short(m.Gap()))

@@ -37,7 +37,7 @@ func well() Status {
 		other := map[string]string{east: west, west: east}[region]
 		m := Metrics{Waiting: &Value{noon, 12}, OldestSeconds: &Value{noon, 3}, DeadLetters: &Value{noon, 0}}
 		if region == east {
-			m.Reconciliation = &Reconciliation{At: ago(20 * time.Minute), Payments: 1204, Verdict: true}
+			m.Reconciliation = &Reconciliation{At: ago(20 * time.Minute), Payments: 1204, Clean: true}
 		} else {
 			m.LagMilliseconds = &Value{noon, 640}
 		}
@@ -97,7 +97,9 @@ func TestJudge(t *testing.T) {
 		"a gap": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 52_200} },
 			[]string{"payments of the last 14h30m are not reconciled. Each run, every hour, works off a part of it"}, nil, east},
 		"no gap": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 7_200} }, nil, nil, east},
-		"not clean": {func(s *Status) { s.Regions[0].Metrics.Said.Reconciliation.Differing = 1 },
+		"not clean": {func(s *Status) {
+			s.Regions[0].Metrics.Said.Reconciliation.Differing, s.Regions[0].Metrics.Said.Reconciliation.Clean = 1, false
+		},
 			[]string{"the last reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 0 conflicting, 0 unaccounted, 1 differing"}, nil, east},
 		"repaired is clean":  {func(s *Status) { r := s.Regions[0].Metrics.Said.Reconciliation; r.Missing, r.Repaired = 3, 3 }, nil, nil, east},
 		"the lag is unknown": {func(s *Status) { s.Regions[1].Metrics.Said.LagMilliseconds = nil }, []string{"the replication lag of us-west-2 is not known: its metric has no data"}, nil, east},
@@ -334,7 +336,7 @@ func TestPreconditions(t *testing.T) {
 		"back, clean":        {back, nil, "reconciled", "ok", "clean 20m00s ago: 1204 payments", false},
 		"back, not clean": {back, func(s *Status, _ *settings.Settings) {
 			r := s.Regions[0].Metrics.Said.Reconciliation
-			r.Missing, r.Verdict = 1, false
+			r.Missing, r.Clean = 1, false
 		}, "reconciled", "NO", "not clean 20m00s ago: 1204 payments, 1 missing", true},
 		"back, a gap": {back, func(s *Status, _ *settings.Settings) {
 			s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 52_200}

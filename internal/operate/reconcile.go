@@ -164,12 +164,9 @@ func (r Reconciler) Run(ctx context.Context, region string, window reconcile.Win
 		}
 		parts = parts[1:]
 	}
-	total.Clean = len(total.Reports) > 0 && !slices.ContainsFunc(total.Reports, func(report reconcile.Report) bool { return !cleanReport(report) })
+	total.Clean = len(total.Reports) > 0 && !slices.ContainsFunc(total.Reports, func(report reconcile.Report) bool { return !report.Clean() })
 	return total, nil
 }
-
-// cleanReport is stricter than the report itself: what the two sides tell differently is to be looked at, though it is the same money.
-func cleanReport(r reconcile.Report) bool { return r.Clean() && r.Counts.Differing == 0 }
 
 // Report reconciles one window in one invocation. It returns an error if the function does not come to the window's end, or if
 // its answer is not a report of this window.
@@ -211,6 +208,9 @@ func (t ReconciledWindow) Write(out io.Writer, colour bool) {
 	fmt.Fprintf(out, "\nPayments     %d in the table; %d in the ledger before, %d now\n", c.Table, c.LedgerBefore, c.Ledger)
 	fmt.Fprintf(out, "Missing      %d, of which recorded again %d\n", c.Missing, c.Repaired)
 	fmt.Fprintf(out, "Conflicting  %d, differing %d, unaccounted %d, unreadable %d\n", c.Conflicting, c.Differing, c.Unaccounted, c.Unreadable)
+	if c.Late > 0 {
+		fmt.Fprintf(out, "Late         %d: the ledger has them, and they have not arrived in this Region's replica of the table\n", c.Late)
+	}
 	for _, sum := range t.Sums {
 		word := "the same"
 		if sum.Table != sum.Ledger {

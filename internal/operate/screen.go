@@ -146,7 +146,7 @@ func (s Status) ledger(t screen) {
 		t.line("", "%-14s %s", "reconciled", t.paint(yellow, "not for "+metricWindow.String()))
 	} else {
 		colour := green
-		if !r.Clean() {
+		if !r.Clean {
 			colour = red
 		}
 		t.line("", "%-14s %s ago: %s", "reconciled", short(s.At.Sub(r.At)), t.paint(colour, r.String()))

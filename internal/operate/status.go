@@ -121,14 +121,9 @@ type Reconciliation struct {
 	Differing   int       `json:"differing"`
 	Unaccounted int       `json:"unaccounted"`
 	Unreadable  int       `json:"unreadable"`
-	// Verdict is the run's own: ledger and table agree after it. A payment that the ledger recorded while the run looked for it counts
+	// Clean is the run's own verdict: ledger and table agree after it. A payment that the ledger recorded while the run looked for it counts
 	// as missing and not as repaired. If several runs ended in the minute, all of them have to agree.
-	Verdict bool `json:"verdict"`
-}
-
-// Clean is whether ledger and table agree after the run, in every field.
-func (r Reconciliation) Clean() bool {
-	return r.Verdict && r.Conflicting == 0 && r.Differing == 0 && r.Unaccounted == 0 && r.Unreadable == 0
+	Clean bool `json:"clean"`
 }
 
 func (r Reconciliation) String() string {
@@ -547,7 +542,7 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 		}
 		m.Reconciliation = &Reconciliation{
 			At: last.At, Payments: int(last.Value), Missing: at(idMissing), Repaired: at(idRepaired), Conflicting: at(idConflicting),
-			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable), Verdict: at(idClean) == 1,
+			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable), Clean: at(idClean) == 1,
 		}
 	}
 	return m, nil
@@ -672,7 +667,7 @@ func (s *Status) judge() {
 	if m := s.region(s.Writer).Metrics.Said; m != nil {
 		if m.Reconciliation == nil {
 			wrong("no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
-		} else if !m.Reconciliation.Clean() {
+		} else if !m.Reconciliation.Clean {
 			wrong("the last reconciliation is not clean: %s", m.Reconciliation)
 		}
 		if gap := m.Gap(); gap > 0 {

@@ -59,6 +59,9 @@ func (w Window) next() (Window, bool) {
 type Options struct {
 	// DryRun compares and records nothing.
 	DryRun bool
+	// Replica is the Region whose replica the table is, if the table is eventually consistent; empty if it is strongly consistent. In a
+	// replica, payments of other Regions may be late, and two Regions may have accepted the same payment.
+	Replica string
 	// Watermark, if given, is advanced after every ten minutes of a window that begins before it or at it, unless DryRun. Behind a
 	// gap it stays where it is.
 	Watermark Watermark
@@ -109,7 +112,7 @@ func Run(ctx context.Context, table Table, ledger Ledger, window Window, options
 		options.Now = time.Now
 	}
 	r := &run{table: table, ledger: ledger, window: window, options: options, started: options.Now(), sums: sums{}}
-	r.report = Report{From: window.From.UTC(), To: window.To.UTC(), DryRun: options.DryRun, DoneUpTo: window.From.UTC()}
+	r.report = Report{From: window.From.UTC(), To: window.To.UTC(), DryRun: options.DryRun, Replica: options.Replica, DoneUpTo: window.From.UTC()}
 	progress, err := newProgress(ctx, window, options)
 	if err != nil {
 		return r.current(), fmt.Errorf("reconcile %v: %w", window, err)
@@ -312,6 +315,11 @@ func (r *run) back(ctx context.Context, window Window) error {
 		for _, recorded := range batch {
 			accepted, ok := found[recorded.Identity]
 			switch {
+			case !ok && r.options.Replica != "" && recorded.Region != r.options.Replica && recorded.Fault == "":
+				r.report.Counts.Late++
+				r.report.Counts.Ledger--
+				r.report.Counts.LedgerBefore--
+				r.sums.takeFromLedger(recorded.Amount)
 			case !ok:
 				r.report.Counts.Unaccounted++
 				r.example(Unaccounted, recorded.Identity, nil, &recorded)

@@ -19,6 +19,8 @@ type Report struct {
 	To   time.Time `json:"to"`
 	// DryRun tells that nothing was to be recorded.
 	DryRun bool `json:"dryRun"`
+	// Replica is the Region whose replica of an eventually consistent table was compared; empty if the table is strongly consistent.
+	Replica string `json:"replica,omitempty"`
 	// Complete tells that the run came to the window's end.
 	Complete bool `json:"complete"`
 	// DoneUpTo is the moment before which everything was compared. A run that could not finish is continued from here.
@@ -39,7 +41,7 @@ type Counts struct {
 	Table int `json:"table"`
 	// LedgerBefore is what the ledger has in the window, less what this run has recorded.
 	LedgerBefore int `json:"ledgerBefore"`
-	// Ledger is what the ledger has in the window, as the run has left it.
+	// Ledger is what the ledger has in the window, as the run has left it. Late payments are not among them.
 	Ledger int `json:"ledger"`
 	// Missing were in the table and not in the ledger when they were looked for.
 	Missing int `json:"missing"`
@@ -48,11 +50,14 @@ type Counts struct {
 	Repaired int `json:"repaired"`
 	// Conflicting are on both sides, over different money. They are left as they are.
 	Conflicting int `json:"conflicting"`
-	// Differing are on both sides over the same money, and differ in another field, such as the Region or the timestamp. A table of eventual
-	// consistency can cause this, when both Regions accept the same payment at once; a strongly consistent one cannot.
+	// Differing are on both sides over the same money, and differ in another field, such as the Region or the timestamp. With an
+	// eventually consistent table this is no fault: both Regions may accept the same payment at once.
 	Differing int `json:"differing"`
 	// Unaccounted are in the ledger and nowhere in the table.
 	Unaccounted int `json:"unaccounted"`
+	// Late are in the ledger, were accepted by another Region, and have not arrived in this Region's replica. It is no fault, and
+	// only an eventually consistent table has it.
+	Late int `json:"late,omitempty"`
 	// Unreadable are on at least one side and cannot be read there, so that nothing else is known of them.
 	Unreadable int `json:"unreadable"`
 }
@@ -119,6 +124,9 @@ func (r Report) Clean() bool {
 	if !r.Complete || r.Counts.Conflicting > 0 || r.Counts.Unaccounted > 0 || r.Counts.Unreadable > 0 || (r.DryRun && r.Counts.Missing > 0) {
 		return false
 	}
+	if r.Counts.Differing > 0 && r.Replica == "" {
+		return false
+	}
 	return r.Counts.Table == r.Counts.Ledger && !slices.ContainsFunc(r.Sums, func(s Sum) bool { return s.Table != s.Ledger })
 }
 
@@ -172,6 +180,12 @@ func (s sums) addTable(a currency.Amount) {
 func (s sums) addLedger(a currency.Amount) {
 	if of := s.of(a); of != nil {
 		of.ledger.Add(&of.ledger, a.BigInt())
+	}
+}
+
+func (s sums) takeFromLedger(a currency.Amount) {
+	if of := s.of(a); of != nil {
+		of.ledger.Sub(&of.ledger, a.BigInt())
 	}
 }
 

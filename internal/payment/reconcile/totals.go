@@ -26,6 +26,7 @@ func (t *Totals) Add(r Report) {
 	c.Differing += r.Counts.Differing
 	c.Unaccounted += r.Counts.Unaccounted
 	c.Unreadable += r.Counts.Unreadable
+	c.Late += r.Counts.Late
 	sums := map[string]Sum{}
 	for _, s := range slices.Concat(t.Sums, r.Sums) {
 		if had, ok := sums[s.Currency]; ok {

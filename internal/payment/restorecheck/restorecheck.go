@@ -102,6 +102,8 @@ type Check struct {
 	Clusters ClusterAPI
 	// Live is the Region's own session table.
 	Live Table
+	// Replica is the Region if the table is eventually consistent; see reconcile.Options.
+	Replica string
 	// Table is the session table of a name, Ledger the one in a cluster.
 	Table  func(name string) Table
 	Ledger func(host string, port int) (Ledger, error)
@@ -306,7 +308,7 @@ func (c Check) compare(ctx context.Context, restored reconcile.Ledger, age aged,
 	}
 	t := newTally(oldest, end, step, copied)
 	for i := range stretches(len(t.compared)) {
-		report, err := reconcile.Run(ctx, c.Live, restored, t.window(i), reconcile.Options{DryRun: true})
+		report, err := reconcile.Run(ctx, c.Live, restored, t.window(i), reconcile.Options{DryRun: true, Replica: c.Replica})
 		if err != nil && ctx.Err() != nil && t.done >= least {
 			break // what was compared stands
 		}
@@ -393,7 +395,7 @@ func (t *tally) add(i int, report reconcile.Report) {
 	t.compared[i] = true
 	t.done++
 	t.totals.Add(report)
-	if !report.Clean() || t.copied && report.Counts.Differing > 0 {
+	if n := report.Counts; !report.Clean() || t.copied && n.Differing+n.Late > 0 {
 		t.faulty = append(t.faulty, i)
 	}
 }

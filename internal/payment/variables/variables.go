@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -27,6 +28,9 @@ const (
 	DatabaseName, DatabaseUser = "DATABASE_NAME", "DATABASE_USER"
 	// SecretName is the secret of the cluster's master user.
 	SecretName = "SECRET_NAME"
+
+	// TableConsistency is the session table's consistency between the Regions, "strong" or "eventual".
+	TableConsistency = "TABLE_CONSISTENCY"
 
 	// APIName is the public name of the payment API.
 	APIName = "API_NAME"
@@ -48,10 +52,10 @@ var byFunction = map[string][]string{
 	"ledger":       {DatabaseHost, DatabasePort, DatabaseName, DatabaseUser, MetricsNamespace},
 	"migrate":      {DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, SecretName},
 	"processor":    {TableName, MetricsNamespace},
-	"reconcile":    {TableName, DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, ReconcileSettleSeconds, ReconcileStepSeconds, MetricsNamespace},
+	"reconcile":    {TableName, TableConsistency, DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, ReconcileSettleSeconds, ReconcileStepSeconds, MetricsNamespace},
 	"relay":        {EventBusName, MetricsNamespace},
 	"table-stream": {},
-	"validate":     {TableName, DatabasePort, DatabaseName, DatabaseUser, InstanceClass, MaxReceives, MetricsNamespace},
+	"validate":     {TableName, TableConsistency, DatabasePort, DatabaseName, DatabaseUser, InstanceClass, MaxReceives, MetricsNamespace},
 }
 
 // Of lists the variables of a function, a folder below functions/. It panics if there is no such function.
@@ -101,6 +105,15 @@ func (e *Environment) Number(name string, least, most int) int {
 		e.faults = append(e.faults, fmt.Errorf("%s is %q; allowed are whole numbers from %d to %d", name, text, least, most))
 	}
 	return number
+}
+
+// Choice is the value of a variable that has one of a few. Of another value Err names what is allowed.
+func (e *Environment) Choice(name string, allowed ...string) string {
+	text := e.Text(name)
+	if text != "" && !slices.Contains(allowed, text) {
+		e.faults = append(e.faults, fmt.Errorf("%s is %q; allowed are %s", name, text, strings.Join(allowed, ", ")))
+	}
+	return text
 }
 
 // Err names every variable that is missing or malformed.
