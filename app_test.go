@@ -105,7 +105,7 @@ func wrongImport(importer, imported string) string {
 	from, high := group(importer)
 	to, low := group(imported)
 	switch {
-	case imported == "stacks/stackstest":
+	case imported == "stacks/stackstest", imported == "internal/payment/paymenttest":
 		return importer + " imports " + imported + ", which is for tests alone"
 	case to == "":
 		return importer + " imports " + imported + ", which is in none of the layout's groups: move it into one"

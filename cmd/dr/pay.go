@@ -104,7 +104,7 @@ func newPayCommand() *cobra.Command {
 	flags.StringVar(&code, "currency", payment.TestCurrency, "its currency")
 	flags.StringVar(&region, "region", "", "the Region to send it to; empty: wherever the public name leads")
 	complete(command, "region", env.regionNames)
-	flags.StringVar(&id, "transaction-id", "", "the payment's identity; empty: a new one")
+	flags.StringVar(&id, "transaction-id", "", "the payment's identity, 1 to 255 letters, digits, _ and -; empty: a new one")
 	flags.BoolVar(&yes, "yes", false, "send a payment that is money")
 	return command
 }

@@ -190,7 +190,7 @@ func (h *handler) read(ctx context.Context, request events.APIGatewayProxyReques
 
 	after, limit := request.QueryStringParameters["after"], defaultPageSize
 	if after != "" {
-		if err := payment.CheckID("after", after); err != nil {
+		if err := payment.CheckStoredID("after", after); err != nil {
 			return h.fail(err)
 		}
 	}
@@ -347,11 +347,11 @@ func checkIdempotencyKey(request events.APIGatewayProxyRequest, transactionID st
 	return nil
 }
 
-// pathID is an id from the path. A REST API hands path parameters on as they stand in the URL, encoded.
+// pathID is an id from the path, of a payment of any release. A REST API hands path parameters on as they stand in the URL, encoded.
 func pathID(request events.APIGatewayProxyRequest, name string) (string, error) {
 	id, err := url.PathUnescape(request.PathParameters[name])
 	if err != nil {
 		return "", &payment.Error{Code: payment.CodeInvalid, Message: name + " is not percent-encoded as a path is"}
 	}
-	return id, payment.CheckID(name, id)
+	return id, payment.CheckStoredID(name, id)
 }

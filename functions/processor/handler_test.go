@@ -179,6 +179,8 @@ func TestContractOfErrors(t *testing.T) {
 		{name: "no body", table: accepting, request: post(""), status: 400, error: "not a JSON object", metric: "RequestsInvalid"},
 		{name: "no JSON", table: accepting, request: post("hello"), status: 400, error: "not a JSON object"},
 		{name: "bad amount", table: accepting, request: post(`{"amount":"abc"}`), status: 400, error: "amount"},
+		{name: "id that no queue takes", table: accepting, request: post(`{"amount":1,"session_id":"s-\uffff"}`), status: 400, error: `session_id \"s-\\uffff\" contains U+FFFF; allowed are`, metric: "RequestsInvalid"},
+		{name: "id that no path takes", table: accepting, request: post(`{"amount":1,"transaction_id":".."}`), status: 400, error: "transaction_id"},
 		{name: "16 KiB", table: accepting, request: post(`{"amount":1` + strings.Repeat(" ", maxBodyBytes-12) + `}`), status: 200},
 		{name: "a byte more", table: accepting, request: post(`{"amount":1` + strings.Repeat(" ", maxBodyBytes-11) + `}`), status: 413, error: "16384 bytes", metric: "RequestsInvalid"},
 		{name: "other content type", table: accepting, request: with(post(`{"amount":1}`), func(r *events.APIGatewayProxyRequest) {
@@ -244,9 +246,10 @@ func TestInternalsAreLogged(t *testing.T) {
 	}
 }
 
+// TestRead reads a payment of an earlier release, whose session no new payment may have.
 func TestRead(t *testing.T) {
 	p, err := payment.Parse(payment.Values{
-		"session_id": "s/1", "transaction_id": "t",
+		"session_id": "ümlaut / slash", "transaction_id": "t",
 		"amount": "5.00", "currency": "USD",
 		"region": "us-west-2", "timestamp": "2026-11-22T01:00:00.000000Z",
 		"status": "processed",
@@ -254,7 +257,7 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const told = `{"amount":5.00,"currency":"USD","region":"us-west-2","session_id":"s/1","status":"processed","timestamp":"2026-11-22T01:00:00.000000Z","transaction_id":"t"}`
+	const told = `{"amount":5.00,"currency":"USD","region":"us-west-2","session_id":"ümlaut / slash","status":"processed","timestamp":"2026-11-22T01:00:00.000000Z","transaction_id":"t"}`
 	table := fakeTable{
 		get: func(id payment.Identity) (payment.Payment, error) {
 			if id != p.Identity {
@@ -263,32 +266,32 @@ func TestRead(t *testing.T) {
 			return p, nil
 		},
 		list: func(session, after string, limit int) ([]payment.Payment, bool, error) {
-			if session != "s/1" || after != "a" || limit != 7 {
+			if session != "ümlaut / slash" || after != "a" || limit != 7 {
 				t.Errorf("list of %q after %q, %d", session, after, limit)
 			}
 			return []payment.Payment{p}, true, nil
 		},
 	}
-	response, _ := serve(t, table, get("/payments/{session_id}/{transaction_id}", map[string]string{"session_id": "s%2F1", "transaction_id": "t"}))
+	response, _ := serve(t, table, get("/payments/{session_id}/{transaction_id}", map[string]string{"session_id": "%C3%BCmlaut%20%2F%20slash", "transaction_id": "t"}))
 	if response.StatusCode != 200 || response.Body != told {
 		t.Errorf("%d %s", response.StatusCode, response.Body)
 	}
-	response, _ = serve(t, table, get("/payments/{session_id}/{transaction_id}", map[string]string{"session_id": "s%2F1", "transaction_id": "u"}))
+	response, _ = serve(t, table, get("/payments/{session_id}/{transaction_id}", map[string]string{"session_id": "%C3%BCmlaut%20%2F%20slash", "transaction_id": "u"}))
 	if response.StatusCode != 404 {
 		t.Errorf("%d %s", response.StatusCode, response.Body)
 	}
-	request := get("/payments/{session_id}", map[string]string{"session_id": "s%2F1"})
+	request := get("/payments/{session_id}", map[string]string{"session_id": "%C3%BCmlaut%20%2F%20slash"})
 	request.QueryStringParameters = map[string]string{"after": "a", "limit": "7"}
 	response, _ = serve(t, table, request)
-	if want := `{"session_id":"s/1","payments":[` + told + `],"next":"t"}`; response.StatusCode != 200 || response.Body != want {
+	if want := `{"session_id":"ümlaut / slash","payments":[` + told + `],"next":"t"}`; response.StatusCode != 200 || response.Body != want {
 		t.Errorf("%d %s\nwant %s", response.StatusCode, response.Body, want)
 	}
 	// A payment that cannot be read does not hide the others of its session.
 	table.list = func(string, string, int) ([]payment.Payment, bool, error) {
-		return []payment.Payment{{Identity: payment.Identity{SessionID: "s/1", TransactionID: "broken"}, Fault: "amount is missing"}, p}, false, nil
+		return []payment.Payment{{Identity: payment.Identity{SessionID: "ümlaut / slash", TransactionID: "broken"}, Fault: "amount is missing"}, p}, false, nil
 	}
 	response, _ = serve(t, table, request)
-	if want := `{"session_id":"s/1","payments":[{"session_id":"s/1","status":"unreadable","transaction_id":"broken"},` + told + `]}`; response.StatusCode != 200 || response.Body != want {
+	if want := `{"session_id":"ümlaut / slash","payments":[{"session_id":"ümlaut / slash","status":"unreadable","transaction_id":"broken"},` + told + `]}`; response.StatusCode != 200 || response.Body != want {
 		t.Errorf("%d %s\nwant %s", response.StatusCode, response.Body, want)
 	}
 }

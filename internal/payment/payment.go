@@ -58,13 +58,39 @@ func (p Payment) SameMoney(other Payment) bool { return p.Amount.Equal(other.Amo
 // AmountJSON is the amount as a JSON number, exact.
 func (p Payment) AmountJSON() json.RawMessage { return json.RawMessage(p.Amount.Number()) }
 
-// MaxIDBytes is the longest id, in bytes of UTF-8. DynamoDB takes sort keys of up to 1,024 bytes; the ledger's index is the
+// MaxIDBytes is the longest id, in bytes of UTF-8. DynamoDB takes sort keys of up to 1,024 bytes; the ledger's columns are the
 // narrower place.
 const MaxIDBytes = 255
 
-// CheckID returns an *Error that names the field if an id is empty, longer than MaxIDBytes, has control characters, or is
-// not Unicode. The last includes U+FFFD, which stands for what could not be read, so that two ids would become one.
-func CheckID(field, id string) error {
+// CheckNewID returns an *Error that names the field unless a new payment may have the id: 1 to MaxIDBytes letters and digits of
+// ASCII, "_" and "-". These are the characters that every hop of an accepted payment carries, and carries unchanged; decision 13
+// lists the hops. A payment of an earlier release may have another id: CheckStoredID is for those who read.
+func CheckNewID(field, id string) error {
+	if id == "" {
+		return invalid(field, "is empty; allowed are %s", newIDs)
+	}
+	for _, r := range id {
+		if !inNewIDs(r) {
+			return invalid(field, "%s contains U+%04X; allowed are %s", quote(id), r, newIDs)
+		}
+	}
+	if len(id) > MaxIDBytes {
+		return invalid(field, "%s has %d characters; allowed are %s", quote(id), len(id), newIDs)
+	}
+	return nil
+}
+
+// newIDs is what CheckNewID allows, in words.
+const newIDs = "1 to 255 of A-Z, a-z, 0-9, _ and -"
+
+func inNewIDs(r rune) bool {
+	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-'
+}
+
+// CheckStoredID returns an *Error that names the field unless a stored payment, of any release, may have the id. It refuses an id
+// that is empty, longer than MaxIDBytes, has control characters, or is not Unicode. The last includes U+FFFD, which stands for
+// what could not be read, so that two ids would become one.
+func CheckStoredID(field, id string) error {
 	switch {
 	case id == "":
 		return invalid(field, "is empty; allowed are 1 to %d bytes", MaxIDBytes)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,10 +92,10 @@ func ParseRequest(body []byte) (Request, error) {
 	if !given {
 		request.SessionID = request.TransactionID
 	}
-	if err := CheckID(AttributeTransactionID, request.TransactionID); err != nil {
+	if err := CheckNewID(AttributeTransactionID, request.TransactionID); err != nil {
 		return Request{}, err
 	}
-	if err := CheckID(AttributeSessionID, request.SessionID); err != nil {
+	if err := CheckNewID(AttributeSessionID, request.SessionID); err != nil {
 		return Request{}, err
 	}
 	return request, nil
@@ -212,15 +213,11 @@ func mustAmount(number, code string) currency.Amount {
 	return amount
 }
 
-// quote shows a client's own text back, shortened.
+// quote shows a client's own text back, shortened, and with escapes for what is not printable.
 func quote(text string) string {
 	const most = 40
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		return "?"
-	}
-	return string(quoted)
+	return strconv.Quote(text)
 }

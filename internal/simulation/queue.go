@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 )
@@ -82,14 +83,45 @@ func NewQueue(config QueueConfig) *Queue {
 // ARN is the queue's.
 func (q *Queue) ARN() string { return q.config.ARN }
 
-// Send adds a message; attributes are its message attributes.
+// MaxMessageBytes is the most that a message's body and attributes have together ("SendMessage", Amazon SQS API Reference).
+const MaxMessageBytes = 1 << 20
+
+// ErrMessageContents is the error of a message with a character that SQS does not take.
+var ErrMessageContents = errors.New("InvalidMessageContents: the message contains characters outside the allowed set")
+
+// takes reports whether SQS takes a text: #x9, #xA, #xD, #x20 to #xD7FF, #xE000 to #xFFFD, #x10000 to #x10FFFF, and a body is of
+// one character at least ("SendMessage", Amazon SQS API Reference).
+func takes(text string) bool {
+	if text == "" || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == '\uFFFE' || r == '\uFFFF' {
+			return false
+		}
+	}
+	return true
+}
+
+// Send adds a message; attributes are its message attributes. The error is the context's, ErrMessageContents, or that the message
+// is larger than MaxMessageBytes.
 func (q *Queue) Send(ctx context.Context, body string, attributes map[string]string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("send message: %w", err)
 	}
+	size := len(body)
+	if !takes(body) {
+		return fmt.Errorf("send message: %w", ErrMessageContents)
+	}
 	all := map[string]events.SQSMessageAttribute{}
 	for name, value := range attributes {
+		if size += len(name) + len(value); !takes(value) {
+			return fmt.Errorf("send message: attribute %s: %w", name, ErrMessageContents)
+		}
 		all[name] = events.SQSMessageAttribute{StringValue: &value, DataType: "String"}
+	}
+	if size > MaxMessageBytes {
+		return fmt.Errorf("send message: it has %d bytes; allowed are 1 to %d", size, MaxMessageBytes)
 	}
 	q.add(&message{body: body, attributes: all})
 	return nil

@@ -89,6 +89,31 @@ func TestQueueHidesAndShowsAgain(t *testing.T) {
 	})
 }
 
+// TestQueueTakesWhatSQSTakes has the characters on both sides of each limit in "SendMessage" (Amazon SQS API Reference).
+func TestQueueTakesWhatSQSTakes(t *testing.T) {
+	for text, taken := range map[string]bool{
+		"\t": true, "\n": true, "\r": true, " ": true, "\x7f": true, "\u0085": true, "\ud7ff": true, "\ue000": true, "\ufffd": true,
+		"\U00010000": true, "\U0001fffe": true, "\U0010ffff": true, strings.Repeat("é", simulation.MaxMessageBytes/2): true,
+		"\x00": false, "\x08": false, "\x0b": false, "\x0c": false, "\x0e": false, "\x1f": false, "\ufffe": false, "\uffff": false,
+		"": false, "a\uffffb": false, "\xff": false, "\xed\xa0\x80": false, strings.Repeat("é", simulation.MaxMessageBytes/2) + "x": false,
+	} {
+		q := simulation.NewQueue(simulation.QueueConfig{ARN: queueARN})
+		err := q.Send(t.Context(), text, nil)
+		if visible, _ := q.Depth(); (err == nil) != taken || visible == 1 != taken {
+			t.Errorf("%.10q: %v and %d messages; taken should be %t", text, err, visible, taken)
+		}
+		if len(text) > 10 {
+			if err == nil && q.Send(t.Context(), text, map[string]string{"NAME": "value"}) == nil {
+				t.Errorf("attributes do not count")
+			}
+			continue
+		}
+		if err := q.Send(t.Context(), "body", map[string]string{"NAME": text}); (err == nil) != taken {
+			t.Errorf("attribute %q: %v; taken should be %t", text, err, taken)
+		}
+	}
+}
+
 func TestQueueMovesToItsDeadLetterQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := simulation.NewQueue(simulation.QueueConfig{})

@@ -301,6 +301,6 @@ func (m *StreamMapping) giveUp(ctx context.Context, shard int, batch []placed, a
 	}}
 	message.RequestContext.Condition, message.RequestContext.ApproximateInvokeCount = "RetryAttemptsExhausted", attempts
 	if body, err := json.Marshal(message); err == nil {
-		_ = m.config.OnFailure.Send(ctx, string(body), nil) // in memory; it takes everything
+		_ = m.config.OnFailure.Send(ctx, string(body), nil) // in memory, and the body is ASCII: it is taken
 	}
 }

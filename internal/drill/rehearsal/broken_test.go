@@ -163,7 +163,7 @@ func TestPaymentsRelayedByBothRegionsAreNamed(t *testing.T) {
 		"the relay of us-east-1 was handed 3 payments that another Region had accepted: the filter of its mapping does not ask for the origin",
 		"the relay of us-west-2 was handed 3 payments that another Region had accepted: the filter of its mapping does not ask for the origin",
 	}
-	both := "6 payments were put on the buses by both Regions, such as pay-0 / pay-0, accepted in us-east-1: " +
+	both := "6 payments were put on the buses by both Regions, such as " + someID("pay", 0) + " / " + someID("pay", 0) + ", accepted in us-east-1: " +
 		"the relay's filter and the relay itself let payments of the other Region through"
 	for _, test := range []struct {
 		name     string

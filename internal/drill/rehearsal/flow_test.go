@@ -27,6 +27,7 @@ import (
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/paymenttest"
 	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/simulation"
@@ -198,6 +199,21 @@ func constant(t *testing.T, a *assembly.Assembly, name string) string {
 	return ""
 }
 
+// someID is an id of a number, the same at every run. Behind prefix and number it has up to as many characters as an id may have, of
+// all that a new payment's may have.
+func someID(prefix string, number int) string {
+	id := fmt.Sprintf("%s-%d-", prefix, number)
+	random := rand.New(rand.NewPCG(seed, uint64(number)))
+	all := allCharacters()
+	for range random.IntN(payment.MaxIDBytes - len(id) + 1) {
+		id += string(all[random.IntN(len(all))])
+	}
+	return id
+}
+
+// allCharacters are those of ids; see paymenttest.IDs.
+var allCharacters = sync.OnceValue(func() string { return strings.Join(paymenttest.IDs(), "") })
+
 // somePayment is a payment of a number, the same at every run.
 func somePayment(t *testing.T, number int, prefix, region string, at time.Time) payment.Payment {
 	t.Helper()
@@ -209,7 +225,7 @@ func somePayment(t *testing.T, number int, prefix, region string, at time.Time) 
 		amount += "." + fmt.Sprintf("%0*d", digits, random.IntN(100))
 	}
 	p, err := payment.Parse(payment.Values{
-		"session_id": fmt.Sprintf("%s-%d", prefix, number/3), "transaction_id": fmt.Sprintf("%s-%d", prefix, number),
+		"session_id": someID(prefix, number/3), "transaction_id": someID(prefix, number),
 		"amount": amount, "currency": code,
 		"region": region, "timestamp": at.UTC().Format(payment.TimestampLayout),
 		"status": payment.StatusProcessed,
@@ -392,7 +408,7 @@ func reconciled(t *testing.T, p *rehearsal.Platform, server *localmysql.Server, 
 	defer master.Close()
 	victims := rand.New(rand.NewPCG(seed, 1)).Perm(past)
 	id := func(i int) (session, transaction []byte) {
-		return fmt.Appendf(nil, "past-%d", victims[i]/3), fmt.Appendf(nil, "past-%d", victims[i])
+		return []byte(someID("past", victims[i]/3)), []byte(someID("past", victims[i]))
 	}
 	for i := range 55 {
 		session, transaction := id(i)

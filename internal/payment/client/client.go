@@ -310,7 +310,7 @@ var ErrUnsigned = errors.New("request cannot be signed")
 // identity.
 func (c *Client) Pay(ctx context.Context, request payment.Request) (Acceptance, error) {
 	var accepted Acceptance
-	if err := checkIdentity(request.Identity); err != nil {
+	if err := checkIdentity(request.Identity, payment.CheckNewID); err != nil {
 		return accepted, err
 	}
 	body, err := json.Marshal(request)
@@ -334,7 +334,7 @@ func (c *Client) Pay(ctx context.Context, request payment.Request) (Acceptance, 
 // Get reads a payment. One that is not there is a *RefusedError of status 404; the other errors are Pay's.
 func (c *Client) Get(ctx context.Context, id payment.Identity) (Reading, error) {
 	var reading Reading
-	if err := checkIdentity(id); err != nil {
+	if err := checkIdentity(id, payment.CheckStoredID); err != nil {
 		return reading, err
 	}
 	var err error
@@ -354,11 +354,11 @@ func (c *Client) Health(ctx context.Context) (Answer, error) {
 	return c.send(ctx, call{method: http.MethodGet, segments: []string{"health"}}, func(reply) error { return nil })
 }
 
-func checkIdentity(id payment.Identity) error {
-	if err := payment.CheckID(payment.AttributeSessionID, id.SessionID); err != nil {
+func checkIdentity(id payment.Identity, check func(field, id string) error) error {
+	if err := check(payment.AttributeSessionID, id.SessionID); err != nil {
 		return err
 	}
-	return payment.CheckID(payment.AttributeTransactionID, id.TransactionID)
+	return check(payment.AttributeTransactionID, id.TransactionID)
 }
 
 // call is a request, however often it is sent.

@@ -111,7 +111,7 @@ func breaksOff(w http.ResponseWriter, _ *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-const accepted = `{"message":"Payment processed","transaction_id":"t 1","amount":12.30,"currency":"EUR","region":"us-east-1","session_id":"s/1"}`
+const accepted = `{"message":"Payment processed","transaction_id":"t-1","amount":12.30,"currency":"EUR","region":"us-east-1","session_id":"s_1"}`
 
 func request(t *testing.T) payment.Request {
 	t.Helper()
@@ -119,7 +119,7 @@ func request(t *testing.T) payment.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return payment.Request{Identity: payment.Identity{SessionID: "s/1", TransactionID: "t 1"}, Amount: amount}
+	return payment.Request{Identity: payment.Identity{SessionID: "s_1", TransactionID: "t-1"}, Amount: amount}
 }
 
 func TestAPaymentIsSignedAndAccepted(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAPaymentIsSignedAndAccepted(t *testing.T) {
 			t.Errorf("%d: %+v", i, got)
 		}
 	}
-	if want := `{"amount":"12.30","currency":"EUR","session_id":"s/1","transaction_id":"t 1"}`; s.bodies[0] != want || s.bodies[1] != want {
+	if want := `{"amount":"12.30","currency":"EUR","session_id":"s_1","transaction_id":"t-1"}`; s.bodies[0] != want || s.bodies[1] != want {
 		t.Errorf("sent %q, want %s", s.bodies, want)
 	}
 	if s.api.Connections() != 1 {
@@ -141,6 +141,7 @@ func TestAPaymentIsSignedAndAccepted(t *testing.T) {
 	}
 }
 
+// TestAPaymentIsRead reads ids of earlier releases too.
 func TestAPaymentIsRead(t *testing.T) {
 	for _, id := range []string{"t", "a/b c", "支払い", "$&+=:@,;", "%2F", "a+b", "~-._", "?x=1#y", `"\`} {
 		s := newStage(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
@@ -189,8 +190,8 @@ func TestWhatSettlesNothingIsSentAgainWithTheSameIdentity(t *testing.T) {
 		"hung up":             hangsUp,
 		"broken off":          breaksOff,
 		"no JSON":             says(200, `<html>`),
-		"another payment":     says(200, strings.Replace(accepted, "t 1", "t 2", 1)),
-		"another session":     says(200, strings.Replace(accepted, "s/1", "s/2", 1)),
+		"another payment":     says(200, strings.Replace(accepted, "t-1", "t-2", 1)),
+		"another session":     says(200, strings.Replace(accepted, "s_1", "s_2", 1)),
 		"another amount":      says(200, strings.Replace(accepted, "12.30", "12.31", 1)),
 		"another currency":    says(200, strings.Replace(accepted, "EUR", "USD", 1)),
 		"more than an answer": says(200, strings.Repeat(" ", maxAnswerBytes)+accepted),
@@ -595,6 +596,10 @@ func TestAPaymentWithoutAnIdentityIsNotSent(t *testing.T) {
 		if _, err := s.client.Get(t.Context(), id); err == nil {
 			t.Errorf("%+v was read", id)
 		}
+	}
+	readable := payment.Identity{SessionID: "s", TransactionID: "t 1"} // of an earlier release, and of no new payment
+	if _, err := s.client.Pay(t.Context(), payment.Request{Identity: readable, Amount: request(t).Amount}); err == nil || !strings.Contains(err.Error(), `transaction_id "t 1" contains U+0020`) {
+		t.Errorf("%+v: %v", readable, err)
 	}
 	if s.api.Connections() != 0 {
 		t.Error("something was sent")

@@ -17,6 +17,7 @@ import (
 	"payments-dr/internal/payment"
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
+	"payments-dr/internal/payment/paymenttest"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -128,6 +129,21 @@ func wantStored(t *testing.T, l *ledger.Ledger, want ...payment.Payment) {
 	if count != len(want) {
 		t.Errorf("%d payments in the ledger, want %d", count, len(want))
 	}
+}
+
+// TestRecordAnyNewID has the columns tell apart and keep all that a new payment's ids may be.
+func TestRecordAnyNewID(t *testing.T) {
+	everywhere(t, func(t *testing.T, _ *localmysql.Server, config ledger.Config) {
+		l := open(t, config)
+		ids := paymenttest.IDs()
+		all := make([]payment.Payment, len(ids))
+		for i, id := range ids {
+			all[i] = newPayment(t, id, ids[len(ids)-1-i], "1.25", "USD")
+		}
+		wantRecord(t, l, all, len(all), 0)
+		wantRecord(t, l, all, 0, len(all))
+		wantStored(t, l, all...)
+	})
 }
 
 func TestRecordOnce(t *testing.T) {

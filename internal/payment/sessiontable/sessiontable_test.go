@@ -245,7 +245,8 @@ func TestProbeLeavesNoPayment(t *testing.T) {
 	if _, ok := items[0][payment.AttributeStatus]; ok {
 		t.Error("the probe has a status, as a payment does")
 	}
-	if err := payment.CheckID("session_id", stringOf(items[0][payment.AttributeSessionID])); err == nil {
+	session := stringOf(items[0][payment.AttributeSessionID])
+	if payment.CheckNewID("session_id", session) == nil || payment.CheckStoredID("session_id", session) == nil {
 		t.Error("a payment could have the probe's session")
 	}
 }
