@@ -107,3 +107,7 @@ func (e *environment) regionNames() []string {
 func faultNames() []string { return rehearsal.FaultNames() }
 
 func databaseNames() []string { return []string{"auto", "embedded", "mariadb"} }
+
+func consistencyNames() []string {
+	return []string{string(settings.ConsistencyStrong), string(settings.ConsistencyEventual)}
+}

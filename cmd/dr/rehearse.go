@@ -20,6 +20,7 @@ import (
 	"payments-dr/internal/assembly/recoverytime"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/drill/rehearsal"
+	"payments-dr/internal/settings"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -38,6 +39,7 @@ type rehearseOptions struct {
 	clients           int
 	seed              uint64
 	database, reports string
+	consistency       string
 	log               io.Writer
 }
 
@@ -47,6 +49,7 @@ func (o *rehearseOptions) flags(flags *pflag.FlagSet) {
 	flags.IntVar(&o.clients, "clients", 12, "how many clients pay")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of everything that is random")
 	flags.StringVar(&o.database, "database", "auto", "mariadb, embedded, or auto: MariaDB if it is installed")
+	flags.StringVar(&o.consistency, "consistency", "", "strong or eventual: the session table's; empty: as the template has it")
 	flags.StringVar(&o.reports, "reports", "rehearsals", "folder of the reports, as HTML and as JSON")
 }
 
@@ -58,6 +61,8 @@ func (o *rehearseOptions) check() error {
 		return exit(exitUsage, "--rate is %v; allowed is more than 0, and times the speed up to 500 payments a second", o.rate)
 	case o.clients < 1 || o.clients > 1000:
 		return exit(exitUsage, "--clients is %d; allowed is 1 to 1000", o.clients)
+	case o.consistency != "" && !slices.Contains(consistencyNames(), o.consistency):
+		return exit(exitUsage, "--consistency is %q; allowed is one of %s", o.consistency, strings.Join(consistencyNames(), ", "))
 	}
 	return nil
 }
@@ -94,6 +99,9 @@ func (o *rehearseOptions) prepare(dir, environment string, out io.Writer) (ready
 		engine = "two MariaDB servers, their own replication"
 	}
 	s.banner = fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", o.speed, engine)
+	if s.options.consistency != "" {
+		s.banner += " The session table is taken to be of " + s.options.consistency + " consistency, whatever the template says."
+	}
 	fmt.Fprintf(out, "Not modelled, and left out:\n  %s\nBuilding the functions for this machine.\n", strings.Join(rehearsal.NotModelled(s.assembly), "\n  "))
 	if s.folder, err = os.MkdirTemp("", "dr-rehearse-"); err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
@@ -137,7 +145,7 @@ func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progres
 	}
 	return rehearsal.Rehearse(ctx, rehearsal.Config{
 		Assembly: s.assembly, ModuleDir: ".", Binaries: s.binaries, MariaDB: s.mariaDB, Fault: fault, Speed: o.speed, Rate: o.rate, Clients: o.clients,
-		Seed: seed, Assumed: assumed, Recorder: &drill.Recorder{}, Progress: progress, Log: o.log, Run: run, Settled: settled,
+		Seed: seed, Assumed: assumed, Recorder: &drill.Recorder{}, Progress: progress, Log: o.log, Run: run, Settled: settled, Consistency: settings.Consistency(o.consistency),
 	})
 }
 
@@ -200,6 +208,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 	command.Flags().StringVar(&fault, "fault", "region-loss", "what goes wrong; see above")
 	complete(command, "fault", faultNames)
 	complete(command, "database", databaseNames)
+	complete(command, "consistency", consistencyNames)
 	completeFolder(command, "reports")
 	command.Flags().BoolVar(&verbose, "verbose", false, "show what the functions log")
 	return command

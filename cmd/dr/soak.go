@@ -102,6 +102,7 @@ func newSoakCommand(dir *string) *cobra.Command {
 	command.Flags().StringSliceVar(&faults, "faults", rehearsal.FaultNames(), "which faults, with commas between")
 	complete(command, "faults", faultNames)
 	complete(command, "database", databaseNames)
+	complete(command, "consistency", consistencyNames)
 	completeFolder(command, "reports")
 	command.Flags().IntVar(&seeds, "seeds", 20, "how many seeds of chaos")
 	return command

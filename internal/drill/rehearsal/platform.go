@@ -530,6 +530,12 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 			return none, 0, fmt.Errorf("function %s: variable %s is %v, which is not simulated", name, variable, value)
 		}
 	}
+	if _, reads := environment[variables.TableConsistency]; reads { // the platform's, which may not be the template's
+		environment[variables.TableConsistency] = string(settings.ConsistencyStrong)
+		if p.options.Eventual != nil {
+			environment[variables.TableConsistency] = string(settings.ConsistencyEventual)
+		}
+	}
 	if _, reconciles := environment[variables.ReconcileSettleSeconds]; reconciles && p.options.ReconcileSettle > 0 {
 		environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(math.Ceil(p.options.ReconcileSettle.Seconds())))
 	}

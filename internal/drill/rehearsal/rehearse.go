@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -101,6 +102,8 @@ type Config struct {
 	ModuleDir string
 	// Binaries are the functions' executables for this machine, by name.
 	Binaries map[string]string
+	// Consistency is the session table's, whatever its template says; empty: as the template has it.
+	Consistency settings.Consistency
 	// MariaDB has the database be two MariaDB servers with real replication; nil: two embedded ones.
 	MariaDB *localmysql.Installation
 	// Fault is the name of what goes wrong; see Faults.
@@ -238,6 +241,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	if r.consistency, err = TableConsistency(r.config.Assembly); err != nil {
 		return err
 	}
+	r.consistency = cmp.Or(r.config.Consistency, r.consistency)
 	var table, database sync.WaitGroup
 	var tableErr, replicaErr, databaseErr error
 	table.Go(func() { r.table, tableErr = localdynamodb.Start(r.config.ModuleDir) })
