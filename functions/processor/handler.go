@@ -145,7 +145,7 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 	}
 	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
 	defer cancel()
-	accepted, replayed, err := h.table.Accept(ctx, asked.Payment(h.region, h.now()))
+	accepted, replayed, err := h.table.Accept(ctx, asked.Payment(h.region, h.acceptedAt(request)))
 	if err != nil {
 		return h.fail(err)
 	}
@@ -159,6 +159,25 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 		a.metrics = []string{telemetry.MetricPaymentsReplayed}
 	}
 	return a
+}
+
+// longestRequest is a second more than API Gateway waits for an answer, 29 s ("Quotas for REST APIs", Amazon API Gateway Developer
+// Guide).
+const longestRequest = 30 * time.Second
+
+// acceptedAt is the time of an acceptance. A process that Lambda has frozen may resume with a clock that is minutes behind
+// (aws/aws-sdk-js-v3#7605). API Gateway's clock bounds it: the request came when the event says, and nobody waits for an
+// answer for longer than longestRequest. Whatever is outside is a wrong clock, and the request's time is taken.
+func (h *handler) acceptedAt(request events.APIGatewayProxyRequest) time.Time {
+	now := h.now()
+	if request.RequestContext.RequestTimeEpoch == 0 { // no event of API Gateway
+		return now
+	}
+	came := time.UnixMilli(request.RequestContext.RequestTimeEpoch)
+	if off := now.Sub(came); off >= 0 && off <= longestRequest {
+		return now
+	}
+	return came
 }
 
 // sessionBody is how the payments of a session are told.
@@ -303,6 +322,9 @@ func (h *handler) log(ctx context.Context, request events.APIGatewayProxyRequest
 	}
 	if a.err != nil {
 		attributes = append(attributes, slog.String("error", a.err.Error()))
+	}
+	if off := h.acceptedAt(request).Sub(started); off.Abs() > longestRequest {
+		attributes = append(attributes, slog.Float64("clockOffSeconds", -off.Seconds()))
 	}
 	if len(a.metrics) > 0 {
 		attributes = append(attributes, telemetry.Counts(h.namespace, "processor", now, a.metrics...)...)

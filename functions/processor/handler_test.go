@@ -318,3 +318,36 @@ func TestHealthIsDeepAndInTime(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, response.Body)
 	}
 }
+
+// A process that Lambda has frozen may resume with a clock that is minutes behind; testTime is the process's.
+func TestAWrongClockDoesNotDateAPayment(t *testing.T) {
+	for name, tt := range map[string]struct {
+		came      time.Time
+		corrected bool
+	}{
+		"right":                       {testTime.Add(-20 * time.Millisecond), false},
+		"right, after a long request": {testTime.Add(-29 * time.Second), false},
+		"a millisecond behind":        {testTime.Add(time.Millisecond), true},
+		"seven minutes behind":        {testTime.Add(7 * time.Minute), true},
+		"an hour ahead":               {testTime.Add(-time.Hour), true},
+		"not told":                    {time.UnixMilli(0), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := testTime
+			if tt.corrected {
+				want = tt.came.Truncate(time.Millisecond)
+			}
+			request := post(`{"amount":"1.00"}`)
+			request.RequestContext.RequestTimeEpoch = tt.came.UnixMilli()
+			_, log := serve(t, fakeTable{accept: func(p payment.Payment) (payment.Payment, bool, error) {
+				if !p.Timestamp.Equal(want.Truncate(time.Microsecond)) {
+					t.Errorf("accepted at %v, want %v", p.Timestamp, want)
+				}
+				return p, false, nil
+			}}, request)
+			if told, far := strings.Contains(log, `"clockOffSeconds"`), testTime.Sub(tt.came).Abs() > time.Minute && tt.corrected; told != far {
+				t.Errorf("log %s", log)
+			}
+		})
+	}
+}

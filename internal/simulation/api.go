@@ -239,7 +239,7 @@ func (a *API) event(request *http.Request, route Route, path string, parameters 
 		PathParameters: parameters, Body: string(body),
 		RequestContext: events.APIGatewayProxyRequestContext{
 			Stage: a.config.Stage, HTTPMethod: request.Method, ResourcePath: route.Path, Path: path, Protocol: "HTTP/1.1",
-			RequestID: base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(now.UnixNano(), 36))), RequestTimeEpoch: now.UnixMilli(),
+			RequestID: base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(now.UnixNano(), 36))), RequestTimeEpoch: time.Now().UnixMilli(), // the functions' own time
 			Identity: events.APIGatewayRequestIdentity{SourceIP: address, UserAgent: request.UserAgent(), UserArn: user},
 		},
 	}

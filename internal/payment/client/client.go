@@ -202,7 +202,7 @@ func withPort(host, port string) (string, error) {
 // environment names, if any.
 func (c *Client) connect() *connections {
 	name := (&url.URL{Host: c.host}).Hostname()
-	return &connections{since: c.now(), Transport: &http.Transport{
+	return &connections{since: c.now().Round(0), Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         c.dial,
 		TLSClientConfig:     &tls.Config{ServerName: name, RootCAs: c.rootCAs, MinVersion: tls.VersionTLS12},
@@ -218,7 +218,9 @@ func (c *Client) CloseIdleConnections() { c.leave(c.connections.Load()) }
 // current is the set of connections for the next attempt: a new one if the last has reached its age.
 func (c *Client) current() *connections {
 	used := c.connections.Load()
-	if c.now().Sub(used.since) >= c.age {
+	// Round has taken the monotonic reading away, which stands still while Lambda has frozen a process
+	// (hashicorp/vault-lambda-extension#150). A wall clock can be set back.
+	if age := c.now().Sub(used.since); age >= c.age || age < 0 {
 		c.leave(used)
 	}
 	return c.connections.Load()
