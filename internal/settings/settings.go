@@ -240,7 +240,8 @@ type StepMinutes struct {
 	// Promotion is Aurora's switchover or failover. Either usually takes a few minutes ("Using switchover or failover in Amazon
 	// Aurora Global Database", Amazon Aurora User Guide).
 	Promotion int `json:"promotion"`
-	// Ledger is switching a ledger mapping on or off.
+	// Ledger is switching a ledger mapping on or off. A mapping changes its state in the background, in a minute as far as is known;
+	// if the step runs out of time, the plan stops until a person goes on.
 	Ledger int `json:"ledger"`
 	// Reconciliation compares table and ledger.
 	Reconciliation int `json:"reconciliation"`

@@ -82,7 +82,7 @@ func TestWhatAnEnvironmentLeavesOutHasItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (settings.StepMinutes{Approval: 2, Promotion: 6, Ledger: 1, Reconciliation: 2, Traffic: 1}); s.Recovery.StepMinutes != want {
+	if want := (settings.StepMinutes{Approval: 2, Promotion: 6, Ledger: 3, Reconciliation: 2, Traffic: 1}); s.Recovery.StepMinutes != want {
 		t.Errorf("steps %+v, want %+v", s.Recovery.StepMinutes, want)
 	}
 	if s.Database.InstanceClass != "db.r5.large" || s.Backup.Lock != settings.LockGovernance || s.Session.Consistency != settings.ConsistencyStrong {
@@ -193,8 +193,8 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"inexact version", "database.engineVersion", "8.0", `database.engineVersion = "8.0"; allowed: an exact version`},
 		{"step without time", "recovery.stepMinutes.ledger", float64(0), `recovery.stepMinutes.ledger = 0; allowed: 1 to 15 minutes`},
 		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
-		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 16; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},
-		{"steps over a smaller objective", "objectives.rtoMinutes", float64(9), `recovery.stepMinutes = 10; allowed: steps that add up to objectives.rtoMinutes (9)`},
+		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 19; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},
+		{"steps over a smaller objective", "objectives.rtoMinutes", float64(9), `recovery.stepMinutes = 13; allowed: steps that add up to objectives.rtoMinutes (9)`},
 		{"missing step", "recovery.stepMinutes.traffic", nil, `recovery.stepMinutes.traffic = null; allowed: a whole number`},
 		{"anybody as operator", "operators.principals", zones("*"), `operators.principals[0] = "*"; allowed: the ARN of an IAM role or user`},
 		{"person as approver", "operators.approvers", zones("arn:aws:iam::111122223333:role/lead", "ann"), `operators.approvers[1] = "ann"; allowed: the ARN`},
@@ -366,7 +366,7 @@ func TestWhoStartsARecoveryDoesNotApproveIt(t *testing.T) {
 // Approval is no step of an automatic recovery, and does not count.
 func TestAutomaticRecoveryHasNoApprovalToWaitFor(t *testing.T) {
 	c := context(t)
-	set(t, c, "recovery.stepMinutes.promotion", float64(12))
+	set(t, c, "recovery.stepMinutes.promotion", float64(9))
 	if _, err := settings.Load(c, ""); err == nil {
 		t.Fatal("17 minutes are within 15")
 	}

@@ -135,7 +135,7 @@ func has(step map[string]any, such func(map[string]any) bool) bool {
 	return such(step) || slices.ContainsFunc(inner, func(part any) bool { return has(assembly.Object(part), such) })
 }
 
-// step is what a step takes: at the most its limit, and the steps of a parallel one as long as the longest of them.
+// step is what a step takes: in the worst case its limit or less, and the steps of a parallel one as long as the longest of them.
 func (t *templates) step(planID string, step map[string]any) Item {
 	name, kind := assembly.Text(step["Name"]), assembly.Text(step["ExecutionBlockType"])
 	blocks := assembly.Object(step["ExecutionBlockConfiguration"])
@@ -150,15 +150,15 @@ func (t *templates) step(planID string, step map[string]any) Item {
 		return longest
 	}
 	known := map[string]struct {
-		block    string
-		expected time.Duration
-		source   string
+		block           string
+		expected, worst time.Duration // no worst: the limit
+		source          string
 	}{
-		"ManualApproval":           {"ExecutionApprovalConfig", 0, sourceApproval},
-		"AuroraGlobalDatabase":     {"GlobalAuroraConfig", promotionExpected, sourcePromotion},
-		"LambdaEventSourceMapping": {"LambdaEventSourceMappingConfig", mappingExpected, sourceMapping},
-		"CustomActionLambda":       {"CustomActionLambdaConfig", functionExpected, sourceFunction},
-		"Route53HealthCheck":       {"Route53HealthCheckConfig", trafficExpected, sourceTraffic},
+		"ManualApproval":           {"ExecutionApprovalConfig", 0, 0, sourceApproval},
+		"AuroraGlobalDatabase":     {"GlobalAuroraConfig", promotionExpected, 0, sourcePromotion},
+		"LambdaEventSourceMapping": {"LambdaEventSourceMappingConfig", mappingExpected, mappingWorst, sourceMapping},
+		"CustomActionLambda":       {"CustomActionLambdaConfig", functionExpected, 0, sourceFunction},
+		"Route53HealthCheck":       {"Route53HealthCheckConfig", trafficExpected, 0, sourceTraffic},
 	}
 	block, ok := known[kind]
 	if !ok {
@@ -167,6 +167,9 @@ func (t *templates) step(planID string, step map[string]any) Item {
 	}
 	limit, source := t.number(planID+" "+what, assembly.Object(blocks[block.block]), "TimeoutMinutes", 1)
 	takes := Time{block.expected, minutes(limit)}
+	if block.worst > 0 {
+		takes.Worst = min(takes.Worst, block.worst)
+	}
 	if kind == "ManualApproval" {
 		takes.Expected = takes.Worst / 2
 	}

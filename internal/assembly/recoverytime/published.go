@@ -65,12 +65,13 @@ var planStart = Item{
 	Sources: []string{"assumption: no time is published for Region switch"},
 }
 
-// What a step of each kind takes as a rule. At the most it takes its limit, which the template has.
+// What a step of each kind usually takes. In the worst case it takes its limit, which the template has, or less if that is known.
 const (
 	promotionExpected = 3 * time.Minute
 	sourcePromotion   = `AWS: a failover takes a few minutes as a rule ("Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide), read as 3`
 	mappingExpected   = 20 * time.Second
-	sourceMapping     = "assumption: a mapping is enabled in some seconds; no time is published"
+	mappingWorst      = time.Minute
+	sourceMapping     = "assumption: a mapping is enabled in 20 s, in the worst case in a minute. No time is published; Terraform's acceptance tests, which wait for its states, create and delete one of a queue in 55 s, and create, disable, enable and delete one in 107 s (hashicorp/terraform-provider-aws#14746). The step's limit is longer, so that a slow change does not stop the plan"
 	functionExpected  = 30 * time.Second
 	sourceFunction    = "assumption: two hours of payments are compared in half a minute"
 	trafficExpected   = 10 * time.Second

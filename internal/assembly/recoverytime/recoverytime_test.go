@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,13 +155,25 @@ var numbers = []number{
 	{"secondary", "Lag.Threshold", "Lag.Threshold", 600_000, recoverytime.LedgerLost, "the lag grows to 10m, up to 10m"},
 	{"secondary", "Lag.Metrics[0].Period", "Lag.Metrics[0].Period", 300, recoverytime.LedgerLost, "alarm lag: 3 periods of 5m, in silence, up to 30m"},
 	{"global", steps + "[0].ExecutionBlockConfiguration.GlobalAuroraConfig.TimeoutMinutes", `Plan step "promote".TimeoutMinutes`, 20, recoverytime.LedgerLost, `step "promote", up to 20m`},
-	{"global", steps + "[1].ExecutionBlockConfiguration.LambdaEventSourceMappingConfig.TimeoutMinutes", `Plan step "ledger on".TimeoutMinutes`, 10, recoverytime.LedgerLost, `step "ledger on", up to 10m`},
 	{"secondary", "Mapping.MaximumBatchingWindowInSeconds", "Mapping.MaximumBatchingWindowInSeconds", 400, recoverytime.LedgerLost, "the ledger records its first batch, up to 7m40s"},
 	{"secondary", "Ledger.Timeout", "Ledger.Timeout", 900, recoverytime.LedgerLost, "the ledger records its first batch, up to 15m1s"},
 	{"secondary", "Queue.MessageRetentionPeriod", "Queue.MessageRetentionPeriod", 36000, "", "the standby's queue of 10h is worked off"},
 	{"secondary", "Mapping.BatchSize", "Mapping.BatchSize", 5, "", "the standby's queue of 1h is worked off"},
 	{"secondary", "Mapping.ScalingConfig.MaximumConcurrency", "Mapping.ScalingConfig.MaximumConcurrency", 2, "", "the standby's queue of 1h is worked off"},
 	{"global", steps + "[2].ExecutionBlockConfiguration.ParallelConfig.Steps[0].ExecutionBlockConfiguration.CustomActionLambdaConfig.TimeoutMinutes", `Plan step "reconcile".TimeoutMinutes`, 20, "", `step "rest"`},
+}
+
+// A mapping's step may take its limit before it counts as failed. The change of a mapping takes a minute at most, as far as is known.
+func TestTheLimitOfAMappingsStepIsNotItsWorstCase(t *testing.T) {
+	for limit, want := range map[float64]time.Duration{1: time.Minute, 3: time.Minute, 10: time.Minute} {
+		a := small(t)
+		set(t, a, "global", steps+"[1].ExecutionBlockConfiguration.LambdaEventSourceMappingConfig.TimeoutMinutes", limit)
+		items := path(t, of(t, a), recoverytime.LedgerLost, "us-east-1").Items
+		i := slices.IndexFunc(items, func(i recoverytime.Item) bool { return i.What == `step "ledger on"` })
+		if i < 0 || items[i].Takes.Worst != want {
+			t.Errorf("limit %v min: %+v, want the worst case %v", limit, items, want)
+		}
+	}
 }
 
 func TestEachNumberCanBreakItsPath(t *testing.T) {

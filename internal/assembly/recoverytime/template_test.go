@@ -157,7 +157,6 @@ func templateNumbers() []templateNumber {
 		{"period of the alarm", serverErrors, "Period", ".Period", 300, recoverytime.PaymentsFailing, "-api-failing: 2 periods of 5m, up to 15m"},
 		{"periods of the alarm", serverErrors, "EvaluationPeriods", ".EvaluationPeriods", 15, recoverytime.PaymentsFailing, "-api-failing: 15 periods of 1m, up to 16m"},
 		{"limit of the promotion", step("AuroraGlobalDatabase", "GlobalAuroraConfig"), "TimeoutMinutes", ` step "promote the database".TimeoutMinutes`, 20, recoverytime.LedgerLost, `step "promote the database", up to 20m`},
-		{"limit of the mapping", step("LambdaEventSourceMapping", "LambdaEventSourceMappingConfig"), "TimeoutMinutes", ` step "start the ledger here".TimeoutMinutes`, 10, recoverytime.LedgerLost, `step "start the ledger here", up to 10m`},
 		{"batching window", mapping, "MaximumBatchingWindowInSeconds", ".MaximumBatchingWindowInSeconds", 600, recoverytime.LedgerLost, "the ledger records its first batch, up to 11m"},
 		{"timeout of the ledger", function, "Timeout", ".Timeout", 900, recoverytime.LedgerLost, "the ledger records its first batch, up to 15m1s"},
 	}
