@@ -45,6 +45,9 @@ type FunctionProps struct {
 	// Concurrency says what bounds how many invocations run at once, and Failures where those that fail are kept or told. Both are
 	// to be found at what invokes the function, and not at the function itself, where the rule packs look for them.
 	Concurrency, Failures string
+	// Reserved is the function's reserved concurrency: it runs no more invocations at once, and the account's other functions cannot
+	// take these from it. 0 reserves nothing, and the function shares what others have not reserved.
+	Reserved int
 }
 
 // FunctionName is a function's physical name, the same in both Regions.
@@ -118,6 +121,9 @@ func NewFunction(scope constructs.Construct, id string, props FunctionProps) aws
 			AssetHash:     text(sourceDigest(props.Name)),
 		},
 	}
+	if props.Reserved > 0 {
+		function.ReservedConcurrentExecutions = jsii.Number(props.Reserved)
+	}
 	if props.Network != nil {
 		function.Vpc = props.Network.VPC
 		function.VpcSubnets = props.Network.FunctionSubnets
@@ -162,11 +168,12 @@ func functionEnvironment(s *settings.Settings, name string, environment map[stri
 // suppressFunctionFindings is for what every function has. How much can be reserved is from "Configuring reserved concurrency for a
 // function", AWS Lambda Developer Guide.
 func suppressFunctionFindings(function awslambda.Function, role awsiam.Role, props FunctionProps) {
-	findings := []suppression{
-		{rules: []string{nist + "LambdaConcurrency"}, reason: props.Concurrency +
-			" A reservation would come on top of that, out of the account's pool, of which Lambda keeps 100 executions for functions without one: a new account, whose quota is lower, would refuse it."},
-		{rules: []string{nist + "LambdaDLQ"}, reason: props.Failures},
+	var findings []suppression
+	if props.Reserved == 0 {
+		findings = append(findings, suppression{rules: []string{nist + "LambdaConcurrency"}, reason: props.Concurrency +
+			" A reservation would come on top of that, out of the account's pool, of which Lambda keeps 100 executions for functions without one: a new account, whose quota is lower, would refuse it."})
 	}
+	findings = append(findings, suppression{rules: []string{nist + "LambdaDLQ"}, reason: props.Failures})
 	if props.Network == nil {
 		findings = append(findings, suppression{rules: nistAndPCI("LambdaInsideVPC"), reason: props.Outside})
 	}

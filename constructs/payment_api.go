@@ -56,9 +56,12 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 		Description: "Takes payments: validates, and accepts each with one conditional write",
 		Timeout:     processorTimeout,
 		Network:     props.Network,
-		Concurrency: "The stage's throttling bounds the requests, and so the processors; an alarm tells when Lambda refuses one.",
-		Failures:    "The API invokes it and waits: a failure is the client's answer, 5xx, to be tried again with the same identity, and is counted by alarms. Nothing has been accepted that a queue would have to keep.",
-		Key:         props.Key,
+		Concurrency: "The stage's throttling bounds the requests, and so the processors; an alarm tells when Lambda refuses one. This environment leaves api.processorConcurrency at 0.",
+		// The one function whose invocations are as many as strangers' requests, and take as long as the table does. The others are
+		// few by what invokes them, so that 100 executions without a reservation are enough for all of them.
+		Reserved: s.API.ProcessorConcurrency,
+		Failures: "The API invokes it and waits: a failure is the client's answer, 5xx, to be tried again with the same identity, and is counted by alarms. Nothing has been accepted that a queue would have to keep.",
+		Key:      props.Key,
 	})
 	// What the handler calls, no more: it neither updates nor deletes, and does not know the index.
 	processor.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

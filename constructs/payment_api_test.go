@@ -69,6 +69,30 @@ func TestProcessor(t *testing.T) {
 	})
 }
 
+// Processors that wait for the table leave the other functions room: none of those has a reservation, and Lambda keeps 100 executions
+// for functions without one ("Configuring reserved concurrency for a function", AWS Lambda Developer Guide).
+func TestProcessorsAloneAreLimited(t *testing.T) {
+	limits := map[string]any{stackstest.Dev: nil, stackstest.Prod: 900.0, stackstest.Europe: 400.0}
+	stackstest.Each(t, func(t *testing.T, v stackstest.View) {
+		want, ok := limits[v.Assembly.Settings.Environment]
+		if !ok {
+			t.Fatalf("no limit is known for %s", v.Assembly.Settings.Environment)
+		}
+		for id, function := range v.Of("AWS::Lambda::Function") {
+			limit := want
+			if function.Properties["FunctionName"] != "payment-"+v.Assembly.Settings.Environment+"-processor" {
+				limit = nil
+			}
+			if got := function.Properties["ReservedConcurrentExecutions"]; got != limit {
+				t.Errorf("%s reserves %v, want %v", id, got, limit)
+			}
+		}
+		if suppressed := strings.Contains(stackstest.Text(v.Function(t, "processor").Metadata), "LambdaConcurrency"); suppressed != (want == nil) {
+			t.Errorf("the processor reserves %v, and whether the rule that asks for it is suppressed is %v", want, suppressed)
+		}
+	})
+}
+
 func TestPaymentAPI(t *testing.T) {
 	stackstest.Each(t, func(t *testing.T, v stackstest.View) {
 		stackstest.Same(t, "routes", routes(t, v), map[string]string{

@@ -68,6 +68,7 @@ func newPayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// The client limits its attempts of one payment. Its limit over all payments is never reached by the only one.
 			payments, err := client.New(client.Config{
 				URL: "https://" + s.APIName(), DialHost: to, Credentials: aws.NewCredentialsCache(ambient.Credentials),
 			})

@@ -18,15 +18,13 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"payments-dr/internal/payment"
+	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/telemetry"
 )
 
 const (
 	// maxBodyBytes is the longest body of a payment.
 	maxBodyBytes = 16 << 10
-	// tableDeadline ends a request whose table does not answer, long before API Gateway would, so that the client can try
-	// again while its own patience lasts.
-	tableDeadline = 5 * time.Second
 	// healthDeadline answers before a health checker gives up: it waits 2 s for a status after it has connected ("How
 	// Route 53 determines whether a health check is healthy", Amazon Route 53 Developer Guide).
 	healthDeadline = 1500 * time.Millisecond
@@ -143,7 +141,7 @@ func (h *handler) pay(ctx context.Context, request events.APIGatewayProxyRequest
 	if err := checkIdempotencyKey(request, asked.TransactionID); err != nil {
 		return h.fail(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
+	ctx, cancel := context.WithTimeout(ctx, sessiontable.RequestDeadline)
 	defer cancel()
 	accepted, replayed, err := h.table.Accept(ctx, asked.Payment(h.region, h.acceptedAt(request)))
 	if err != nil {
@@ -193,7 +191,7 @@ func (h *handler) read(ctx context.Context, request events.APIGatewayProxyReques
 	if err != nil {
 		return h.fail(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, tableDeadline)
+	ctx, cancel := context.WithTimeout(ctx, sessiontable.RequestDeadline)
 	defer cancel()
 	if request.Resource == resourcePayment {
 		transactionID, err := pathID(request, payment.AttributeTransactionID)

@@ -23,6 +23,10 @@ var (
 	instanceClass   = regexp.MustCompile(`^db\.([a-z0-9]+)\.(large|\d*xlarge)$`)
 )
 
+// mostProcessorConcurrency is more than the requests that the API can have under way while each waits for the table: a burst of 5,000,
+// and 10,000 a second for five seconds.
+const mostProcessorConcurrency = 100_000
+
 // check records every value that decoded but cannot stand.
 func (s *Settings) check(prefix string, faults *Faults) {
 	fault := func(key string, value any, allowed string, more ...any) {
@@ -64,6 +68,9 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	within("api.throttlingRateLimit", s.API.ThrottlingRateLimit, 1, 10_000, " requests a second")
 	within("api.throttlingBurstLimit", s.API.ThrottlingBurstLimit, 1, 5_000, " requests at once")
 	within("api.requestsPerAddress", s.API.RequestsPerAddress, 100, 2_000_000_000, " requests in five minutes")
+	if n, least := s.API.ProcessorConcurrency, s.API.LeastProcessorConcurrency(); n != 0 && (n < least || n > mostProcessorConcurrency) {
+		fault("api.processorConcurrency", n, "0 for no limit, or %d to %d: at least api.throttlingBurstLimit, and half of api.throttlingRateLimit", least, mostProcessorConcurrency)
+	}
 
 	if role := s.Ledger.ActiveRegion; role != RolePrimary && role != RoleSecondary {
 		fault("ledger.activeRegion", role, "%s or %s", RolePrimary, RoleSecondary)

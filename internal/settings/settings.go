@@ -152,6 +152,21 @@ type API struct {
 	// RequestsPerAddress is how many requests one IP address may send in five minutes before the Web ACL blocks it, 100
 	// to 2,000,000,000.
 	RequestsPerAddress int `json:"requestsPerAddress"`
+	// ProcessorConcurrency is how many processors of a Region run at once at the most. Lambda reserves as many executions for them,
+	// and keeps 100 of the account's quota for functions without a reservation. While the session table does not answer, each request
+	// holds a processor for five seconds. Without the limit they can take the whole quota, and relay, ledger, reconciliation and canary
+	// stand still. It is at least ThrottlingBurstLimit, and half of ThrottlingRateLimit, so that ordinary load does not meet it. 900 is
+	// the most that Lambda's default quota of 1,000 allows. 0 is no limit: of a quota of 100 or less, and a new account may have 10,
+	// nothing can be reserved; and a quota far above the throttling needs none. dr preflight compares it with the quotas of both Regions.
+	ProcessorConcurrency int `json:"processorConcurrency"`
+}
+
+// LeastProcessorConcurrency is the smallest ProcessorConcurrency other than 0. Too many requests at once are then refused by the API
+// and not by Lambda: the API answers 429, which says that the payment was not accepted, and Lambda's refusal is a 5xx, which does not,
+// and which DNS counts against the Region. Half a second a request is many times what one takes: a Region of which DNS has to think
+// that it is lost, because half of its answers are 5xx, would need a second for each.
+func (a API) LeastProcessorConcurrency() int {
+	return max(a.ThrottlingBurstLimit, (a.ThrottlingRateLimit+1)/2)
 }
 
 // Role is one of the two places that a Region has in the settings.

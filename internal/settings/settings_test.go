@@ -213,6 +213,9 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"rate", "api.throttlingRateLimit", float64(0), `api.throttlingRateLimit = 0; allowed: 1 to 10000 requests a second`},
 		{"burst", "api.throttlingBurstLimit", float64(5001), `api.throttlingBurstLimit = 5001; allowed: 1 to 5000`},
 		{"address limit", "api.requestsPerAddress", float64(10), `api.requestsPerAddress = 10; allowed: 100 to`},
+		{"processors below a burst", "api.processorConcurrency", float64(199), `api.processorConcurrency = 199; allowed: 0 for no limit, or 200 to 100000: at least api.throttlingBurstLimit, and half of api.throttlingRateLimit`},
+		{"processors below zero", "api.processorConcurrency", float64(-1), `api.processorConcurrency = -1; allowed: 0 for no limit, or 200 to`},
+		{"too many processors", "api.processorConcurrency", float64(100_001), `api.processorConcurrency = 100001; allowed: 0 for no limit, or 200 to 100000`},
 		{"active Region", "ledger.activeRegion", "us-east-1", `ledger.activeRegion = "us-east-1"; allowed: primary or secondary`},
 		{"queue retention", "ledger.queueRetentionHours", float64(337), `ledger.queueRetentionHours = 337; allowed: 1 to 336 hours`},
 		{"runbook", "alerts.alarmPagesURL", "docs/operate/alarms.md", `alerts.alarmPagesURL = "docs/operate/alarms.md"; allowed: an address that starts with https://`},
@@ -404,6 +407,32 @@ func TestThePointInTimeWindowCoversTheRestore(t *testing.T) {
 		_, err := settings.Load(c, "")
 		if allowed := days*24 >= settings.RestoreWindowHours && days <= 35; (err == nil) != allowed {
 			t.Errorf("%d days: %v", days, err)
+		}
+	}
+}
+
+// A limit on the processors is above what the throttling lets through, and the shipped ones fit Lambda's default quota of 1,000, of
+// which 100 stay unreserved.
+func TestProcessorsAreNotLimitedBelowTheThrottling(t *testing.T) {
+	for _, tt := range []struct {
+		rate, burst, processors float64
+		ok                      bool
+	}{
+		{100, 200, 200, true}, {100, 200, 199, false}, {100, 200, 0, true},
+		{1000, 10, 500, true}, {1000, 10, 499, false}, {1001, 10, 500, false}, {10_000, 5000, 100_000, true},
+	} {
+		c := context(t)
+		set(t, c, "api", map[string]any{"throttlingRateLimit": tt.rate, "throttlingBurstLimit": tt.burst, "requestsPerAddress": 1000.0, "processorConcurrency": tt.processors})
+		if _, err := settings.Load(c, ""); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	for _, name := range settings.Environments(context(t)) {
+		c := context(t)
+		c["env"] = name
+		s, err := settings.Load(c, "")
+		if err != nil || s.API.ProcessorConcurrency > 900 || s.Production == (s.API.ProcessorConcurrency == 0) {
+			t.Errorf("%s ships the limit %d, %v", name, s.API.ProcessorConcurrency, err)
 		}
 	}
 }

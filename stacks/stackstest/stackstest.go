@@ -30,7 +30,7 @@ const (
 	Prod = "prod"
 	// Europe has its primary Region away from the global stack's, an eventually consistent table, no NAT gateways, an
 	// existing hosted zone, three instances, a budget, the secondary as the ledger's active Region, a recovery that an alarm
-	// starts, and backups that nobody can delete.
+	// starts, a limit on the processors, and backups that nobody can delete.
 	Europe = "europe"
 )
 
@@ -108,6 +108,7 @@ func european() map[string]any {
 		"alerts": map[string]any{
 			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "alarmPagesURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
 		},
+		"api":       map[string]any{"processorConcurrency": 400.0},
 		"recovery":  map[string]any{"automatic": true},
 		"operators": map[string]any{"principals": []any{"arn:aws:iam::111122223333:role/on-call", "444455556666"}},
 		"ledger":    map[string]any{"activeRegion": "secondary", "queueRetentionHours": 300.0},

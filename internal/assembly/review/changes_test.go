@@ -58,6 +58,7 @@ var settingChanges = map[string]settingChange{
 	"api.throttlingRateLimit":             {200.0, nil, 0, inPlace},
 	"api.throttlingBurstLimit":            {300.0, nil, 1, inPlace},
 	"api.requestsPerAddress":              {20000.0, nil, 0, inPlace},
+	"api.processorConcurrency":            {250.0, nil, 3, "The account's quota has to allow it in both Regions: `dr preflight` tells."},
 	"ledger.activeRegion":                 {"secondary", nil, 2, "Follows a recovery that is to last; it does not make one. Move the ledger with the recovery plan first."},
 	"ledger.queueRetentionHours":          {8.0, nil, 3, inPlace},
 	"alerts.emailAddresses":               {[]any{"oncall@payments.example.org"}, nil, 1, "Each new address has to confirm its subscription."},

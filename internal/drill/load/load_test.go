@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,28 @@ func TestLoadIsBoundedAndMarked(t *testing.T) {
 	}
 	if load.Session("drill-x-", load.Sessions+3) != "drill-x-3" {
 		t.Errorf("the payment %d is of the session %s", load.Sessions+3, load.Session("drill-x-", load.Sessions+3))
+	}
+}
+
+// An API that fails gets hardly more requests than payments.
+func TestRetriesAreLimitedOverAllPayments(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		http.Error(w, `{"error":"internal error","region":"us-east-1"}`, http.StatusInternalServerError)
+	}))
+	defer api.Close()
+	l, err := load.New(load.Config{
+		Clock: load.Wall{}, Rate: 1000, Clients: 1, Most: 200, URL: api.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		SessionPrefix: "drill-x-", Currency: payment.TestCurrency, Recorder: &drill.Recorder{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Run(t.Context())
+	if got := requests.Load(); l.Sent() != 200 || got != 209 { // the first nine attempts that fail are repeated
+		t.Errorf("%d payments made %d requests, want 200 and 209", l.Sent(), got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,6 +42,11 @@ type Account struct {
 	// Who is the person who moves. Follower says of which deployment a move is followed, and how.
 	Who      string
 	Follower operate.Follower
+	// Way is how the API's names are reached, if not by the machine's network.
+	Way operate.Way
+
+	mu      sync.Mutex
+	clients map[string]*client.Client // by Region; see client
 }
 
 // Check is World's.
@@ -68,14 +74,11 @@ func (a *Account) Deploy(ctx context.Context) error { return a.Stacks(ctx, a.Ass
 // ask asks a Region's API, or the one behind the public name. A new name is not known everywhere at once, nor is a payment in an
 // eventually consistent table.
 func ask[T any](a *Account, region string, question func(*client.Client) (T, error)) (answer T, err error) {
-	s, to := a.Assembly.Settings, ""
-	if region != "" {
-		to = s.RegionalAPIName(settings.Region{Name: region})
-	}
-	c, err := client.New(client.Config{URL: "https://" + s.APIName(), DialHost: to, Credentials: a.Config.Credentials})
+	c, err := a.client(region)
 	if err != nil {
 		return answer, err
 	}
+	defer c.CloseIdleConnections() // the next question looks the name up
 	answer, err = question(c)
 	refused, isRefused := errors.AsType[*client.RefusedError](err)
 	_, isUnknown := errors.AsType[*client.UnavailableError](err)
@@ -83,6 +86,29 @@ func ask[T any](a *Account, region string, question func(*client.Client) (T, err
 		err = notYet{err}
 	}
 	return answer, err
+}
+
+// client is the client of a Region's API, or of the public name. There is one of each for the whole test: its limit of retries is over
+// all questions, and a question that is asked until it is answered is no storm.
+func (a *Account) client(region string) (*client.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.clients[region]; ok {
+		return known, nil
+	}
+	s, to := a.Assembly.Settings, ""
+	if region != "" {
+		to = s.RegionalAPIName(settings.Region{Name: region})
+	}
+	made, err := client.New(client.Config{URL: "https://" + s.APIName(), DialHost: to, Credentials: a.Config.Credentials, Dial: a.Way.Dial, RootCAs: a.Way.Trust})
+	if err != nil {
+		return nil, err
+	}
+	if a.clients == nil {
+		a.clients = map[string]*client.Client{}
+	}
+	a.clients[region] = made
+	return made, nil
 }
 
 // Pay is World's.

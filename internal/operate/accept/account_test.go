@@ -3,9 +3,12 @@ package accept_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,10 +20,13 @@ import (
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
+	"github.com/bojanz/currency"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/operate/accept"
+	"payments-dr/internal/payment"
+	"payments-dr/internal/simulation"
 )
 
 // answering answers the SDK's calls in place of AWS: the writer, and what takes off protection.
@@ -125,5 +131,56 @@ func TestDestroyTakesOffProtection(t *testing.T) {
 				t.Errorf("called %q, want %q", aws.calls, tt.calls)
 			}
 		})
+	}
+}
+
+// The test asks until it is answered. A deployment that fails gets one request for each of its questions, once it has failed for a while.
+func TestRetriesAreLimitedOverAllQuestions(t *testing.T) {
+	t.Parallel() // real pauses between attempts
+	a, err := assembly.Load("../../../testdata/golden/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests, connections, status atomic.Int64
+	status.Store(http.StatusInternalServerError)
+	api, err := simulation.StartTLS(a.Settings.APIName(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		http.Error(w, `{"error":"internal error","region":"us-east-1"}`, int(status.Load()))
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	account := &accept.Account{Assembly: a, Config: (&answering{}).config(), Way: operate.Way{
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			connections.Add(1)
+			return (&net.Dialer{}).DialContext(ctx, network, api.Address())
+		},
+		Trust: simulation.Trust(api),
+	}}
+	amount, err := currency.NewAmount("1.00", payment.TestCurrency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := payment.Request{Identity: payment.Identity{SessionID: "s", TransactionID: "t"}, Amount: amount}
+	for i, want := range []int{5, 5, 1, 1} {
+		if accepted, err := account.Pay(t.Context(), "", request); err == nil || accepted.Attempts != want {
+			t.Errorf("question %d: %d attempts, %v; want %d", i, accepted.Attempts, err, want)
+		}
+	}
+	if _, err := account.Read(t.Context(), request.Identity); err == nil || requests.Load() != 13 {
+		t.Errorf("%d requests, %v; want 13", requests.Load(), err)
+	}
+	if accepted, err := account.Pay(t.Context(), "us-west-2", request); err == nil || accepted.Attempts != 5 {
+		t.Errorf("another Region's API: %d attempts, %v; want 5", accepted.Attempts, err)
+	}
+	status.Store(http.StatusNotFound) // an answer, and no reason for the client to leave its connection
+	for range 2 {
+		if _, err := account.Read(t.Context(), request.Identity); err == nil {
+			t.Error("read a payment that is not there")
+		}
+	}
+	if connections.Load() != requests.Load() { // each attempt after a failure looks the name up, and each question
+		t.Errorf("%d connections for %d requests", connections.Load(), requests.Load())
 	}
 }

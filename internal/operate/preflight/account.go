@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/backup"
 	"github.com/aws/aws-sdk-go-v2/service/cloudcontrol"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
@@ -24,11 +23,6 @@ import (
 const (
 	// elasticIPQuota is "EC2-VPC Elastic IPs", 5 in each Region by default ("Amazon VPC quotas", Amazon VPC User Guide).
 	elasticIPQuota = "L-0263D0A3"
-	// unreservedConcurrency is what Lambda keeps for functions that reserve none ("Configuring reserved concurrency", AWS Lambda
-	// Developer Guide).
-	unreservedConcurrency = 100
-	// defaultConcurrency is Lambda's default quota in a Region ("Lambda quotas", AWS Lambda Developer Guide). New accounts have less.
-	defaultConcurrency = 1000
 	// rdsRole is the role that RDS works with in an account.
 	rdsRole = "AWSServiceRoleForRDS"
 )
@@ -76,32 +70,6 @@ func (c *check) resources(region, kind string) []named {
 		}
 	}
 	return all
-}
-
-func (c *check) checkConcurrency(ctx context.Context, region string) {
-	answer, err := c.clients(region).lambda.GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
-	if err != nil || answer.AccountLimit == nil {
-		c.unknown(region, "Lambda's concurrency quota cannot be read", err)
-		return
-	}
-	reserved := 0
-	for _, function := range c.resources(region, "AWS::Lambda::Function") {
-		if share, ok := function.resource.Properties["ReservedConcurrentExecutions"].(float64); ok && !c.owned(function) {
-			reserved += int(share)
-		}
-	}
-	limit, free := int(answer.AccountLimit.ConcurrentExecutions), int(aws.ToInt32(answer.AccountLimit.UnreservedConcurrentExecutions))
-	f := Finding{Region: region, Found: fmt.Sprintf("Lambda runs at most %d functions at once in this account and Region", limit),
-		Fix: fmt.Sprintf("aws service-quotas request-service-quota-increase --region %s --service-code lambda --quota-code L-B99A9384 --desired-value %d", region, defaultConcurrency)}
-	switch {
-	case reserved > 0 && free-reserved < unreservedConcurrency:
-		f.Level, f.Why = Blocks, fmt.Sprintf("The functions reserve %d of %d unreserved executions, and Lambda keeps %d unreserved.", reserved, free, unreservedConcurrency)
-	case limit < defaultConcurrency:
-		f.Level, f.Why = Warns, fmt.Sprintf("The default is %d. Functions are throttled above the quota, so the API may not reach %d requests a second.", defaultConcurrency, c.settings.API.ThrottlingRateLimit)
-	default:
-		return
-	}
-	c.add(f)
 }
 
 func (c *check) checkElasticIPs(ctx context.Context, region string) {

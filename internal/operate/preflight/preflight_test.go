@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +74,7 @@ type account struct {
 	signIn      error
 	bootstrap   map[string]string // version by Region
 	concurrency int32
+	reserved    map[string]int32 // by function, in both Regions
 	addresses   int
 	optIn       bool
 	loggingRole string
@@ -182,7 +185,16 @@ func (a *account) result(in any, region string) (any, error) {
 	case *cloudformation.ListStackResourcesInput:
 		return &cloudformation.ListStackResourcesOutput{StackResourceSummaries: a.stacks[*in.StackName].resources}, nil
 	case *lambda.GetAccountSettingsInput:
-		return &lambda.GetAccountSettingsOutput{AccountLimit: &lambdatypes.AccountLimit{ConcurrentExecutions: a.concurrency, UnreservedConcurrentExecutions: &a.concurrency}}, nil
+		unreserved := a.concurrency
+		for _, share := range a.reserved {
+			unreserved -= share
+		}
+		return &lambda.GetAccountSettingsOutput{AccountLimit: &lambdatypes.AccountLimit{ConcurrentExecutions: a.concurrency, UnreservedConcurrentExecutions: &unreserved}}, nil
+	case *lambda.GetFunctionConcurrencyInput:
+		if share, ok := a.reserved[*in.FunctionName]; ok {
+			return &lambda.GetFunctionConcurrencyOutput{ReservedConcurrentExecutions: &share}, nil
+		}
+		return &lambda.GetFunctionConcurrencyOutput{}, nil
 	case *servicequotas.GetServiceQuotaInput:
 		return &servicequotas.GetServiceQuotaOutput{Quota: &quotatypes.ServiceQuota{Value: aws.Float64(5)}}, nil
 	case *cloudcontrol.ListResourcesInput:
@@ -438,6 +450,145 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// reserve has the templates' processors reserve a number, as the setting does.
+func reserve(a *assembly.Assembly, processors int) {
+	a.Settings.API.ProcessorConcurrency = processors
+	for _, s := range a.Stacks {
+		for _, r := range s.Template.Resources {
+			if r.Type == "AWS::Lambda::Function" && r.Properties["FunctionName"] == "payment-"+a.Settings.Environment+"-processor" {
+				delete(r.Properties, "ReservedConcurrentExecutions")
+				if processors > 0 {
+					r.Properties["ReservedConcurrentExecutions"] = float64(processors)
+				}
+			}
+		}
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	const (
+		quota    = "aws service-quotas request-service-quota-increase --region us-east-1 --service-code lambda --quota-code L-B99A9384 --desired-value "
+		waiting  = "While the session table does not answer, up to %d processors wait for it. They leave nothing for relay, ledger, reconciliation and canary."
+		noAccess = "For the %d requests at once that the API lets through it is not enough either."
+	)
+	small := settings.API{ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200, RequestsPerAddress: 10_000}  // the defaults
+	large := settings.API{ThrottlingRateLimit: 1000, ThrottlingBurstLimit: 900, RequestsPerAddress: 30_000} // production's
+	dev, prod := "payment-dev-processor", "payment-prod-processor"
+	for _, tt := range []struct {
+		name       string
+		env        string
+		api        settings.API
+		processors int
+		quota      int32
+		// deployed is what the stacks' processors reserve now, -1 if there are no stacks.
+		deployed int32
+		others   int32
+		level    preflight.Level
+		why, fix string
+	}{
+		{"a new account", "dev", small, 0, 10, -1, 0, preflight.Warns, fmt.Sprintf(waiting+" "+noAccess, 700, 200), quota + "1000"},
+		{"a new account, with a limit", "dev", small, 200, 10, -1, 0, preflight.Blocks,
+			"The functions reserve 200, which leaves -190 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency in cdk.json to 0, which limits nothing"},
+		{"a new account in production", "prod", large, 0, 10, -1, 0, preflight.Warns, fmt.Sprintf(waiting+" "+noAccess, 5900, 900),
+			quota + "1000\nand, when it is granted, set api.processorConcurrency in cdk.json to 900"},
+		{"nothing to reserve", "dev", small, 0, 100, -1, 0, preflight.Warns, fmt.Sprintf(waiting+" "+noAccess, 700, 200), quota + "1000"},
+		{"nothing to reserve, with a limit", "dev", small, 200, 100, -1, 0, preflight.Blocks,
+			"The functions reserve 200, which leaves -100 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency in cdk.json to 0, which limits nothing"},
+		{"too little to reserve", "dev", small, 0, 200, -1, 0, preflight.Warns, fmt.Sprintf(waiting, 700),
+			quota + "1000\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 100"},
+		{"too little to reserve, with a limit", "dev", small, 200, 200, -1, 0, preflight.Blocks,
+			"The functions reserve 200, which leaves 0 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 100"},
+		{"too little to reserve in production", "prod", large, 900, 200, -1, 0, preflight.Blocks,
+			"The functions reserve 900, which leaves -700 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 100, and api.throttlingRateLimit to 200"},
+		{"enough to reserve", "dev", small, 0, 300, -1, 0, preflight.Warns, fmt.Sprintf(waiting, 700), "set api.processorConcurrency in cdk.json to 200"},
+		{"enough to reserve more", "dev", small, 0, 799, -1, 0, preflight.Warns, fmt.Sprintf(waiting, 700), "set api.processorConcurrency in cdk.json to 200 (up to 699 fit)"},
+		{"reserved exactly", "dev", small, 200, 300, -1, 0, "", "", ""},
+		{"one too few", "dev", small, 200, 299, -1, 0, preflight.Blocks,
+			"The functions reserve 200, which leaves 99 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 199"},
+		{"the throttling is limit enough", "dev", small, 0, 800, -1, 0, "", "", ""},
+		{"the default quota", "dev", small, 0, 1000, -1, 0, "", "", ""},
+		{"the default quota, which others share", "dev", small, 0, 1000, -1, 201, preflight.Warns, fmt.Sprintf(waiting, 700), "set api.processorConcurrency in cdk.json to 200 (up to 699 fit)"},
+		{"the default quota in production", "prod", large, 900, 1000, -1, 0, "", "", ""},
+		{"the default quota in production, without a limit", "prod", large, 0, 1000, -1, 0, preflight.Warns, fmt.Sprintf(waiting, 5900), "set api.processorConcurrency in cdk.json to 900"},
+		{"the default quota in production, which others share", "prod", large, 900, 1000, -1, 50, preflight.Blocks,
+			"The functions reserve 900, which leaves 50 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1050\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 850"},
+		{"a large quota", "dev", small, 0, 3000, -1, 0, "", "", ""},
+		{"a large quota in production", "prod", large, 900, 3000, -1, 0, "", "", ""},
+		{"a large quota in production, without a limit", "prod", large, 0, 3000, -1, 0, preflight.Warns, fmt.Sprintf(waiting, 5900), "set api.processorConcurrency in cdk.json to 900 (up to 2900 fit)"},
+		{"a quota for all of production", "prod", large, 0, 6000, -1, 0, "", "", ""},
+
+		{"reserved already", "prod", large, 900, 1000, 900, 0, "", "", ""},
+		{"reserved for the first time by an update", "prod", large, 900, 999, 0, 0, preflight.Blocks,
+			"The functions reserve 900, which leaves 99 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1000\nor set api.processorConcurrency and api.throttlingBurstLimit in cdk.json to 899"},
+		{"more than before", "prod", large, 950, 1000, 900, 0, preflight.Blocks,
+			"The functions reserve 950, which leaves 50 for those without a reservation, and Lambda keeps 100 for them.",
+			quota + "1050\nor set api.processorConcurrency in cdk.json to 900"},
+		{"less than before", "prod", large, 900, 1000, 950, 0, "", "", ""},
+		{"no longer reserved", "dev", small, 0, 400, 300, 0, preflight.Warns, fmt.Sprintf(waiting, 700), "set api.processorConcurrency in cdk.json to 200 (up to 300 fit)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, c := templates(t, tt.env), newAccount()
+			a.Settings.API = tt.api
+			reserve(a, tt.processors)
+			c.concurrency, c.reserved = tt.quota, map[string]int32{"theirs": tt.others}
+			if tt.deployed >= 0 {
+				c.deploy(a)
+			}
+			if tt.deployed > 0 {
+				c.reserved[map[string]string{"dev": dev, "prod": prod}[tt.env]] = tt.deployed
+			}
+			var found []preflight.Finding
+			for _, f := range preflight.Check(t.Context(), a, c.config(), c).Findings {
+				if strings.Contains(f.Found, "Lambda") {
+					found = append(found, f)
+				}
+			}
+			if tt.level == "" {
+				if len(found) > 0 {
+					t.Errorf("found %+v, want nothing", found)
+				}
+				return
+			}
+			if len(found) != 2 {
+				t.Fatalf("found %+v, want one for each Region", found)
+			}
+			want := preflight.Finding{Level: tt.level, Region: "us-east-1", Found: fmt.Sprintf("Lambda runs at most %d functions at once in this account and Region", tt.quota), Why: tt.why, Fix: tt.fix}
+			if found[0] != want {
+				t.Errorf("found\n%+v, want\n%+v", found[0], want)
+			}
+			if want.Region, want.Fix = "us-west-2", strings.ReplaceAll(tt.fix, "us-east-1", "us-west-2"); found[1] != want {
+				t.Errorf("found\n%+v, want\n%+v", found[1], want)
+			}
+			// A proposal that the settings would refuse is none.
+			if _, number, ok := strings.Cut(found[0].Fix, "set api.processorConcurrency in cdk.json to "); ok {
+				number, _, _ = strings.Cut(strings.TrimRight(number, ")"), " ")
+				if n, err := strconv.Atoi(strings.TrimRight(number, ",")); err != nil || n != 0 && n < tt.api.LeastProcessorConcurrency() {
+					t.Errorf("proposes %q: %v", number, err)
+				}
+			}
+		})
+	}
+	t.Run("no answer", func(t *testing.T) {
+		a, c := templates(t, "dev"), newAccount()
+		c.deploy(a)
+		c.faults["Lambda.GetFunctionConcurrency"] = &smithy.GenericAPIError{Code: "AccessDenied", Message: "no"}
+		if found := lines(preflight.Check(t.Context(), a, c.config(), c)); len(found) != 2 || !strings.HasPrefix(found[0], "unknown us-east-1: Lambda's concurrency quota cannot be read: access denied") {
+			t.Errorf("found %q", found)
+		}
+		c.faults["Lambda.GetFunctionConcurrency"] = errAbsent // deleted by hand
+		if found := lines(preflight.Check(t.Context(), a, c.config(), c)); len(found) != 0 {
+			t.Errorf("found %q", found)
+		}
+	})
 }
 
 func TestLeft(t *testing.T) {

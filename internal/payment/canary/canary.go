@@ -116,7 +116,8 @@ type Reach struct {
 // Run pays and probes, both at once. What goes wrong with either is in the report. The error says that the canary itself could
 // not do its work: there are no credentials, or the context was done, or no identity can be made. It is no word about the API.
 //
-// Nothing is kept from one run to the next, no connection either: a client that comes from outside looks the name up.
+// No connection is kept from one run to the next: a client that comes from outside looks the name up. The client's limit of retries
+// is: while the API fails for longer, a run sends its payment once, as a good client does.
 func (c *Canary) Run(ctx context.Context) (Report, error) {
 	defer c.public.CloseIdleConnections()
 	defer c.other.CloseIdleConnections()

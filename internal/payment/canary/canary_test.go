@@ -2,13 +2,18 @@ package canary
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/uuid"
 
 	"payments-dr/internal/payment"
@@ -265,5 +270,36 @@ func TestWhatIsTheCanarysOwnIsAnError(t *testing.T) {
 		if _, err := New(config); err == nil || !strings.HasPrefix(err.Error(), "make canary: ") {
 			t.Errorf("%+v: %v", config, err)
 		}
+	}
+}
+
+// The limit is over all runs: an API that fails for longer gets one request a run.
+func TestRetriesAreLimitedOverAllRuns(t *testing.T) {
+	t.Parallel() // real pauses between attempts
+	var payments atomic.Int64
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			payments.Add(1)
+		}
+		http.Error(w, `{"error":"internal error","region":"us-east-1"}`, http.StatusInternalServerError)
+	}))
+	defer server.Close()
+	authorities := x509.NewCertPool()
+	authorities.AddCert(server.Certificate())
+	address := server.Listener.Addr().String()
+	c, err := New(Config{APIName: address, Region: here, OtherRegion: there, OtherAPIName: address,
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), RootCAs: authorities})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wait = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	for i, want := range []int{5, 5, 1, 1} {
+		paid := mustRun(t, c).Payment
+		if paid.Succeeded || paid.Attempts != want || !strings.Contains(paid.Fault, "status 500") {
+			t.Errorf("run %d: %+v, want %d attempts", i, paid, want)
+		}
+	}
+	if got := payments.Load(); got != 12 {
+		t.Errorf("four runs sent %d payments, want 12", got)
 	}
 }

@@ -18,6 +18,10 @@ import (
 	"payments-dr/internal/payment"
 )
 
+// RequestDeadline ends a request of the API whose table does not answer, long before API Gateway would, so that the client can try
+// again while its own patience lasts. In an outage of the table each request holds a processor for as long.
+const RequestDeadline = 5 * time.Second
+
 const (
 	// attemptTimeout bounds one attempt, connecting included. A strongly consistent write waits for a second Region and is
 	// done in some 100 ms; a table that says nothing for a second is not going to.
