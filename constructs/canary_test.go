@@ -70,7 +70,7 @@ func TestCanaryComesFromOutside(t *testing.T) {
 		}
 		stackstest.Same(t, "environment", function["Environment"], map[string]any{"Variables": map[string]any{
 			"API_NAME": "api." + s.DNS.ZoneName, "METRICS_NAMESPACE": "Payment/" + s.Environment,
-			"OTHER_REGION": s.Other(own).Name, "OTHER_REGION_API_NAME": s.Other(own).Name + ".api." + s.DNS.ZoneName,
+			"OTHER_REGION": s.Other(own).Name, "OTHER_REGION_API_NAME": s.Other(own).Name + ".region.api." + s.DNS.ZoneName,
 		}})
 		if timeout := function["Timeout"].(float64); timeout > 30 || timeout < canary.Timeout.Seconds()+5 {
 			t.Errorf("the function's time is %v s, a run's %v", timeout, canary.Timeout)

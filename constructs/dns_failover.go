@@ -1,6 +1,7 @@
 package constructs
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -12,12 +13,8 @@ import (
 )
 
 const (
-	// healthCheckInterval is the shorter of the two that Route 53 has, and healthCheckFailures how many checks in a row have to
-	// fail: three are no lost packet and no single slow answer. Each is up to 16 s, the interval and what a checker waits for an
-	// answer. With resolvers' 60 s that leaves nearly nothing of the two minutes in which payments have to be back, and a fourth
-	// does not fit; package recoverytime adds it up.
+	// healthCheckInterval is the shorter of the two that Route 53 has.
 	healthCheckInterval = 10 * time.Second
-	healthCheckFailures = 3
 	// serverErrorPeriod, serverErrorPeriods and serverErrorShare make an API that answers, but half of the time with a server
 	// error, as good as lost. Health checks are requests too: they keep the share from being that of one unlucky request.
 	serverErrorPeriod  = time.Minute
@@ -87,10 +84,15 @@ type DNSFailover struct {
 
 // NewDNSFailover makes health checks and records. From the bottom:
 //
-//	us-east-1.api.<zone>   one Region's API, healthy while it answers /health and its answers are not server errors
-//	us-west-2.api.<zone>
-//	plan.api.<zone>        PRIMARY and SECONDARY: the Region that the recovery plan has chosen, if it is healthy
-//	api.<zone>             PRIMARY: plan.api.<zone>; SECONDARY: the secondary Region's API
+//	us-east-1.region.api.<zone>   CNAME of one Region's API, healthy while it answers /health and its answers are not server errors
+//	us-west-2.region.api.<zone>
+//	planned.api.<zone>            PRIMARY and SECONDARY: the Region that the recovery plan has chosen, if it is healthy
+//	api.<zone>                    PRIMARY: planned.api.<zone>; SECONDARY: the secondary Region's API
+//
+// The upper two names are aliases of type CNAME. An alias to a record of its own zone has that record's type and TTL, and an alias
+// to API Gateway would have a fixed TTL of 60 seconds ("Choosing between alias and non-alias records", Amazon Route 53 Developer
+// Guide). Route 53 takes an alias of type CNAME once its target exists (DNSControl/dnscontrol#937). A CNAME serves IPv4 and IPv6
+// alike: the API's own name has addresses of both.
 //
 // An alias record is healthy if its own health check is and so is what it points to ("How health checks work in complex Amazon
 // Route 53 configurations", Amazon Route 53 Developer Guide). That gives, for the Regions P and S of the settings:
@@ -98,7 +100,7 @@ type DNSFailover struct {
 //	plan at  P        S        answer  because
 //	P        healthy  healthy  P       the plan's choice
 //	P        healthy  sick     P       the plan's choice
-//	P        sick     healthy  S       nothing is healthy at plan.api, the second record is
+//	P        sick     healthy  S       nothing is healthy at planned.api, the second record is
 //	P        sick     sick     P       nothing is healthy: Route 53 answers with the first record
 //	S        healthy  healthy  S       the plan's choice; P is healthy again, but only the plan brings payments back
 //	S        healthy  sick     P       nothing is healthy anywhere, so Route 53 answers with the first record, twice
@@ -127,30 +129,24 @@ func NewDNSFailover(scope constructs.Construct, id string, props DNSFailoverProp
 	group := func(id string, records ...awsroute53.CfnRecordSetGroup_RecordSetProperty) awsroute53.CfnRecordSetGroup {
 		var all []any
 		for _, record := range records {
-			for _, kind := range []string{"A", "AAAA"} {
-				record.Type = text(kind)
-				all = append(all, record)
-			}
+			record.Type = text("CNAME")
+			all = append(all, record)
 		}
 		return awsroute53.NewCfnRecordSetGroup(scope, text(id), &awsroute53.CfnRecordSetGroupProps{HostedZoneId: zoneID, RecordSets: &all})
 	}
 
 	var regional []awscdk.CfnResource
 	for _, target := range []DNSTarget{props.Primary, props.Secondary} {
-		regional = append(regional, group(target.Region.Name, awsroute53.CfnRecordSetGroup_RecordSetProperty{
+		regional = append(regional, group("Region-"+target.Region.Name, awsroute53.CfnRecordSetGroup_RecordSetProperty{
 			Name: text(s.RegionalAPIName(target.Region)),
 			// The only record of its name; the policy is there so that it can have a health check.
 			SetIdentifier: text(target.Region.Name), Weight: jsii.Number(1),
-			HealthCheckId: dns.Serving[target.Region.Name].AttrHealthCheckId(),
-			AliasTarget: &awsroute53.CfnRecordSetGroup_AliasTargetProperty{
-				DnsName:      target.Name.Domain.AttrRegionalDomainName(),
-				HostedZoneId: target.Name.Domain.AttrRegionalHostedZoneId(),
-				// What the health check sees is more than what Route 53 knows of the domain by itself.
-				EvaluateTargetHealth: jsii.Bool(false),
-			},
+			HealthCheckId:   dns.Serving[target.Region.Name].AttrHealthCheckId(),
+			ResourceRecords: &[]*string{target.Name.Domain.AttrRegionalDomainName()},
+			Ttl:             text(strconv.Itoa(s.DNS.TTLSeconds)),
 		}))
 	}
-	planned := group("Plan",
+	planned := group("Planned",
 		awsroute53.CfnRecordSetGroup_RecordSetProperty{
 			Name: text(s.PlanAPIName()), SetIdentifier: text(props.Primary.Region.Name), Failover: text("PRIMARY"),
 			HealthCheckId: props.Plan.HealthCheckID(props.Primary.Region), AliasTarget: within(s.RegionalAPIName(props.Primary.Region)),
@@ -194,7 +190,7 @@ func (dns *DNSFailover) addHealthChecks(scope constructs.Construct, s *settings.
 		ResourcePath:             text("/" + StageName + HealthPath),
 		Port:                     jsii.Number(443),
 		RequestInterval:          jsii.Number(healthCheckInterval.Seconds()),
-		FailureThreshold:         jsii.Number(healthCheckFailures),
+		FailureThreshold:         jsii.Number(s.DNS.FailureThreshold),
 		Regions:                  checkerRegions(s),
 		MeasureLatency:           jsii.Bool(true),
 		EnableSni:                jsii.Bool(true),

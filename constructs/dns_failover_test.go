@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/assembly/publicname"
@@ -62,22 +63,20 @@ func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
 						return true
 					}
 				}
-				for _, kind := range []string{"A", "AAAA"} {
-					got, err := zone.Answer(s.APIName(), kind, healthy)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if letter[got] != row.want {
-						t.Errorf("plan at %s, P healthy %v, S healthy %v (by %s): %s answers %s, want %s", row.plan, row.primaryUp, row.secondaryUp, sick, kind, letter[got], row.want)
-					}
+				got, err := zone.Answer(s.APIName(), healthy)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if letter[got.Region] != row.want || got.TTL != time.Duration(s.DNS.TTLSeconds)*time.Second {
+					t.Errorf("plan at %s, P healthy %v, S healthy %v (by %s): answers %s for %v, want %s", row.plan, row.primaryUp, row.secondaryUp, sick, letter[got.Region], got.TTL, row.want)
 				}
 			}
 		}
 		// Each Region can be asked for by name, whatever is healthy.
 		for _, region := range s.Both() {
-			got, err := zone.Answer(s.RegionalAPIName(region), "A", func(route53.Check) bool { return false })
-			if err != nil || got != region.Name {
-				t.Errorf("%s leads to %q, %v", s.RegionalAPIName(region), got, err)
+			got, err := zone.Answer(s.RegionalAPIName(region), func(route53.Check) bool { return false })
+			if err != nil || got.Region != region.Name {
+				t.Errorf("%s leads to %q, %v", s.RegionalAPIName(region), got.Region, err)
 			}
 		}
 	})
@@ -87,10 +86,10 @@ func TestRecords(t *testing.T) {
 	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
 		p, q := s.Regions.Primary.Name, s.Regions.Secondary.Name
 		want := map[string][]string{
-			p + "." + s.APIName(): {p + " "},
-			q + "." + s.APIName(): {q + " "},
-			"plan." + s.APIName(): {p + " PRIMARY", q + " SECONDARY"}, // by these the plan finds the Regions' records
-			s.APIName():           {"plan, first " + p + " PRIMARY", q + " SECONDARY"},
+			p + ".region." + s.APIName(): {p + " "},
+			q + ".region." + s.APIName(): {q + " "},
+			"planned." + s.APIName():     {p + " PRIMARY", q + " SECONDARY"}, // by these the plan finds the Regions' records
+			s.APIName():                  {"plan, first " + p + " PRIMARY", q + " SECONDARY"},
 		}
 		zone, err := publicname.Read(v.Assembly)
 		if err != nil {
@@ -100,14 +99,12 @@ func TestRecords(t *testing.T) {
 			t.Errorf("names %v, want %v", got, want)
 		}
 		for name, sets := range want {
-			for _, kind := range []string{"A", "AAAA"} {
-				var got []string
-				for _, record := range zone.Records(name, kind) {
-					got = append(got, record.SetIdentifier+" "+record.Failover)
-				}
-				if !slices.Equal(got, sets) {
-					t.Errorf("%s %s: %q, want %q", name, kind, got, sets)
-				}
+			var got []string
+			for _, record := range zone.Records(name) {
+				got = append(got, record.SetIdentifier+" "+record.Failover)
+			}
+			if !slices.Equal(got, sets) {
+				t.Errorf("%s: %q, want %q", name, got, sets)
 			}
 		}
 		zoneID := any(s.DNS.HostedZoneID)
@@ -134,7 +131,7 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 				continue
 			}
 			stackstest.Same(t, id+": interval", config["RequestInterval"], 10)
-			stackstest.Same(t, id+": failures", config["FailureThreshold"], 3)
+			stackstest.Same(t, id+": failures", config["FailureThreshold"], s.DNS.FailureThreshold)
 			stackstest.Same(t, id+": port", config["Port"], 443)
 			stackstest.Same(t, id+": latency", config["MeasureLatency"], true)
 			stackstest.Same(t, id+": SNI", config["EnableSNI"], true)

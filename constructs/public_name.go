@@ -38,7 +38,7 @@ func NewPublicName(scope constructs.Construct, id string, props PublicNameProps)
 	domain := awsapigateway.NewCfnDomainName(scope, text("Domain"), &awsapigateway.CfnDomainNameProps{
 		DomainName:             name,
 		RegionalCertificateArn: certificate.CertificateArn(),
-		// IPv6 too, so that the AAAA records lead somewhere.
+		// IPv6 too: clients follow a CNAME to this domain's own name, and ask it for either address.
 		EndpointConfiguration: &awsapigateway.CfnDomainName_EndpointConfigurationProperty{
 			Types: texts("REGIONAL"), IpAddressType: text("dualstack"),
 		},

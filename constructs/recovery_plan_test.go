@@ -112,7 +112,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 		stackstest.Same(t, "reconcile by", reconcile["Lambdas"], functions)
 
 		traffic := block[constructs.StepTraffic]
-		stackstest.Same(t, "record", traffic["RecordName"], "plan."+s.APIName())
+		stackstest.Same(t, "record", traffic["RecordName"], s.PlanAPIName())
 		stackstest.Same(t, "record sets", traffic["RecordSets"], []any{
 			map[string]any{"RecordSetIdentifier": p, "Region": p}, map[string]any{"RecordSetIdentifier": q, "Region": q},
 		})
@@ -120,7 +120,7 @@ func TestRecoveryPlanMovesEverythingInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, record := range zone.Records("plan."+s.APIName(), "A") { // the plan's own evaluation looks for this
+		for _, record := range zone.Records(s.PlanAPIName()) { // the plan's own evaluation looks for this
 			if record.Check == nil || record.Check.Kind != route53.KindPlan || record.Check.Region != record.SetIdentifier {
 				t.Errorf("record set %s has the health check %+v", record.SetIdentifier, record.Check)
 			}

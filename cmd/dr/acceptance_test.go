@@ -21,7 +21,7 @@ const acceptedName = "api.dev.payments.acme-bank.com"
 
 // prepareAcceptance makes the account, and in a folder the templates for it.
 func (s *simulated) prepareAcceptance(dir string) error {
-	s.public, s.plan.Record, s.stacks = acceptedName, "plan."+acceptedName, filepath.Join(dir, "deployed")
+	s.public, s.plan.Record, s.stacks = acceptedName, "planned."+acceptedName, filepath.Join(dir, "deployed")
 	golden := "../../testdata/golden/dev"
 	paths, err := filepath.Glob(golden + "/*")
 	if err != nil {

@@ -119,7 +119,7 @@ func newSimulated(t testing.TB) (*simulated, func(), error) {
 		repairs: newRepairs(), kept: map[string]string{}, tried: map[string]string{}, public: publicName,
 	}
 	s.plan = awswire.Plan{
-		ARN: simulatedPlan, Now: func() time.Time { return time.Now().Add(-11 * time.Minute) }, WarnedStep: "promote the database", Zone: "Z1", Record: "plan." + publicName,
+		ARN: simulatedPlan, Now: func() time.Time { return time.Now().Add(-11 * time.Minute) }, WarnedStep: "promote the database", Zone: "Z1", Record: "planned." + publicName,
 		Regions: simulatedRegions, Healthy: func(region string) bool { return region == s.traffic }, Start: s.start, Look: s.proceed,
 	}
 	certificate, ca, err := newSimulatedCertificate()

@@ -142,7 +142,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 	result, err := live.Run(ctx, live.Config{
 		Hypothesis: h, ID: id, Deployment: t.deployment, Clock: t.clock, Load: t.load, Recorder: recorder, Who: username(),
 		Run:   drill.Run{Banner: t.banner, Assumptions: t.assumptions},
-		Every: d.following.every, Patience: d.following.patience, ReconciledWithin: d.following.reconciledWithin, Out: progress, Ledger: t.ledger, Ended: ended,
+		Every: d.following.every, Patience: d.following.patience, ReconciledWithin: d.following.reconciledWithin, Settle: t.settle, Out: progress, Ledger: t.ledger, Ended: ended,
 	})
 	interrupted()
 	hide()
@@ -254,5 +254,7 @@ type drillTarget struct {
 	ledger      ledgerOpener
 	banner      string
 	assumptions []drill.Assumption
-	close       func()
+	// settle is how long before now a reconciliation's window ends.
+	settle time.Duration
+	close  func()
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
@@ -40,7 +41,7 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.H
 	}
 	s := deployment.Settings
 	t := &drillTarget{
-		settings: s, deployment: deployment, clock: load.Wall{}, banner: deployedBanner(deployment), close: func() {},
+		settings: s, deployment: deployment, clock: load.Wall{}, banner: deployedBanner(deployment), settle: time.Minute, close: func() {},
 		load: load.Config{URL: "https://" + s.APIName(), Credentials: payer(deployment)},
 	}
 	if d.ledger {
@@ -74,7 +75,7 @@ func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h 
 	}
 	deployment.Now = deployed.Clock().Now
 	t := &drillTarget{
-		settings: s, deployment: deployment, clock: deployed.Clock(), banner: ready.banner, assumptions: assumptions, close: closeAll,
+		settings: s, deployment: deployment, clock: deployed.Clock(), banner: ready.banner, assumptions: assumptions, settle: deployed.ReconcileSettle(), close: closeAll,
 		load: load.Config{
 			URL: "https://" + s.APIName(), Credentials: payer(deployment), Trust: deployed.Trust(), Answer: deployed.Answer, Address: deployed.Address, Seed: d.simulated.seed,
 		},

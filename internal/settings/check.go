@@ -50,6 +50,8 @@ func (s *Settings) check(prefix string, faults *Faults) {
 	if id := s.DNS.HostedZoneID; id != "" && !hostedZoneID.MatchString(id) {
 		fault("dns.hostedZoneId", id, "a public hosted zone's id, Z and up to 31 capital letters or digits, or nothing to have the zone made")
 	}
+	within("dns.ttlSeconds", s.DNS.TTLSeconds, 1, 60, " seconds")
+	within("dns.failureThreshold", s.DNS.FailureThreshold, 2, 10, " failed checks in a row")
 	within("network.natGatewaysPerRegion", s.Network.NATGatewaysPerRegion, 0, 3, ", one an Availability Zone at the most")
 
 	if !engineVersion.MatchString(s.Database.EngineVersion) {

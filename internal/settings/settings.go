@@ -88,6 +88,14 @@ type DNS struct {
 	ZoneName string `json:"zoneName"`
 	// HostedZoneID is an existing public hosted zone's id. Empty: the app makes the zone.
 	HostedZoneID string `json:"hostedZoneId" settings:"optional"`
+	// TTLSeconds is how long resolvers and clients may keep the public name's answer, 1 to 60. With less than 60, payments are back
+	// sooner when a Region is lost, but a Region that comes and goes takes its clients along each time. Each resolver asks again that
+	// often, and Route 53 charges for the queries.
+	TTLSeconds int `json:"ttlSeconds"`
+	// FailureThreshold is how many health checks in a row have to fail before a Region counts as lost, 2 to 10. They are 10 seconds
+	// apart. One may be a lost packet. Each of Route 53's checkers counts for itself, and a Region is lost when more than 82 % of
+	// them say so.
+	FailureThreshold int `json:"failureThreshold"`
 }
 
 // Network is what both Regions' networks have in common.
@@ -329,10 +337,12 @@ func (s *Settings) AlarmPagesURL() string { return cmp.Or(s.Alerts.AlarmPagesURL
 
 // RegionalAPIName is the name that leads to one Region's API, healthy or not. It is a place in the tree of DNS records, and how
 // to reach a given Region: connect to it, and ask it for APIName, which is the name in its certificate.
-func (s *Settings) RegionalAPIName(region Region) string { return region.Name + "." + s.APIName() }
+func (s *Settings) RegionalAPIName(region Region) string {
+	return region.Name + ".region." + s.APIName()
+}
 
 // PlanAPIName is the name that leads to the Region that the recovery plan has chosen, as long as that is healthy.
-func (s *Settings) PlanAPIName() string { return "plan." + s.APIName() }
+func (s *Settings) PlanAPIName() string { return "planned." + s.APIName() }
 
 // APIGatewayName is the name of each Region's REST API, in its metrics too.
 func (s *Settings) APIGatewayName() string { return "payment-" + s.Environment }

@@ -191,6 +191,8 @@ func TestEachFaultIsNamed(t *testing.T) {
 		{"no class", "database.instanceClass", "r5.large", `database.instanceClass = "r5.large"; allowed: `},
 		{"inexact version at creation", "database.globalClusterEngineVersion", "8.0", `database.globalClusterEngineVersion = "8.0"; allowed: the exact version`},
 		{"inexact version", "database.engineVersion", "8.0", `database.engineVersion = "8.0"; allowed: an exact version`},
+		{"no caching", "dns.ttlSeconds", float64(0), `dns.ttlSeconds = 0; allowed: 1 to 60 seconds`},
+		{"one lost packet", "dns.failureThreshold", float64(1), `dns.failureThreshold = 1; allowed: 2 to 10 failed checks in a row`},
 		{"step without time", "recovery.stepMinutes.ledger", float64(0), `recovery.stepMinutes.ledger = 0; allowed: 1 to 15 minutes`},
 		{"step over the objective", "recovery.stepMinutes.promotion", float64(16), `recovery.stepMinutes.promotion = 16; allowed: 1 to 15 minutes`},
 		{"steps over the objective", "recovery.stepMinutes.promotion", float64(11), `recovery.stepMinutes = 19; allowed: steps that add up to objectives.rtoMinutes (15) at the most: approval, promotion, ledger and`},

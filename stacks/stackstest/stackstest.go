@@ -104,7 +104,7 @@ func european() map[string]any {
 		"regions":    map[string]any{"primary": region("eu-west-1", "10.30.0.0/16"), "secondary": region("eu-central-1", "10.31.0.0/16")},
 		"session":    map[string]any{"consistency": "eventual"},
 		"network":    map[string]any{"natGatewaysPerRegion": 0.0},
-		"dns":        map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ"},
+		"dns":        map[string]any{"zoneName": "payments.acme-bank.eu", "hostedZoneId": "Z0123456789ABCDEFGHIJ", "ttlSeconds": 10.0},
 		"alerts": map[string]any{
 			"emailAddresses": []any{"oncall@acme-bank.eu", "payments@acme-bank.eu"}, "alarmPagesURL": "https://runbooks.acme-bank.eu/alarms", "monthlyBudgetUSD": 4000.0,
 		},

@@ -7,10 +7,10 @@ import (
 	"payments-dr/internal/assembly"
 )
 
-// record is one record of the public zone. AAAA records are those of A once more.
+// record is one record of the public zone.
 type record struct {
 	name, id, failover string
-	// alias is the name in the zone that it leads to, and targets the custom domains if it leads out of the zone.
+	// alias is the name in the zone that it leads to, and targets the custom domains if it leads out of the zone, by its value.
 	alias   string
 	targets []place
 	// follows is whether the target's health counts.
@@ -27,16 +27,15 @@ func (p *platform) records() ([]record, error) {
 	var records []record
 	for _, id := range sorted(stack, "AWS::Route53::RecordSetGroup") {
 		for _, set := range assembly.OneOrMore(stack.Template.Resources[id].Properties["RecordSets"]) {
-			if assembly.At(set, "Type") != "A" {
-				continue
-			}
 			var r record
 			r.name, _ = assembly.At(set, "Name").(string)
 			r.id, _ = assembly.At(set, "SetIdentifier").(string)
 			r.failover, _ = assembly.At(set, "Failover").(string)
 			r.alias, _ = assembly.At(set, "AliasTarget", "DNSName").(string)
 			r.follows, _ = assembly.At(set, "AliasTarget", "EvaluateTargetHealth").(bool)
-			r.targets = p.at(stack, assembly.At(set, "AliasTarget", "DNSName"))
+			for _, value := range assembly.OneOrMore(assembly.At(set, "ResourceRecords")) {
+				r.targets = append(r.targets, p.at(stack, value)...)
+			}
 			r.check = p.at(stack, assembly.At(set, "HealthCheckId"))
 			records = append(records, r)
 		}

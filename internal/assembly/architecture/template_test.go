@@ -135,9 +135,9 @@ func TestArrowGoesWithItsReference(t *testing.T) {
 		{"global cluster", first + "/Aurora, writer", second + "/Aurora, reader", architecture.PaymentWay, func(t *testing.T, a *assembly.Assembly) {
 			delete(properties(t, a, "secondary", "AWS::RDS::DBCluster", ""), "GlobalClusterIdentifier")
 		}},
-		{"record", "plan.api", "us-west-2.api", architecture.Failover, func(t *testing.T, a *assembly.Assembly) {
-			group := properties(t, a, "global", "AWS::Route53::RecordSetGroup", `"plan.api.dev.payments.example.com","SetIdentifier"`)
-			group["RecordSets"] = group["RecordSets"].([]any)[:2]
+		{"record", "planned.api", "us-west-2.region.api", architecture.Failover, func(t *testing.T, a *assembly.Assembly) {
+			group := properties(t, a, "global", "AWS::Route53::RecordSetGroup", `"planned.api.dev.payments.example.com","SetIdentifier"`)
+			group["RecordSets"] = group["RecordSets"].([]any)[:1]
 		}},
 		{"health check's child", "2 of 1 healthy", "alarm api-failing", architecture.Failover, func(t *testing.T, a *assembly.Assembly) {
 			stack, _ := a.Stack("global")

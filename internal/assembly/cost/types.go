@@ -73,7 +73,7 @@ var Free = map[string]string{
 	"AWS::Logs::MetricFilter":               "the filter is free; its metric is priced with the alarm that watches it",
 	"AWS::RDS::DBClusterParameterGroup":     configuration,
 	"AWS::RDS::DBSubnetGroup":               configuration,
-	"AWS::Route53::RecordSetGroup":          "records are free up to 10,000 in a zone, and queries for aliases of API Gateway are",
+	"AWS::Route53::RecordSetGroup":          "records are free up to 10,000 in a zone; queries are not: a resolver that asks every minute all month costs two cents",
 	"AWS::S3::BucketPolicy":                 permission,
 	"AWS::SNS::Topic":                       "nothing while nothing is published; e-mails are priced with the subscription",
 	"AWS::SNS::TopicPolicy":                 permission,

@@ -5,7 +5,9 @@ package publicname
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/simulation/route53"
@@ -42,7 +44,10 @@ type reader struct {
 
 func (r reader) record(set map[string]any) (route53.Record, error) {
 	record := route53.Record{
-		Name: assembly.Text(set["Name"]), Type: assembly.Text(set["Type"]), SetIdentifier: assembly.Text(set["SetIdentifier"]), Failover: assembly.Text(set["Failover"]),
+		Name: assembly.Text(set["Name"]), SetIdentifier: assembly.Text(set["SetIdentifier"]), Failover: assembly.Text(set["Failover"]),
+	}
+	if kind := assembly.Text(set["Type"]); kind != "CNAME" {
+		return record, fmt.Errorf("record %s is of the type %q; allowed is CNAME, of which alone the TTL can be set", record.Name, kind)
 	}
 	if set["HealthCheckId"] != nil {
 		check, err := r.check(set["HealthCheckId"])
@@ -51,13 +56,17 @@ func (r reader) record(set map[string]any) (route53.Record, error) {
 		}
 		record.Check = &check
 	}
-	alias := assembly.Object(set["AliasTarget"])
-	record.EvaluateTarget = alias["EvaluateTargetHealth"] == true
-	if name, ok := alias["DNSName"].(string); ok {
-		record.Alias = name
+	if alias := assembly.Object(set["AliasTarget"]); alias != nil {
+		record.Alias, record.EvaluateTarget = assembly.Text(alias["DNSName"]), alias["EvaluateTargetHealth"] == true
 		return record, nil
 	}
-	origin, err := r.assembly.Origin(r.global, alias["DNSName"])
+	ttl, err := strconv.Atoi(assembly.Text(set["TTL"]))
+	values := assembly.List(set["ResourceRecords"])
+	if err != nil || ttl <= 0 || len(values) != 1 {
+		return record, fmt.Errorf("record %s has the TTL %v and %d values; allowed are a number of seconds and one value", record.Name, set["TTL"], len(values))
+	}
+	record.TTL = time.Duration(ttl) * time.Second
+	origin, err := r.assembly.Origin(r.global, values[0])
 	if err != nil {
 		return record, fmt.Errorf("target of %s: %w", record.Name, err)
 	}

@@ -20,7 +20,7 @@ func (t *templates) paymentsLost(region settings.Region) []Item {
 	if detection == nil {
 		return nil
 	}
-	return append(detection, dnsSpread, resolvers)
+	return append(detection, dnsSpread, t.resolvers(region))
 }
 
 // paymentsFailing is the way of payments out of a Region that answers with server errors. The check of the endpoint may notice
@@ -36,7 +36,24 @@ func (t *templates) paymentsFailing(region settings.Region) []Item {
 	if detection == nil {
 		return nil
 	}
-	return append(detection, dnsSpread, resolvers)
+	return append(detection, dnsSpread, t.resolvers(region))
+}
+
+// resolvers is how long resolvers and clients go on with the answer that leads to a Region: up to its TTL.
+func (t *templates) resolvers(region settings.Region) Item {
+	zone, err := publicname.Read(t.assembly)
+	if err != nil {
+		t.fault("the public name cannot be read: %v", err)
+		return Item{}
+	}
+	answer, err := zone.Answer(t.assembly.Settings.APIName(), func(c route53.Check) bool { return c.Kind != route53.KindPlan || c.Region == region.Name })
+	if err != nil || answer.Region != region.Name {
+		t.fault("the public name does not lead to %s when the plan has chosen it: %v", region.Name, err)
+	}
+	return Item{
+		What: "resolvers' caches", Takes: Time{answer.TTL / 2, answer.TTL},
+		Sources: []string{fmt.Sprintf("template: %s.TTL = %d", answer.Name, int(answer.TTL.Seconds())), sourceResolvers},
+	}
 }
 
 // leavesBy are the health checks of a kind whose failure, by itself, takes payments out of a Region. None is a fault.
@@ -49,20 +66,16 @@ func (t *templates) leavesBy(region settings.Region, kind route53.Kind) []route5
 	name := t.assembly.Settings.APIName()
 	var decisive []route53.Check
 	for _, check := range checksOf(zone, region, kind) {
-		leaves := true
-		for _, answer := range []string{"A", "AAAA"} {
-			// The plan has put payments into the Region that is lost, and all is well but this.
-			got, err := zone.Answer(name, answer, func(c route53.Check) bool {
-				return c.ID != check.ID && (c.Kind != route53.KindPlan || c.Region == region.Name)
-			})
-			if err != nil {
-				t.fault("%v", err)
-			}
-			leaves = leaves && err == nil && got != region.Name
-		}
-		if leaves {
+		// The plan has put payments into the Region that is lost, and all is well but this.
+		got, err := zone.Answer(name, func(c route53.Check) bool {
+			return c.ID != check.ID && (c.Kind != route53.KindPlan || c.Region == region.Name)
+		})
+		switch {
+		case err != nil:
+			t.fault("%v", err)
+		case got.Region != region.Name:
 			decisive = append(decisive, check)
-		} else {
+		default:
 			t.fault("%s goes on answering %s when health check %s is unhealthy", name, region.Name, check.ID)
 		}
 	}
@@ -76,16 +89,14 @@ func (t *templates) leavesBy(region settings.Region, kind route53.Kind) []route5
 func checksOf(zone *route53.Zone, region settings.Region, kind route53.Kind) []route53.Check {
 	var all []route53.Check
 	for _, name := range zone.Names() {
-		for _, answer := range []string{"A", "AAAA"} {
-			for _, record := range zone.Records(name, answer) {
-				if record.Check == nil {
-					continue
-				}
-				for _, check := range append([]route53.Check{*record.Check}, record.Check.Children...) {
-					known := slices.ContainsFunc(all, func(c route53.Check) bool { return c.ID == check.ID })
-					if check.Kind == kind && check.Region == region.Name && !known {
-						all = append(all, check)
-					}
+		for _, record := range zone.Records(name) {
+			if record.Check == nil {
+				continue
+			}
+			for _, check := range append([]route53.Check{*record.Check}, record.Check.Children...) {
+				known := slices.ContainsFunc(all, func(c route53.Check) bool { return c.ID == check.ID })
+				if check.Kind == kind && check.Region == region.Name && !known {
+					all = append(all, check)
 				}
 			}
 		}

@@ -18,11 +18,8 @@ var dnsSpread = Item{
 	Sources: []string{`assumption: no time is published; checkers send their results to every DNS location all the time ("How Amazon Route 53 averts failover problems", Amazon Route 53 Developer Guide)`},
 }
 
-// resolvers is how long a resolver may keep the answer of an alias record. The TTL of such a record cannot be set.
-var resolvers = Item{
-	What: "resolvers' caches", Takes: Time{30 * time.Second, 60 * time.Second},
-	Sources: []string{`AWS: an alias has its target's TTL ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide); assumption: API Gateway's is 60 s, as the Route 53 FAQs say of other targets, and resolvers and clients obey it`},
-}
+// sourceResolvers is why the TTL of the Region's record is that of the public name.
+const sourceResolvers = `AWS: an alias to a record of its own zone has that record's TTL ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide); assumption: resolvers and clients obey it. Some keep an answer for longer: a JVM with a security manager keeps it for ever`
 
 // clientRetry is what is left of a client's attempt when the answer of DNS changes, and the pause before the next attempt. It is
 // the client's own and no time of the platform: whoever makes a first attempt then has no part of it.

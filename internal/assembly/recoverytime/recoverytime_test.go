@@ -248,9 +248,8 @@ func TestWayThatIsNone(t *testing.T) {
 		"one child of two is enough":   {"global", "ServingEast.HealthCheckConfig.HealthThreshold", 1.0, "api.example.org goes on answering us-east-1 when health check EndpointEast is unhealthy"},
 		"no threshold":                 {"global", "ServingWest.HealthCheckConfig.HealthThreshold", nil, "api.example.org goes on answering us-west-2 when health check ErrorsWest is unhealthy"},
 		"alias that is always healthy": {"global", "Public.RecordSets[0].AliasTarget.EvaluateTargetHealth", false, "api.example.org goes on answering us-east-1"},
-		"the same for IPv6":            {"global", "Public.RecordSets[1].AliasTarget.EvaluateTargetHealth", false, "api.example.org goes on answering us-east-1"},
-		"record without check":         {"global", "RecordsEast.RecordSets[0].HealthCheckId", nil, "api.example.org goes on answering us-east-1"},
-		"record of nothing":            {"global", "RecordsEast.RecordSets[0].AliasTarget", nil, "the public name cannot be read"},
+		"record without check":         {"global", "RecordsEast.RecordSets[0].HealthCheckId", nil, "no health check of the kind HTTPS takes payments out of us-east-1"},
+		"record of nothing":            {"global", "RecordsEast.RecordSets[0].ResourceRecords", nil, "the public name cannot be read"},
 		"check that is not there":      {"global", "RecordsEast.RecordSets[0].HealthCheckId", map[string]any{"Ref": "Lost"}, "there is no resource Lost"},
 		"no name":                      {"global", "Public.RecordSets[0].Name", "other.example.org", "goes on answering"},
 		"no check of the endpoint":     {"global", "ServingEast.HealthCheckConfig.ChildHealthChecks[0]", map[string]any{"Ref": "ErrorsEast"}, "no health check of the kind HTTPS takes payments out of us-east-1"},
@@ -444,6 +443,38 @@ func TestTheSlowerRegionCounts(t *testing.T) {
 	set(t, a, "global", "EndpointWest.HealthCheckConfig.FailureThreshold", 4.0)
 	if text := fmt.Sprint(of(t, a).Check()); !strings.Contains(text, "payments, Region lost (us-west-2): up to 2m14s, 14s more") {
 		t.Error(text)
+	}
+}
+
+func TestTheTTLOfTheRegionsRecordCounts(t *testing.T) {
+	global, err := small(t).Stack("global")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, resource := range global.Template.Resources {
+		record := assembly.Object(assembly.At(resource.Properties["RecordSets"], 0))
+		if record["TTL"] == nil {
+			continue
+		}
+		for ttl, want := range map[any]string{
+			"600": "payments, Region lost (" + fmt.Sprint(record["SetIdentifier"]) + "): up to 10m42s",
+			"ten": "has the TTL ten and 1 values", nil: "has the TTL <nil> and 1 values",
+		} {
+			a := small(t)
+			set(t, a, "global", id+".RecordSets[0].TTL", ttl)
+			times, err := recoverytime.Of(a)
+			if err == nil {
+				err = times.Check()
+			}
+			if !strings.Contains(fmt.Sprint(err), want) {
+				t.Errorf("TTL %v of %s: %v, want in it %q", ttl, id, err, want)
+			}
+		}
+		a := small(t)
+		set(t, a, "global", id+".RecordSets[0].Type", "A")
+		if _, err := recoverytime.Of(a); !strings.Contains(fmt.Sprint(err), `is of the type "A"; allowed is CNAME`) {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

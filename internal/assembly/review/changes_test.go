@@ -47,6 +47,8 @@ var settingChanges = map[string]settingChange{
 		"Clients pay at another name. The deployment waits until the new zone is delegated; the old one stays. Move the clients first, or deploy another environment."},
 	"dns.hostedZoneId": {"Z0123456789ABCDEFGHIJ", nil, 0,
 		"The records move to this zone while the parent domain still delegates to the old one. Only for a zone that the stack itself had made and that is kept, or before the first payment."},
+	"dns.ttlSeconds":                      {30.0, nil, 0, inPlace},
+	"dns.failureThreshold":                {2.0, nil, 0, inPlace},
 	"network.natGatewaysPerRegion":        {3.0, nil, 0, "Connections through the gateways break when their routes change."},
 	"database.engineVersion":              {"8.0.mysql_aurora.3.11.0", nil, 3, "See [Raise the engine version](deploy.md#raise-the-engine-version). Set `database.globalClusterEngineVersion` to the old version first."},
 	"database.globalClusterEngineVersion": {"8.0.mysql_aurora.3.10.1", nil, 4, "Never change it after the first deployment. Set it once, to the version that the global cluster was created with, before `database.engineVersion` changes."},

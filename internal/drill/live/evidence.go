@@ -22,10 +22,8 @@ import (
 )
 
 const (
-	// settle is how long ago the end of a window has to be before the reconcile function compares it, a minute, and what clocks
-	// may differ by; both by the machine's time. See functions/reconcile.
-	settle = time.Minute + 2*skew
-	skew   = 2 * time.Second
+	// skew is what clocks may differ by.
+	skew = 2 * time.Second
 	// reconcileEvery is how long to wait for what is on its way, before it is asked again.
 	reconcileEvery = 15 * time.Second
 	// readTimeout bounds the reading of the table, and of the ledger. lateTimeout bounds it after an interrupt.
@@ -182,7 +180,8 @@ func (l *liveDrill) reconcile(ctx context.Context, writer string) (reports []rec
 	}
 	reconciler := l.Deployment.Reconciler(region)
 	window := reconcile.Window{From: l.machineBegan.Add(-skew).UTC(), To: l.machineEnded.Add(skew).UTC()}
-	fmt.Fprintf(l.Out, "The reconciliation looks at nothing younger than a minute: waiting %s.\n", settle.Round(time.Second))
+	settle := l.Settle + 2*skew
+	fmt.Fprintf(l.Out, "The reconciliation looks at nothing younger than %s: waiting %s.\n", l.Settle, settle)
 	if smithytime.SleepWithContext(ctx, time.Until(window.To.Add(settle-skew))) != nil {
 		return nil, "the drill was interrupted before it"
 	}

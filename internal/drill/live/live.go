@@ -45,6 +45,8 @@ type Config struct {
 	Every, Patience time.Duration
 	// ReconciledWithin is how long payments may take to be in the ledger after the last one, by the machine's clock.
 	ReconciledWithin time.Duration
+	// Settle is how long before now a reconciliation's window ends at the latest, by the machine's clock.
+	Settle time.Duration
 	// Out is told what a person has to know or to do meanwhile, in whole lines.
 	Out io.Writer
 	// Ended, if given, is called when nothing more is observed, and what there is in the end is read.

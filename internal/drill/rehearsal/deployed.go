@@ -51,6 +51,9 @@ func Deploy(ctx context.Context, config Config) (*Deployed, error) {
 	return d, nil
 }
 
+// ReconcileSettle is how long before now, by the machine's clock, a reconciliation's window ends at the latest.
+func (d *Deployed) ReconcileSettle() time.Duration { return wholeSeconds(d.r.clock.Real(settle)) }
+
 // Close ends everything.
 func (d *Deployed) Close() {
 	d.stop()

@@ -537,7 +537,7 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 		}
 	}
 	if _, reconciles := environment[variables.ReconcileSettleSeconds]; reconciles && p.options.ReconcileSettle > 0 {
-		environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(math.Ceil(p.options.ReconcileSettle.Seconds())))
+		environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(wholeSeconds(p.options.ReconcileSettle).Seconds()))
 	}
 	if _, connects := environment[variables.DatabaseHost]; connects {
 		database := p.options.Databases[r.Name]
@@ -550,6 +550,11 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 	return lambdaruntime.Config{
 		Binary: binary, Name: function.FunctionName, Region: r.Name, MemoryMB: function.MemorySize, Environment: environment, Log: p.options.Log,
 	}, time.Duration(function.Timeout) * time.Second, nil
+}
+
+// wholeSeconds rounds up, as variables of functions are.
+func wholeSeconds(d time.Duration) time.Duration {
+	return time.Duration(math.Ceil(d.Seconds())) * time.Second
 }
 
 // Items is a client of the table behind all replicas, for looking at it; of the primary's if the table is eventually consistent.

@@ -16,10 +16,6 @@ import (
 	"payments-dr/internal/simulation/route53"
 )
 
-// answerTTL is how long an answer for an alias to an API may be kept: it is that of the API's own record, and cannot be set
-// ("Choosing between alias and non-alias records", Amazon Route 53 Developer Guide).
-const answerTTL = 60 * time.Second
-
 // PublicName answers for the public name as Route 53 would: from the synthesized records, by the state of health checks that run.
 type PublicName struct {
 	zone   *route53.Zone
@@ -65,7 +61,7 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 		answer: s.Regions.Primary.Name,
 	}
 	for _, name := range zone.Names() {
-		for _, record := range zone.Records(name, "A") {
+		for _, record := range zone.Records(name) {
 			if record.Check != nil {
 				if err := p.add(config, *record.Check); err != nil {
 					return nil, err
@@ -189,8 +185,8 @@ func (p *PublicName) Chosen(region string) bool {
 
 // Answer is the Region that the public name leads to now, and how long a resolver may keep that.
 func (p *PublicName) Answer() (region string, ttl time.Duration, err error) {
-	region, err = p.zone.Answer(p.name, "A", p.healthy)
-	return region, answerTTL, err
+	record, err := p.zone.Answer(p.name, p.healthy)
+	return record.Region, record.TTL, err
 }
 
 func (p *PublicName) healthy(check route53.Check) bool {

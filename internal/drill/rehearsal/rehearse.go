@@ -88,7 +88,6 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		{What: "replication lag", Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
 		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
 		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
-		{What: "answers for the public name are kept for", Value: answerTTL.String(), Source: `AWS: "Choosing between alias and non-alias records", Amazon Route 53 Developer Guide; the target's own`},
 		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one, and is refused then", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
 		{What: "reconciliations", Value: "every " + reconcileEvery.String(), Source: "the deployed schedule is every hour, which is longer than a rehearsal"},
 		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
@@ -611,8 +610,8 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	if err != nil {
 		return drill.Report{}, err
 	}
-	select { // the function compares nothing that is younger; a second more, because it takes whole seconds
-	case <-time.After(r.clock.Real(settle) + 2*time.Second):
+	select { // the function compares nothing that is younger
+	case <-time.After(wholeSeconds(r.clock.Real(settle)) + time.Second):
 	case <-ctx.Done():
 		return drill.Report{}, ctx.Err()
 	}

@@ -5,8 +5,10 @@ package route53
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind is what a health check watches.
@@ -37,59 +39,53 @@ type Check struct {
 
 // Record is one record of the public zone.
 type Record struct {
-	Name, Type, SetIdentifier string
+	Name, SetIdentifier string
 	// Failover is PRIMARY, SECONDARY, or empty for a weighted record.
 	Failover string
 	// Check is nil if the record has no health check of its own.
 	Check *Check
 	// Alias is the name of the record that this one points to; empty if it points to a Region.
 	Alias string
-	// Region is where the record points to, if that is no record.
+	// Region is where the record points to, and TTL how long the answer may be kept, if it points to no record.
 	Region string
+	TTL    time.Duration
 	// EvaluateTarget is whether the record is only as healthy as what it points to.
 	EvaluateTarget bool
 }
 
-// Zone is the public zone's records, by name and type.
+// Zone is the public zone's records, by name. All are of the type CNAME.
 type Zone struct {
-	records map[[2]string][]Record
+	records map[string][]Record
 }
 
 // NewZone is a zone with these records.
 func NewZone(records []Record) *Zone {
-	zone := &Zone{records: map[[2]string][]Record{}}
+	zone := &Zone{records: map[string][]Record{}}
 	for _, record := range records {
-		key := [2]string{record.Name, record.Type}
-		zone.records[key] = append(zone.records[key], record)
+		zone.records[record.Name] = append(zone.records[record.Name], record)
 	}
 	return zone
 }
 
-// Records are the records of a name and type (A or AAAA), the PRIMARY first.
-func (z *Zone) Records(name, kind string) []Record {
-	records := slices.Clone(z.records[[2]string{name, kind}])
+// Records are the records of a name, the PRIMARY first.
+func (z *Zone) Records(name string) []Record {
+	records := slices.Clone(z.records[name])
 	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Failover, b.Failover) })
 	return records
 }
 
 // Names are the names that have records, in order.
 func (z *Zone) Names() []string {
-	var names []string
-	for key := range z.records {
-		if !slices.Contains(names, key[0]) {
-			names = append(names, key[0])
-		}
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(z.records))
 }
 
-// Answer is the Region that a name leads to. healthy says of each elementary health check whether it is healthy.
-func (z *Zone) Answer(name, kind string, healthy func(Check) bool) (string, error) {
+// Answer is the record that a name leads to, one that points to a Region. healthy says of each elementary health check whether it is
+// healthy.
+func (z *Zone) Answer(name string, healthy func(Check) bool) (Record, error) {
 	for range 16 { // deeper than any tree of the platform: a circle of aliases ends here
-		records := z.Records(name, kind)
+		records := z.Records(name)
 		if len(records) == 0 {
-			return "", fmt.Errorf("resolve %s: it has no record of type %s", name, kind)
+			return Record{}, fmt.Errorf("resolve %s: it has no record", name)
 		}
 		// The first healthy one. If there is none, all count as healthy, and that is the first again.
 		chosen := records[0]
@@ -100,11 +96,11 @@ func (z *Zone) Answer(name, kind string, healthy func(Check) bool) (string, erro
 			}
 		}
 		if chosen.Alias == "" {
-			return chosen.Region, nil
+			return chosen, nil
 		}
 		name = chosen.Alias
 	}
-	return "", fmt.Errorf("resolve %s: the aliases go in a circle", name)
+	return Record{}, fmt.Errorf("resolve %s: the aliases go in a circle", name)
 }
 
 func (z *Zone) healthy(record Record, healthy func(Check) bool) bool {
@@ -114,7 +110,7 @@ func (z *Zone) healthy(record Record, healthy func(Check) bool) bool {
 	if record.Alias == "" || !record.EvaluateTarget {
 		return true
 	}
-	return slices.ContainsFunc(z.Records(record.Alias, record.Type), func(target Record) bool { return z.healthy(target, healthy) })
+	return slices.ContainsFunc(z.Records(record.Alias), func(target Record) bool { return z.healthy(target, healthy) })
 }
 
 // Healthy is whether the check is healthy, given the elementary ones.
