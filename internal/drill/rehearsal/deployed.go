@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"payments-dr/internal/drill"
+	"payments-dr/internal/settings"
 )
 
 // Deployed is the platform of an assembly, running on this machine as if it were deployed: for the operator's tool, which asks it
@@ -82,12 +83,16 @@ func (d *Deployed) Dial(ctx context.Context, network, address string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	region, _, isOwn := strings.Cut(host, "."+d.r.settings.APIName())
-	if host == d.r.settings.APIName() {
+	own := slices.IndexFunc(d.r.settings.Both(), func(r settings.Region) bool { return d.r.settings.RegionalAPIName(r) == host })
+	var region string
+	switch {
+	case own >= 0:
+		region = d.r.settings.Both()[own].Name
+	case host == d.r.settings.APIName():
 		if region, _, err = d.Answer(); err != nil {
 			return nil, err
 		}
-	} else if !isOwn || d.r.platform.Region(region) == nil {
+	default:
 		return nil, fmt.Errorf("the name %s is not simulated", host)
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, d.Address(region))
