@@ -448,7 +448,6 @@ func TestEveryReadAcrossRegionsIsFromTheOwnRegion(t *testing.T) {
 			"payment-dev-global (us-east-1) reads Ref of AWS::ApiGateway::RestApi of payment-dev-secondary in us-east-1",
 			"payment-dev-global (us-east-1) reads Ref of AWS::Lambda::EventSourceMapping of payment-dev-secondary in us-east-1",
 			"payment-dev-global (us-east-1) reads RegionalDomainName of AWS::ApiGateway::DomainName of payment-dev-secondary in us-east-1",
-			"payment-dev-global (us-east-1) reads RegionalHostedZoneId of AWS::ApiGateway::DomainName of payment-dev-secondary in us-east-1",
 			"payment-dev-secondary (us-west-2) reads Endpoint.Address of AWS::RDS::DBCluster of payment-dev-primary in us-west-2",
 			"payment-dev-secondary (us-west-2) reads Ref of AWS::Route53::HostedZone of payment-dev-primary in us-west-2",
 		},
@@ -460,8 +459,6 @@ func TestEveryReadAcrossRegionsIsFromTheOwnRegion(t *testing.T) {
 			"payment-europe-global (us-east-1) reads Ref of AWS::Lambda::EventSourceMapping of payment-europe-secondary in us-east-1",
 			"payment-europe-global (us-east-1) reads RegionalDomainName of AWS::ApiGateway::DomainName of payment-europe-primary in us-east-1",
 			"payment-europe-global (us-east-1) reads RegionalDomainName of AWS::ApiGateway::DomainName of payment-europe-secondary in us-east-1",
-			"payment-europe-global (us-east-1) reads RegionalHostedZoneId of AWS::ApiGateway::DomainName of payment-europe-primary in us-east-1",
-			"payment-europe-global (us-east-1) reads RegionalHostedZoneId of AWS::ApiGateway::DomainName of payment-europe-secondary in us-east-1",
 			"payment-europe-secondary (eu-central-1) reads Endpoint.Address of AWS::RDS::DBCluster of payment-europe-primary in eu-central-1",
 		},
 	} {
