@@ -13,6 +13,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 
 	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
@@ -22,9 +23,7 @@ const (
 	// reconcileTimeout is Lambda's longest ("Lambda quotas", AWS Lambda Developer Guide).
 	reconcileTimeout = 15 * time.Minute
 	// reconcileEvery is how often table and ledger are compared. Each run begins where the ledger's watermark is.
-	reconcileEvery = time.Hour
-	// reconcileSettle is how long before now a comparison ends: the table's index follows the table, and the ledger its queue.
-	reconcileSettle = time.Minute
+	reconcileEvery = reconcile.Interval
 	// databaseRoleEvery is how often the database is asked whether it takes writes: the period of the alarms that need to know.
 	databaseRoleEvery = time.Minute
 )
@@ -62,7 +61,7 @@ func NewReconciliation(scope constructs.Construct, id string, props Reconciliati
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	environment := databaseEnvironment(props.Database)
-	environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(reconcileSettle.Seconds()))
+	environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(reconcile.Settle.Seconds()))
 	environment[variables.ReconcileStepSeconds] = strconv.Itoa(s.Recovery.StepMinutes.Reconciliation * 60)
 	r := &Reconciliation{
 		Function: NewFunction(scope, "Reconcile", FunctionProps{

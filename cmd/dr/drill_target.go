@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/arcregionswitch"
@@ -24,6 +23,7 @@ import (
 	"payments-dr/internal/drill/rehearsal"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment/ledger"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 
@@ -41,7 +41,7 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.H
 	}
 	s := deployment.Settings
 	t := &drillTarget{
-		settings: s, deployment: deployment, clock: load.Wall{}, banner: deployedBanner(deployment), settle: time.Minute, close: func() {},
+		settings: s, deployment: deployment, clock: load.Wall{}, banner: deployedBanner(deployment), settle: reconcile.Settle, close: func() {},
 		load: load.Config{URL: "https://" + s.APIName(), Credentials: payer(deployment)},
 	}
 	if d.ledger {

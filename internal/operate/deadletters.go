@@ -549,8 +549,6 @@ const (
 	// runMargin is how long before the word of its failure a run of the reconciliation began at the earliest: it waits for an hour at the
 	// most, as constructs/reconciliation.go has it.
 	runMargin = time.Hour + 15*time.Minute
-	// runInterval is from one run to the next, as constructs/reconciliation.go has it.
-	runInterval = time.Hour
 )
 
 // windowOf is the time that a message tells of.
@@ -580,7 +578,7 @@ func (r *Replayer) windowOf(m sqstypes.Message) (reconcile.Window, error) {
 		} else if readable && !body.Time.IsZero() {
 			at = body.Time
 		}
-		w = reconcile.Window{From: at.Add(-runMargin - runInterval - reconcile.Overlap), To: at}
+		w = reconcile.Window{From: at.Add(-runMargin - reconcile.Interval - reconcile.Overlap), To: at}
 	default:
 		return w, errors.New("it tells of no time")
 	}

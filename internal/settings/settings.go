@@ -160,7 +160,7 @@ type API struct {
 	// RequestsPerAddress is how many requests one IP address may send in five minutes before the Web ACL blocks it, 100
 	// to 2,000,000,000.
 	RequestsPerAddress int `json:"requestsPerAddress"`
-	// ProcessorConcurrency is how many processors of a Region run at once at the most. Lambda reserves as many executions for them,
+	// ProcessorConcurrency is the most processors that a Region runs at once. Lambda reserves as many executions for them,
 	// and keeps 100 of the account's quota for functions without a reservation. While the session table does not answer, each request
 	// holds a processor for five seconds. Without the limit they can take the whole quota, and relay, ledger, reconciliation and canary
 	// stand still. It is at least ThrottlingBurstLimit, and half of ThrottlingRateLimit, so that ordinary load does not meet it. 900 is

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"payments-dr/internal/drill"
+	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/settings"
 )
 
@@ -53,7 +54,9 @@ func Deploy(ctx context.Context, config Config) (*Deployed, error) {
 }
 
 // ReconcileSettle is how long before now, by the machine's clock, a reconciliation's window ends at the latest.
-func (d *Deployed) ReconcileSettle() time.Duration { return wholeSeconds(d.r.clock.Real(settle)) }
+func (d *Deployed) ReconcileSettle() time.Duration {
+	return wholeSeconds(d.r.clock.Real(reconcile.Settle))
+}
 
 // Close ends everything.
 func (d *Deployed) Close() {

@@ -40,8 +40,6 @@ import (
 const (
 	databaseName     = "payments"
 	databasePassword = "simulated" // of a server that only this machine reaches, for as long as the rehearsal runs
-	// settle is how long before now a reconciliation's window ends, as constructs/reconciliation.go has it.
-	settle = time.Minute
 	// reconcileEvery is how often the platform reconciles by itself. AWS's schedule is an hour, which is longer than a rehearsal.
 	reconcileEvery = 5 * time.Minute
 	// duplicates is the share of the ledger's messages that come twice, so that a ledger which minds is found out.
@@ -260,7 +258,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(settle),
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(reconcile.Settle),
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -611,7 +609,7 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 		return drill.Report{}, err
 	}
 	select { // the function compares nothing that is younger
-	case <-time.After(wholeSeconds(r.clock.Real(settle)) + time.Second):
+	case <-time.After(wholeSeconds(r.clock.Real(reconcile.Settle)) + time.Second):
 	case <-ctx.Done():
 		return drill.Report{}, ctx.Err()
 	}

@@ -10,7 +10,7 @@ import (
 // one.
 func (l *Ledger) ReconciledTo(ctx context.Context) (time.Time, error) {
 	var latest sql.NullTime
-	kept, err := l.keepsReconciliations(ctx)
+	kept, err := HasTable(ctx, l.database, "reconciliations")
 	if err == nil && kept {
 		err = l.database.QueryRowContext(ctx, "SELECT MAX(reconciled_to) FROM reconciliations").Scan(&latest)
 	}
@@ -26,7 +26,7 @@ func (l *Ledger) ReconciledTo(ctx context.Context) (time.Time, error) {
 // NoteReconciled records that every payment accepted before a moment is in the ledger, in whole microseconds. In a database whose
 // schema is too old it does nothing.
 func (l *Ledger) NoteReconciled(ctx context.Context, to time.Time) error {
-	kept, err := l.keepsReconciliations(ctx)
+	kept, err := HasTable(ctx, l.database, "reconciliations")
 	if err == nil && kept {
 		_, err = l.database.ExecContext(ctx, "INSERT INTO reconciliations (reconciled_to) VALUES (?)", to.UTC().Truncate(time.Microsecond))
 	}
@@ -36,9 +36,9 @@ func (l *Ledger) NoteReconciled(ctx context.Context, to time.Time) error {
 	return nil
 }
 
-// keepsReconciliations is whether the schema has the table. That of a restored backup may be older than this release.
-func (l *Ledger) keepsReconciliations(ctx context.Context) (bool, error) {
+// HasTable is whether the database has a table that its user may use. The schema of a restored backup may be older than this release.
+func HasTable(ctx context.Context, database *sql.DB, name string) (bool, error) {
 	var tables int
-	err := l.database.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'reconciliations'").Scan(&tables)
+	err := database.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", name).Scan(&tables)
 	return tables > 0, err
 }

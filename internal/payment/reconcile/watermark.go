@@ -7,12 +7,16 @@ import (
 )
 
 const (
+	// Settle is how long before now a window ends. Until then the table's index has what was accepted, and the ledger has recorded
+	// most of it.
+	Settle = time.Minute
+	// Interval is from one scheduled run to the next.
+	Interval = time.Hour
 	// Overlap is how long before the watermark a run begins, and so how much the runs compare twice. It is longer than any delay of
 	// the table's index and than the error of any clock that stamps payments, which are minutes at most.
 	Overlap = 30 * time.Minute
-	// LongestGap is how old the watermark may be. Runs are an hour apart: when it is older, a run is missing, or the runs have not
-	// caught up after an outage.
-	LongestGap = 2 * time.Hour
+	// LongestGap is how old the watermark may be. When it is older, a run is missing, or the runs have not caught up after an outage.
+	LongestGap = 2 * Interval
 	// firstWindow is how far back a ledger without a watermark is compared: as far as the ledger can be brought back.
 	firstWindow = 72 * time.Hour
 )

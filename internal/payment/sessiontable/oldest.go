@@ -30,7 +30,7 @@ const (
 // the earliest in the sample until there was none for a day. That there is none at all is certain: Oldest then has read the
 // whole index. Its reads are eventually consistent, so that before should be a minute ago or more.
 //
-// The error says that the table could not be read; it is none that a client is told.
+// The error says that the table could not be read. It is not for clients.
 func (t *Table) Oldest(ctx context.Context, before time.Time) (oldest time.Time, found bool, err error) {
 	before = roundUp(before)
 	whole := true // the sample is the whole index

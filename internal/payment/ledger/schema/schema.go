@@ -197,35 +197,17 @@ func createUser(ctx context.Context, database *sql.DB, user User) error {
 	if err := database.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&name); err != nil {
 		return fmt.Errorf("read name of database: %w", err)
 	}
-	tables, err := tables(ctx, database)
-	if err != nil {
-		return err
-	}
-	for _, table := range tables {
+	for _, table := range []string{"payments", "reconciliations"} {
+		exists, err := ledger.HasTable(ctx, database, table)
+		if err != nil {
+			return fmt.Errorf("look for table %s: %w", table, err)
+		}
+		if !exists { // MigrateTo has made an older schema
+			continue
+		}
 		if _, err := database.ExecContext(ctx, "GRANT SELECT, INSERT ON `"+strings.ReplaceAll(name, "`", "``")+"`."+table+" TO "+account); err != nil {
 			return fmt.Errorf("grant: %w", err)
 		}
 	}
 	return nil
-}
-
-// tables are those that the user reads and adds to, as far as the schema has them: MigrateTo may have made an older one.
-func tables(ctx context.Context, database *sql.DB) ([]string, error) {
-	rows, err := database.QueryContext(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ('payments', 'reconciliations')")
-	if err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("list tables: %w", err)
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
-	}
-	return names, nil
 }
