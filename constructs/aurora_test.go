@@ -165,9 +165,7 @@ func TestDatabaseFunctionsConnectToTheirOwnRegionsCluster(t *testing.T) {
 			function := v.Function(t, name)
 			variables := assembly.Object(assembly.At(function.Properties["Environment"], "Variables"))
 			stackstest.Same(t, name+": host", variables["DATABASE_HOST"], stackstest.GetAtt(clusterID, "Endpoint.Address"))
-			if name != "ledger" { // it does not ask who is the writer
-				stackstest.Same(t, name+": reader", variables["DATABASE_READER_HOST"], stackstest.GetAtt(clusterID, "ReadEndpoint.Address"))
-			}
+			stackstest.Same(t, name+": reader", variables["DATABASE_READER_HOST"], stackstest.GetAtt(clusterID, "ReadEndpoint.Address"))
 			stackstest.Same(t, name+": database", variables["DATABASE_NAME"], "payments")
 			for _, local := range []string{"DATABASE_PASSWORD", "DATABASE_TLS"} {
 				if value, ok := variables[local]; ok {

@@ -2,6 +2,7 @@ package constructs
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -15,6 +16,10 @@ import (
 const (
 	// healthCheckInterval is the shorter of the two that Route 53 has.
 	healthCheckInterval = 10 * time.Second
+	// steadyCheckInterval is the longer. A Region that fails is found by the other checks first.
+	steadyCheckInterval = 30 * time.Second
+	// steadyAnswer is in the answer of a steady Region to /health; function processor writes it.
+	steadyAnswer = `"steady":true`
 	// serverErrorPeriod, serverErrorPeriods and serverErrorShare make an API that answers, but half of the time with a server
 	// error, as good as lost. Health checks are requests too: they keep the share from being that of one unlucky request.
 	serverErrorPeriod  = time.Minute
@@ -82,30 +87,36 @@ type DNSFailover struct {
 	Serving map[string]awsroute53.CfnHealthCheck
 }
 
-// NewDNSFailover makes health checks and records. From the bottom:
+// NewDNSFailover makes health checks and records. All records are of type CNAME:
 //
-//	us-east-1.region.api.<zone>   CNAME of one Region's API, healthy while it answers /health and its answers are not server errors
+//	us-east-1.region.api.<zone>   one Region's API; healthy while it answers /health and its answers are not server errors
 //	us-west-2.region.api.<zone>
-//	planned.api.<zone>            PRIMARY and SECONDARY: the Region that the recovery plan has chosen, if it is healthy
-//	api.<zone>                    PRIMARY: planned.api.<zone>; SECONDARY: the secondary Region's API
+//	us-east-1.steady.api.<zone>   the same, and its health has not been interrupted for steadyFor
+//	us-west-2.steady.api.<zone>
+//	planned.api.<zone>            the Region that the recovery plan has chosen, if it is steady
+//	steady.api.<zone>             planned.api.<zone>; if that is not healthy, the secondary Region, if it is steady
+//	fallback.api.<zone>           the primary Region, if it is healthy; otherwise the secondary, if it takes connections
+//	api.<zone>                    steady.api.<zone>; if that is not healthy, fallback.api.<zone>
 //
-// The upper two names are aliases of type CNAME. An alias to a record of its own zone has that record's type and TTL, and an alias
+// Every name but the Regions' is an alias. An alias to a record of its own zone has that record's type and TTL, and an alias
 // to API Gateway would have a fixed TTL of 60 seconds ("Choosing between alias and non-alias records", Amazon Route 53 Developer
 // Guide). Route 53 takes an alias of type CNAME once its target exists (DNSControl/dnscontrol#937). A CNAME serves IPv4 and IPv6
 // alike: the API's own name has addresses of both.
 //
-// An alias record is healthy if its own health check is and so is what it points to ("How health checks work in complex Amazon
-// Route 53 configurations", Amazon Route 53 Developer Guide). That gives, for the Regions P and S of the settings:
+// An alias record is healthy if its own health check is and so is what it points to; of records that are all unhealthy Route 53
+// answers the first ("How health checks work in complex Amazon Route 53 configurations", Amazon Route 53 Developer Guide). That
+// gives, for the primary Region P and the secondary S of the settings:
 //
-//	plan at  P        S        answer  because
-//	P        healthy  healthy  P       the plan's choice
-//	P        healthy  sick     P       the plan's choice
-//	P        sick     healthy  S       nothing is healthy at planned.api, the second record is
-//	P        sick     sick     P       nothing is healthy: Route 53 answers with the first record
-//	S        healthy  healthy  S       the plan's choice; P is healthy again, but only the plan brings payments back
-//	S        healthy  sick     P       nothing is healthy anywhere, so Route 53 answers with the first record, twice
-//	S        sick     healthy  S       the plan's choice
-//	S        sick     sick     P       as above
+//	            S steady           S unsteady  S failing  S lost
+//	P steady    the plan's choice  P           P          P
+//	P unsteady  S                  P           P          P
+//	P failing   S                  S           S          P
+//	P lost      S                  S           S          P
+//
+// Unsteady is a Region that is healthy and was not a short while ago. With a short TTL clients follow every change of health, so
+// that a Region that comes and goes would take them along each time. Failing is a Region that does not take payments and takes
+// connections, as when writes to the table pause. If both Regions fail, one that can be reached is the better answer: it may take
+// payments again soon, and a lost Region does not.
 //
 // The plan's health check of the Region that it has not chosen is unhealthy from the first day on ("Amazon Route 53 health check
 // execution block", Application Recovery Controller Developer Guide). Were it asked for beside the Region's own health, in one
@@ -116,93 +127,129 @@ func NewDNSFailover(scope constructs.Construct, id string, props DNSFailoverProp
 	scope = constructs.NewConstruct(scope, text(id))
 	s := props.Settings
 	dns := &DNSFailover{Endpoint: map[string]awsroute53.CfnHealthCheck{}, Serving: map[string]awsroute53.CfnHealthCheck{}}
-	for _, target := range []DNSTarget{props.Primary, props.Secondary} {
-		dns.addHealthChecks(scope, s, target)
-	}
-
 	zoneID := props.Zone.HostedZoneId()
-	within := func(name string) *awsroute53.CfnRecordSetGroup_AliasTargetProperty {
-		return &awsroute53.CfnRecordSetGroup_AliasTargetProperty{DnsName: text(name), HostedZoneId: zoneID, EvaluateTargetHealth: jsii.Bool(true)}
-	}
 	// A group's records change together or not at all: Route 53 refuses two records of one name whose policies differ, even
-	// for the moment between two changes.
-	group := func(id string, records ...awsroute53.CfnRecordSetGroup_RecordSetProperty) awsroute53.CfnRecordSetGroup {
+	// for the moment between two changes. An alias needs its target, so that each group waits for those before it.
+	var before []awscdk.CfnResource
+	group := func(id string, records ...awsroute53.CfnRecordSetGroup_RecordSetProperty) {
 		var all []any
 		for _, record := range records {
 			record.Type = text("CNAME")
 			all = append(all, record)
 		}
-		return awsroute53.NewCfnRecordSetGroup(scope, text(id), &awsroute53.CfnRecordSetGroupProps{HostedZoneId: zoneID, RecordSets: &all})
+		made := awsroute53.NewCfnRecordSetGroup(scope, text(id), &awsroute53.CfnRecordSetGroupProps{HostedZoneId: zoneID, RecordSets: &all})
+		for _, target := range before {
+			made.AddResourceDependency(target, nil)
+		}
+		before = append(before, made)
+	}
+	alias := func(name, setIdentifier, failover, target string, check *string) awsroute53.CfnRecordSetGroup_RecordSetProperty {
+		record := awsroute53.CfnRecordSetGroup_RecordSetProperty{
+			Name: text(name), SetIdentifier: text(setIdentifier), HealthCheckId: check,
+			AliasTarget: &awsroute53.CfnRecordSetGroup_AliasTargetProperty{DnsName: text(target), HostedZoneId: zoneID, EvaluateTargetHealth: jsii.Bool(true)},
+		}
+		if failover == "" {
+			record.Weight = jsii.Number(1) // the only record of its name; the policy is there so that it can have a health check
+		} else {
+			record.Failover = text(failover)
+		}
+		return record
 	}
 
-	var regional []awscdk.CfnResource
-	for _, target := range []DNSTarget{props.Primary, props.Secondary} {
-		regional = append(regional, group("Region-"+target.Region.Name, awsroute53.CfnRecordSetGroup_RecordSetProperty{
-			Name: text(s.RegionalAPIName(target.Region)),
-			// The only record of its name; the policy is there so that it can have a health check.
-			SetIdentifier: text(target.Region.Name), Weight: jsii.Number(1),
-			HealthCheckId:   dns.Serving[target.Region.Name].AttrHealthCheckId(),
+	p, q := props.Primary.Region, props.Secondary.Region
+	targets := []DNSTarget{props.Primary, props.Secondary}
+	steady := map[string]awsroute53.CfnHealthCheck{}
+	var regional, regionalSteady []awsroute53.CfnRecordSetGroup_RecordSetProperty
+	for _, target := range targets {
+		region := target.Region
+		steady[region.Name] = dns.addHealthChecks(scope, s, target)
+		regional = append(regional, awsroute53.CfnRecordSetGroup_RecordSetProperty{
+			Name: text(s.RegionalAPIName(region)), SetIdentifier: text(region.Name), Weight: jsii.Number(1),
+			HealthCheckId:   dns.Serving[region.Name].AttrHealthCheckId(),
 			ResourceRecords: &[]*string{target.Name.Domain.AttrRegionalDomainName()},
 			Ttl:             text(strconv.Itoa(s.DNS.TTLSeconds)),
-		}))
-	}
-	planned := group("Planned",
-		awsroute53.CfnRecordSetGroup_RecordSetProperty{
-			Name: text(s.PlanAPIName()), SetIdentifier: text(props.Primary.Region.Name), Failover: text("PRIMARY"),
-			HealthCheckId: props.Plan.HealthCheckID(props.Primary.Region), AliasTarget: within(s.RegionalAPIName(props.Primary.Region)),
-		},
-		awsroute53.CfnRecordSetGroup_RecordSetProperty{
-			Name: text(s.PlanAPIName()), SetIdentifier: text(props.Secondary.Region.Name), Failover: text("SECONDARY"),
-			HealthCheckId: props.Plan.HealthCheckID(props.Secondary.Region), AliasTarget: within(s.RegionalAPIName(props.Secondary.Region)),
 		})
-	public := group("Public",
-		awsroute53.CfnRecordSetGroup_RecordSetProperty{
-			Name: text(s.APIName()), SetIdentifier: text("plan, first " + props.Primary.Region.Name), Failover: text("PRIMARY"),
-			AliasTarget: within(s.PlanAPIName()),
-		},
-		awsroute53.CfnRecordSetGroup_RecordSetProperty{
-			Name: text(s.APIName()), SetIdentifier: text(props.Secondary.Region.Name), Failover: text("SECONDARY"),
-			AliasTarget: within(s.RegionalAPIName(props.Secondary.Region)),
-		})
-	// An alias to a record needs the record.
-	for _, r := range regional {
-		planned.AddResourceDependency(r, nil)
+		regionalSteady = append(regionalSteady,
+			alias(s.SteadyRegionalAPIName(region), region.Name, "", s.RegionalAPIName(region), steady[region.Name].AttrHealthCheckId()))
 	}
-	public.AddResourceDependency(planned, nil)
+	connection := addHealthCheck(scope, s, "Connection", q.Name, connectionCheck(s, props.Secondary))
+	reachable := alias(s.FallbackAPIName(), q.Name, "SECONDARY", s.RegionalAPIName(q), connection.AttrHealthCheckId())
+	reachable.AliasTarget.(*awsroute53.CfnRecordSetGroup_AliasTargetProperty).EvaluateTargetHealth = jsii.Bool(false)
+
+	group("Regional", regional...)
+	group("Steady", regionalSteady...)
+	group("Planned",
+		alias(s.PlanAPIName(), p.Name, "PRIMARY", s.SteadyRegionalAPIName(p), props.Plan.HealthCheckID(p)),
+		alias(s.PlanAPIName(), q.Name, "SECONDARY", s.SteadyRegionalAPIName(q), props.Plan.HealthCheckID(q)))
+	group("Preferred",
+		alias(s.SteadyAPIName(), "plan, first "+p.Name, "PRIMARY", s.PlanAPIName(), nil),
+		alias(s.SteadyAPIName(), q.Name, "SECONDARY", s.SteadyRegionalAPIName(q), nil))
+	group("Fallback", alias(s.FallbackAPIName(), p.Name, "PRIMARY", s.RegionalAPIName(p), nil), reachable)
+	group("Public",
+		alias(s.APIName(), "steady, first "+p.Name, "PRIMARY", s.SteadyAPIName(), nil),
+		alias(s.APIName(), "fallback, first "+p.Name, "SECONDARY", s.FallbackAPIName(), nil))
 	return dns
 }
 
-// addHealthChecks makes the two checks of a Region and the one that combines them. The Region's own host is asked and never the
-// public name, which leads to whichever Region is healthy.
-func (dns *DNSFailover) addHealthChecks(scope constructs.Construct, s *settings.Settings, target DNSTarget) {
-	region := target.Region.Name
-	check := func(id, name string, config *awsroute53.CfnHealthCheck_HealthCheckConfigProperty) awsroute53.CfnHealthCheck {
-		return awsroute53.NewCfnHealthCheck(scope, text(id+"-"+region), &awsroute53.CfnHealthCheckProps{
-			HealthCheckConfig: config,
-			HealthCheckTags: &[]*awsroute53.CfnHealthCheck_HealthCheckTagProperty{{
-				Key: text("Name"), Value: text("payment-" + s.Environment + "-" + region + "-" + name),
-			}},
-		})
-	}
-	dns.Endpoint[region] = check("Endpoint", "endpoint", &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
-		Type:                     text("HTTPS"),
-		FullyQualifiedDomainName: text(*target.API.API.RestApiId() + ".execute-api." + region + ".amazonaws.com"),
-		ResourcePath:             text("/" + StageName + HealthPath),
+// addHealthCheck makes a health check of a Region.
+func addHealthCheck(scope constructs.Construct, s *settings.Settings, id, region string, config *awsroute53.CfnHealthCheck_HealthCheckConfigProperty) awsroute53.CfnHealthCheck {
+	return awsroute53.NewCfnHealthCheck(scope, text(id+"-"+region), &awsroute53.CfnHealthCheckProps{
+		HealthCheckConfig: config,
+		HealthCheckTags: &[]*awsroute53.CfnHealthCheck_HealthCheckTagProperty{{
+			Key: text("Name"), Value: text("payment-" + s.Environment + "-" + region + "-" + strings.ToLower(id)),
+		}},
+	})
+}
+
+// connectionCheck is whether a Region takes connections. It costs no request to the API.
+func connectionCheck(s *settings.Settings, target DNSTarget) *awsroute53.CfnHealthCheck_HealthCheckConfigProperty {
+	return &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
+		Type:                     text("TCP"),
+		FullyQualifiedDomainName: text(apiHost(target)),
 		Port:                     jsii.Number(443),
 		RequestInterval:          jsii.Number(healthCheckInterval.Seconds()),
 		FailureThreshold:         jsii.Number(s.DNS.FailureThreshold),
 		Regions:                  checkerRegions(s),
-		MeasureLatency:           jsii.Bool(true),
-		EnableSni:                jsii.Bool(true),
-	})
-	serverErrors := check("ServerErrors", "server-errors", &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
+	}
+}
+
+// apiHost is the host of a Region's own API. Health checks never ask the public name, which leads to whichever Region is healthy.
+func apiHost(target DNSTarget) string {
+	return *target.API.API.RestApiId() + ".execute-api." + target.Region.Name + ".amazonaws.com"
+}
+
+// addHealthChecks makes the checks of a Region: of its endpoint, of its server errors, the one that combines these two, and the one
+// that it returns, whether the Region is steady.
+//
+// The last needs no quick answer: the first is quicker to find that a Region fails. It looks into the answer of /health, where the
+// Region says by itself whether its health was interrupted.
+func (dns *DNSFailover) addHealthChecks(scope constructs.Construct, s *settings.Settings, target DNSTarget) (steady awsroute53.CfnHealthCheck) {
+	region := target.Region.Name
+	endpoint := func(kind string) *awsroute53.CfnHealthCheck_HealthCheckConfigProperty {
+		return &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
+			Type:                     text(kind),
+			FullyQualifiedDomainName: text(apiHost(target)),
+			ResourcePath:             text("/" + StageName + HealthPath),
+			Port:                     jsii.Number(443),
+			EnableSni:                jsii.Bool(true),
+			Regions:                  checkerRegions(s),
+		}
+	}
+	serves := endpoint("HTTPS")
+	serves.RequestInterval, serves.FailureThreshold, serves.MeasureLatency = jsii.Number(healthCheckInterval.Seconds()), jsii.Number(s.DNS.FailureThreshold), jsii.Bool(true)
+	dns.Endpoint[region] = addHealthCheck(scope, s, "Endpoint", region, serves)
+	serverErrors := addHealthCheck(scope, s, "Server-Errors", region, &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
 		Type:            text("CLOUDWATCH_METRIC"),
 		AlarmIdentifier: &awsroute53.CfnHealthCheck_AlarmIdentifierProperty{Name: text(ServerErrorAlarmName(s)), Region: text(region)},
 		// A Region whose metrics are late, or whose CloudWatch is away, is not thereby sick.
 		InsufficientDataHealthStatus: text("Healthy"),
 	})
 	children := []*string{dns.Endpoint[region].AttrHealthCheckId(), serverErrors.AttrHealthCheckId()}
-	dns.Serving[region] = check("Serving", "serving", &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
+	dns.Serving[region] = addHealthCheck(scope, s, "Serving", region, &awsroute53.CfnHealthCheck_HealthCheckConfigProperty{
 		Type: text("CALCULATED"), ChildHealthChecks: &children, HealthThreshold: jsii.Number(len(children)),
 	})
+	uninterrupted := endpoint("HTTPS_STR_MATCH")
+	uninterrupted.SearchString = text(steadyAnswer)
+	uninterrupted.RequestInterval, uninterrupted.FailureThreshold = jsii.Number(steadyCheckInterval.Seconds()), jsii.Number(1)
+	return addHealthCheck(scope, s, "Steady", region, uninterrupted)
 }

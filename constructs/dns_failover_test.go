@@ -26,22 +26,15 @@ func inGlobal(t *testing.T, test func(t *testing.T, v stackstest.View, s setting
 	}
 }
 
-// The eight rows are those of the documentation of constructs.NewDNSFailover.
+// The rows and columns are those of the documentation of constructs.NewDNSFailover.
 func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
-	const primary, secondary = "P", "S"
-	rows := []struct {
-		plan                   string
-		primaryUp, secondaryUp bool
-		want                   string
-	}{
-		{primary, true, true, primary},
-		{primary, true, false, primary},
-		{primary, false, true, secondary}, // by itself, without the plan
-		{primary, false, false, primary},
-		{secondary, true, true, secondary}, // a Region that is healthy again does not take payments back by itself
-		{secondary, true, false, primary},  // better taken there than refused
-		{secondary, false, true, secondary},
-		{secondary, false, false, primary},
+	const primary, secondary, chosen = "P", "S", "the plan's choice"
+	states := []string{"steady", "unsteady", "failing", "lost"}
+	rows := [][]string{ // the state of P, by that of S
+		{chosen, primary, primary, primary},
+		{secondary, primary, primary, primary},
+		{secondary, secondary, secondary, primary},
+		{secondary, secondary, secondary, primary},
 	}
 	inGlobal(t, func(t *testing.T, v stackstest.View, s settings.Settings) {
 		zone, err := publicname.Read(v.Assembly)
@@ -49,26 +42,39 @@ func TestPublicNameFollowsHealthAndPlan(t *testing.T) {
 			t.Fatal(err)
 		}
 		letter := map[string]string{s.Regions.Primary.Name: primary, s.Regions.Secondary.Name: secondary}
-		for _, row := range rows {
-			// A Region is sick when its API does not answer, and as well when it answers with errors alone.
-			for _, sick := range []route53.Kind{route53.KindEndpoint, route53.KindMetric} {
-				up := map[string]bool{primary: row.primaryUp, secondary: row.secondaryUp}
-				healthy := func(check route53.Check) bool {
-					switch check.Kind {
-					case route53.KindPlan:
-						return letter[check.Region] == row.plan
-					case sick:
-						return up[letter[check.Region]]
-					default:
-						return true
+		// A failing Region does not answer, or answers with errors alone.
+		for _, sick := range []route53.Kind{route53.KindEndpoint, route53.KindMetric} {
+			healthyWhile := map[string][]route53.Kind{
+				"steady":   {route53.KindEndpoint, route53.KindMetric, route53.KindText, route53.KindConnection},
+				"unsteady": {route53.KindEndpoint, route53.KindMetric, route53.KindConnection},
+				"failing":  {route53.KindConnection},
+				"lost":     {},
+			}
+			for _, kind := range []route53.Kind{route53.KindEndpoint, route53.KindMetric} {
+				if kind != sick {
+					healthyWhile["failing"] = append(healthyWhile["failing"], kind)
+				}
+			}
+			for _, plan := range []string{primary, secondary} {
+				for i, row := range rows {
+					for j, want := range row {
+						if want == chosen {
+							want = plan
+						}
+						state := map[string]string{primary: states[i], secondary: states[j]}
+						got, err := zone.Answer(s.APIName(), func(check route53.Check) bool {
+							if check.Kind == route53.KindPlan {
+								return letter[check.Region] == plan
+							}
+							return slices.Contains(healthyWhile[state[letter[check.Region]]], check.Kind)
+						})
+						if err != nil {
+							t.Fatal(err)
+						}
+						if letter[got.Region] != want || got.TTL != time.Duration(s.DNS.TTLSeconds)*time.Second {
+							t.Errorf("plan at %s, P %s, S %s (by %s): answers %s for %v, want %s", plan, states[i], states[j], sick, letter[got.Region], got.TTL, want)
+						}
 					}
-				}
-				got, err := zone.Answer(s.APIName(), healthy)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if letter[got.Region] != row.want || got.TTL != time.Duration(s.DNS.TTLSeconds)*time.Second {
-					t.Errorf("plan at %s, P healthy %v, S healthy %v (by %s): answers %s for %v, want %s", row.plan, row.primaryUp, row.secondaryUp, sick, letter[got.Region], got.TTL, row.want)
 				}
 			}
 		}
@@ -88,8 +94,12 @@ func TestRecords(t *testing.T) {
 		want := map[string][]string{
 			p + ".region." + s.APIName(): {p + " "},
 			q + ".region." + s.APIName(): {q + " "},
+			p + ".steady." + s.APIName(): {p + " "},
+			q + ".steady." + s.APIName(): {q + " "},
 			"planned." + s.APIName():     {p + " PRIMARY", q + " SECONDARY"}, // by these the plan finds the Regions' records
-			s.APIName():                  {"plan, first " + p + " PRIMARY", q + " SECONDARY"},
+			"steady." + s.APIName():      {"plan, first " + p + " PRIMARY", q + " SECONDARY"},
+			"fallback." + s.APIName():    {p + " PRIMARY", q + " SECONDARY"},
+			s.APIName():                  {"steady, first " + p + " PRIMARY", "fallback, first " + p + " SECONDARY"},
 		}
 		zone, err := publicname.Read(v.Assembly)
 		if err != nil {
@@ -127,14 +137,23 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 		asked := map[string]bool{}
 		for id, check := range v.Of("AWS::Route53::HealthCheck") {
 			config := assembly.Object(check.Properties["HealthCheckConfig"])
-			if config["Type"] != "HTTPS" {
+			kind := route53.Kind(fmt.Sprint(config["Type"]))
+			switch kind {
+			case route53.KindEndpoint, route53.KindConnection:
+				stackstest.Same(t, id+": interval", config["RequestInterval"], 10)
+				stackstest.Same(t, id+": failures", config["FailureThreshold"], s.DNS.FailureThreshold)
+			case route53.KindText:
+				stackstest.Same(t, id+": interval", config["RequestInterval"], 30)
+				stackstest.Same(t, id+": failures", config["FailureThreshold"], 1)
+			default:
 				continue
 			}
-			stackstest.Same(t, id+": interval", config["RequestInterval"], 10)
-			stackstest.Same(t, id+": failures", config["FailureThreshold"], s.DNS.FailureThreshold)
 			stackstest.Same(t, id+": port", config["Port"], 443)
-			stackstest.Same(t, id+": latency", config["MeasureLatency"], true)
-			stackstest.Same(t, id+": SNI", config["EnableSNI"], true)
+			if text := config["SearchString"]; (text != nil) != (kind == route53.KindText) || text != nil && text != `"steady":true` {
+				t.Errorf("%s looks for %v in an answer", id, text)
+			}
+			stackstest.Same(t, id+": latency", config["MeasureLatency"] == true, kind == route53.KindEndpoint)
+			stackstest.Same(t, id+": SNI", config["EnableSNI"] == true, kind != route53.KindConnection)
 			checkers := assembly.List(config["Regions"])
 			if len(checkers) < 3 {
 				t.Errorf("%s: checked from %v, and Route 53 wants three Regions", id, checkers)
@@ -157,7 +176,10 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 				t.Fatalf("%s: host of %s, %v", id, api.LogicalID, err)
 			}
 			stackstest.Same(t, id+": host", assembly.List(host[1])[1], ".execute-api."+api.Stack.Region+".amazonaws.com")
-			asked[api.Stack.Region] = true
+			asked[string(kind)+" "+api.Stack.Region] = true
+			if kind == route53.KindConnection {
+				continue
+			}
 
 			region := stackstest.View{Assembly: v.Assembly, Stack: api.Stack}
 			stage, path, _ := strings.Cut(strings.TrimPrefix(fmt.Sprint(config["ResourcePath"]), "/"), "/")
@@ -167,9 +189,10 @@ func TestHealthChecksAskWhatTheAPIAnswers(t *testing.T) {
 				t.Errorf("%s asks for %v, and the API of %s has no GET without a signature there", id, config["ResourcePath"], api.Stack.Region)
 			}
 		}
-		if len(asked) != 2 {
-			t.Errorf("checked are the APIs of %v", asked)
-		}
+		p, q := s.Regions.Primary.Name, s.Regions.Secondary.Name
+		stackstest.Same(t, "checked APIs", asked, map[string]bool{
+			"HTTPS " + p: true, "HTTPS " + q: true, "HTTPS_STR_MATCH " + p: true, "HTTPS_STR_MATCH " + q: true, "TCP " + q: true,
+		})
 	})
 }
 

@@ -87,7 +87,7 @@ func NewNetwork(scope constructs.Construct, id string, s *settings.Settings, reg
 
 	if s.Network.NATGatewaysPerRegion == 0 {
 		// Without NAT the services that a function inside the network needs beside the database and the table are reached by
-		// endpoints: the secret for the migrations, the others for the validation of restores.
+		// endpoints: the secret for the migrations, SQS for the ledger, the others for the validation of restores.
 		endpoint := awsec2.NewSecurityGroup(scope, text("Endpoints"), &awsec2.SecurityGroupProps{
 			Vpc: vpc, Description: text("Endpoints: in from the functions, nothing out"), AllowAllOutbound: jsii.Bool(false),
 		})
@@ -99,6 +99,7 @@ func NewNetwork(scope constructs.Construct, id string, s *settings.Settings, reg
 			{"SecretsManager", awsec2.InterfaceVpcEndpointAwsService_SECRETS_MANAGER()},
 			{"Rds", awsec2.InterfaceVpcEndpointAwsService_RDS()},
 			{"Backup", awsec2.InterfaceVpcEndpointAwsService_BACKUP()},
+			{"Sqs", awsec2.InterfaceVpcEndpointAwsService_SQS()},
 		} {
 			vpc.AddInterfaceEndpoint(text(service.name), &awsec2.InterfaceVpcEndpointOptions{
 				Service:        service.service,

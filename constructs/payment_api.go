@@ -2,6 +2,7 @@ package constructs
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"payments-dr/internal/payment/variables"
 	"payments-dr/internal/settings"
 )
 
@@ -44,7 +46,16 @@ const (
 	// processorTimeout is the function's own limit. API Gateway gives up a second earlier, at 29 s ("Quotas for REST APIs",
 	// Amazon API Gateway Developer Guide); the handler's own deadlines are far below both.
 	processorTimeout = 30 * time.Second
+	// steadyFor is how long DNS prefers the other Region after an interruption of a Region's health. It outlasts what comes and goes;
+	// meanwhile the other Region takes the payments, and this one takes them if the other cannot.
+	steadyFor = 5 * time.Minute
 )
+
+// interruption is how long a Region's health checks may go without success before its health counts as interrupted: as long as
+// they take to find it unhealthy.
+func interruption(s *settings.Settings) time.Duration {
+	return time.Duration(s.DNS.FailureThreshold) * healthCheckInterval
+}
 
 // NewPaymentAPI makes the payment API of one Region.
 func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps) *PaymentAPI {
@@ -62,6 +73,10 @@ func NewPaymentAPI(scope constructs.Construct, id string, props PaymentAPIProps)
 		Reserved: s.API.ProcessorConcurrency,
 		Failures: "The API invokes it and waits: a failure is the client's answer, 5xx, to be tried again with the same identity, and is counted by alarms. Nothing has been accepted that a queue would have to keep.",
 		Key:      props.Key,
+		Environment: map[string]string{
+			variables.InterruptionSeconds: strconv.Itoa(int(interruption(s).Seconds())),
+			variables.SteadySeconds:       strconv.Itoa(int(steadyFor.Seconds())),
+		},
 	})
 	// What the handler calls, no more: it neither updates nor deletes, and does not know the index.
 	processor.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

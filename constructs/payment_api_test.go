@@ -3,6 +3,7 @@ package constructs_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +47,7 @@ func TestProcessor(t *testing.T) {
 			"TracingConfig": map[string]any{"Mode": "Active"},
 			"Environment": map[string]any{"Variables": map[string]any{
 				"METRICS_NAMESPACE": "Payment/" + v.Assembly.Settings.Environment, "TABLE_NAME": "payment-" + v.Assembly.Settings.Environment + "-sessions",
+				"INTERRUPTION_SECONDS": strconv.Itoa(10 * v.Assembly.Settings.DNS.FailureThreshold), "STEADY_SECONDS": "300",
 			}},
 		} {
 			stackstest.Same(t, name, function.Properties[name], want)

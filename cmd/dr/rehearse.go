@@ -24,9 +24,6 @@ import (
 	"payments-dr/internal/simulation/localmysql"
 )
 
-// paymentsObjective is how long payments may be away, whatever the settings allow: what the platform is built for.
-const paymentsObjective = 2 * time.Minute
-
 // errMissed is a rehearsal that ended, and missed an objective or could not measure one.
 var errMissed = errors.New("not every objective was met")
 
@@ -131,7 +128,7 @@ func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progres
 	run := drill.Run{
 		Banner: s.banner, Title: fmt.Sprintf("Rehearsal of %s, %s", fault, s.assembly.Settings.Environment),
 		Objectives: drill.Objectives{
-			PaymentsRTO: paymentsObjective, LedgerRTO: time.Duration(objectives.RTOMinutes) * time.Minute, RPO: time.Duration(objectives.RPOMinutes) * time.Minute,
+			PaymentsRTO: recoverytime.PaymentsLimit, LedgerRTO: time.Duration(objectives.RTOMinutes) * time.Minute, RPO: time.Duration(objectives.RPOMinutes) * time.Minute,
 		},
 		Assumptions: append(assumptions, drill.Assumption{
 			What: "rate", Value: fmt.Sprintf("%g payments a simulated second from %d clients, on a schedule that waits for no answer", o.rate, o.clients), Source: "--rate, --clients",

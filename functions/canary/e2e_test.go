@@ -137,7 +137,7 @@ func deploy(t testing.TB) *platform {
 		function := simulation.NewFunction(simulation.FunctionConfig{
 			Runtime: lambdaruntime.Config{
 				Binary: processor, Name: "payment-test-processor", Region: region, MemoryMB: 1024, Log: io.Discard,
-				Environment: map[string]string{"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "AWS_ENDPOINT_URL_DYNAMODB": server.Endpoint},
+				Environment: map[string]string{"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "INTERRUPTION_SECONDS": "20", "STEADY_SECONDS": "300", "AWS_ENDPOINT_URL_DYNAMODB": server.Endpoint},
 			},
 			Concurrency: 4, Timeout: 30 * time.Second,
 		})

@@ -19,6 +19,11 @@ import (
 // must be out before the invocation's own deadline, or the whole batch counts as failed.
 const answerMargin = 2 * time.Second
 
+// standbyPause is how long a message stays hidden after this Region's cluster was found to be the standby. Each time it shows again
+// uses up a try, and the queue's dead-letter limit is five or more an hour of its retention (constructs.NewLedgerQueue), so that
+// waiting for the cluster's return makes no dead letters.
+const standbyPause = 30 * time.Minute
+
 // recorder is what the handler needs of the ledger.
 type recorder interface {
 	Record(context.Context, []payment.Payment) (ledger.Result, error)
@@ -28,7 +33,11 @@ var _ recorder = (*ledger.Ledger)(nil)
 
 // handler records the payments of a batch.
 type handler struct {
-	ledger    recorder
+	ledger recorder
+	// standby reports whether this Region's cluster takes no writes because another Region's does.
+	standby func(context.Context) (bool, error)
+	// hide hides messages of a queue for a time from now.
+	hide      func(ctx context.Context, queueARN string, receipts []string, pause time.Duration) error
 	namespace string
 	logger    *slog.Logger
 	now       func() time.Time
@@ -42,10 +51,12 @@ type message struct {
 
 // batch is what came of a batch.
 type batch struct {
-	recorded, duplicates, conflicts, malformed, unavailable int
+	recorded, duplicates, conflicts, malformed, unavailable, deferred int
 	// failed are the ids of the messages that the queue should keep. Those that can never succeed end in the dead-letter
 	// queue.
 	failed map[string]bool
+	// waiting are the ids of those that failed because the ledger is unavailable.
+	waiting map[string]bool
 	// errs are the causes, for the log alone.
 	errs []error
 }
@@ -54,7 +65,7 @@ type batch struct {
 // Developer Guide). Its error is always nil.
 func (h *handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 	started := h.now()
-	b := &batch{failed: map[string]bool{}}
+	b := &batch{failed: map[string]bool{}, waiting: map[string]bool{}}
 	var messages []message
 	for _, record := range event.Records {
 		p, err := parse(record.Body)
@@ -71,6 +82,11 @@ func (h *handler) handle(ctx context.Context, event events.SQSEvent) (events.SQS
 		defer cancel()
 	}
 	h.record(ctx, b, messages)
+	if len(b.waiting) > 0 {
+		if err := h.pause(ctx, b, event.Records); err != nil {
+			b.errs = append(b.errs, err)
+		}
+	}
 
 	// In the batch's order, and never null.
 	response := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
@@ -82,6 +98,29 @@ func (h *handler) handle(ctx context.Context, event events.SQSEvent) (events.SQS
 	}
 	h.log(ctx, b, len(event.Records), len(response.BatchItemFailures), started)
 	return response, nil
+}
+
+// pause hides the messages that wait for the ledger, if this Region's cluster is the standby. It is while a Region that was lost is
+// back and its mapping is still enabled: an ungraceful execution of the recovery plan cannot disable it.
+func (h *handler) pause(ctx context.Context, b *batch, records []events.SQSMessage) error {
+	standby, err := h.standby(ctx)
+	if err != nil {
+		return fmt.Errorf("find out whether the cluster is the standby: %w", err)
+	}
+	if !standby {
+		return nil
+	}
+	var receipts []string
+	for _, record := range records {
+		if b.waiting[record.MessageId] {
+			receipts = append(receipts, record.ReceiptHandle)
+		}
+	}
+	if err := h.hide(ctx, records[0].EventSourceARN, receipts, standbyPause); err != nil {
+		return fmt.Errorf("hide messages of the standby: %w", err)
+	}
+	b.deferred, b.unavailable, b.errs = len(receipts), 0, nil
+	return nil
 }
 
 // parse reads a payment from an event of the bus.
@@ -113,7 +152,7 @@ func (h *handler) record(ctx context.Context, b *batch, messages []message) {
 		return
 	}
 	if b.unavailable > 0 { // it was, for the other half
-		b.failMessages(messages)
+		b.await(messages)
 		return
 	}
 	payments := make([]payment.Payment, len(messages))
@@ -138,7 +177,15 @@ func (h *handler) record(ctx context.Context, b *batch, messages []message) {
 	default:
 		b.unavailable++
 		b.errs = append(b.errs, err)
-		b.failMessages(messages)
+		b.await(messages)
+	}
+}
+
+// await fails messages because the ledger is unavailable.
+func (b *batch) await(messages []message) {
+	b.failMessages(messages)
+	for _, m := range messages {
+		b.waiting[m.id] = true
 	}
 }
 
@@ -171,8 +218,11 @@ func (h *handler) log(ctx context.Context, b *batch, messages, failures int, sta
 		slog.Float64("durationMs", float64(now.Sub(started).Microseconds())/1000),
 	}
 	level := slog.LevelInfo
-	if failures > 0 {
+	if failures > b.deferred {
 		level = slog.LevelError
+	}
+	if b.deferred > 0 {
+		attributes = append(attributes, slog.Int("deferred", b.deferred))
 	}
 	if err := errors.Join(b.errs...); err != nil {
 		attributes = append(attributes, slog.String("error", err.Error()))

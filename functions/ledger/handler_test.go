@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,9 +24,12 @@ import (
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/ledger/schema"
 	"payments-dr/internal/payment/start"
+	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/lambdaruntime"
 	"payments-dr/internal/simulation/localmysql"
 )
+
+const queueARN = "arn:aws:sqs:us-east-1:000000000000:payment-test-ledger"
 
 // fakeLedger is a ledger that can be told what to do.
 type fakeLedger struct {
@@ -57,7 +62,10 @@ func (f *fakeLedger) Record(ctx context.Context, payments []payment.Payment) (le
 func newTestHandler(l recorder) (*handler, *bytes.Buffer) {
 	var log bytes.Buffer
 	at := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
-	return &handler{ledger: l, namespace: "Payments/test", logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return at }}, &log
+	return &handler{
+		ledger: l, standby: func(context.Context) (bool, error) { return false, nil },
+		namespace: "Payments/test", logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return at },
+	}, &log
 }
 
 // body is an event as the bus delivers it to the queue.
@@ -85,7 +93,7 @@ func envelope(source, detailType, detail string) string {
 func queue(bodies ...string) events.SQSEvent {
 	var event events.SQSEvent
 	for i, body := range bodies {
-		event.Records = append(event.Records, events.SQSMessage{MessageId: "m" + strconv.Itoa(i), Body: body})
+		event.Records = append(event.Records, events.SQSMessage{MessageId: "m" + strconv.Itoa(i), ReceiptHandle: "r" + strconv.Itoa(i), Body: body, EventSourceARN: queueARN})
 	}
 	return event
 }
@@ -260,9 +268,70 @@ func TestDeadlineLeavesTimeToAnswer(t *testing.T) {
 	}
 }
 
+// A Region that was lost comes back as the standby, with its mapping still enabled.
+func TestTheStandbyHidesMessages(t *testing.T) {
+	poison := envelope("other", "other", "{}")
+	for name, tt := range map[string]struct {
+		standby    bool
+		err        error
+		hideErr    error
+		hidden     string
+		deferred   any
+		level      string
+		told, kept string
+	}{
+		"standby":                {standby: true, hidden: "[r0 r2]", deferred: 2.0, level: "ERROR", kept: `"LedgerUnavailable":0`}, // of the malformed one
+		"writer":                 {hidden: "[]", level: "ERROR", told: "the ledger is unavailable", kept: `"LedgerUnavailable":1`},
+		"role unknown":           {err: errors.New("no endpoint answers"), hidden: "[]", level: "ERROR", told: "no endpoint answers", kept: `"LedgerUnavailable":1`},
+		"queue does not take it": {standby: true, hideErr: errors.New("throttled"), hidden: "[r0 r2]", level: "ERROR", told: "hide messages of the standby: throttled", kept: `"LedgerUnavailable":1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, log := newTestHandler(&fakeLedger{down: true})
+			hidden := []string{}
+			h.standby = func(context.Context) (bool, error) { return tt.standby, tt.err }
+			h.hide = func(_ context.Context, queue string, receipts []string, pause time.Duration) error {
+				hidden = receipts
+				if queue != queueARN || pause != 30*time.Minute {
+					t.Errorf("hides messages of %s for %v", queue, pause)
+				}
+				return tt.hideErr
+			}
+			good := batchOf(t, 2)
+			// They stay in the queue: nothing was recorded.
+			wantFailures(t, h, queue(good[0], poison, good[1]), "m0", "m1", "m2")
+			if got := fmt.Sprint(hidden); got != tt.hidden {
+				t.Errorf("hides %s, want %s", got, tt.hidden)
+			}
+			if !strings.Contains(log.String(), tt.kept) || !strings.Contains(log.String(), tt.told) {
+				t.Errorf("log %s, want in it %s and %s", log, tt.kept, tt.told)
+			}
+			wantLog(t, log, map[string]any{"deferred": tt.deferred, "level": tt.level})
+		})
+	}
+	h, log := newTestHandler(&fakeLedger{down: true})
+	h.standby = func(context.Context) (bool, error) { return true, nil }
+	h.hide = func(context.Context, string, []string, time.Duration) error { return nil }
+	wantFailures(t, h, queue(batchOf(t, 1)...), "m0")
+	wantLog(t, log, map[string]any{"deferred": 1.0, "level": "INFO"}) // nothing is wrong
+}
+
+// The pause must not use up the queue's tries, whatever its retention: constructs.NewLedgerQueue allows half of the retention by its
+// visibility timeout.
+func TestThePauseMakesNoDeadLetters(t *testing.T) {
+	const visibility = 362 * time.Second
+	for hours := 1; hours <= 14*24; hours++ {
+		retention := time.Duration(hours) * time.Hour
+		tries, shown := min(max(int(retention/2/visibility), 3), 1000), int(retention/standbyPause)+1
+		if shown > tries {
+			t.Errorf("in %v a message shows %d times, and is a dead letter after %d", retention, shown, tries)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-west-2")
 	t.Setenv("DATABASE_HOST", "h")
+	t.Setenv("DATABASE_READER_HOST", "r")
 	t.Setenv("DATABASE_NAME", "d")
 	t.Setenv("METRICS_NAMESPACE", "n")
 	t.Setenv("DATABASE_PORT", "x")
@@ -296,10 +365,16 @@ func newDatabase(t testing.TB, server *localmysql.Server, name string) (ledger.C
 	}
 	config.User, config.Password = ledger.UserName, "simulated-too"
 	return config, map[string]string{
-		"DATABASE_HOST": config.Host, "DATABASE_PORT": strconv.Itoa(config.Port), "DATABASE_NAME": name, "DATABASE_USER": config.User,
+		"DATABASE_HOST": config.Host, "DATABASE_READER_HOST": config.Host, "DATABASE_PORT": strconv.Itoa(config.Port), "DATABASE_NAME": name, "DATABASE_USER": config.User,
 		"DATABASE_PASSWORD": config.Password, "DATABASE_TLS": "off", "METRICS_NAMESPACE": "Payments/test",
 	}
 }
+
+// stoppedClock is a clock that a test sets.
+type stoppedClock struct{ now time.Time }
+
+func (c *stoppedClock) Now() time.Time                       { return c.now }
+func (c *stoppedClock) After(time.Duration) <-chan time.Time { return nil }
 
 // The binary that is deployed, in front of a database.
 func TestBinary(t *testing.T) {
@@ -318,14 +393,19 @@ func TestBinary(t *testing.T) {
 	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			config, environment := newDatabase(t, server, "function_binary")
+			clock := &stoppedClock{time.Now()}
+			waiting := simulation.NewQueue(simulation.QueueConfig{ARN: queueARN, VisibilityTimeout: 6 * time.Minute, Clock: clock})
+			endpoint := httptest.NewServer(simulation.NewQueueEndpoint(map[string]*simulation.Queue{"payment-test-ledger": waiting}))
+			defer endpoint.Close()
+			environment["AWS_ENDPOINT_URL_SQS"] = endpoint.URL
 			var log lambdaruntime.Log
 			function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Environment: environment, Log: &log})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer function.Close()
-			invoke := func(bodies ...string) string {
-				payload, err := json.Marshal(queue(bodies...))
+			invokeWith := func(event events.SQSEvent) string {
+				payload, err := json.Marshal(event)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -337,6 +417,7 @@ func TestBinary(t *testing.T) {
 				}
 				return string(answer)
 			}
+			invoke := func(bodies ...string) string { return invokeWith(queue(bodies...)) }
 			bodies := batchOf(t, 20)
 			none := `{"batchItemFailures":[]}`
 			for range 2 {
@@ -367,6 +448,25 @@ func TestBinary(t *testing.T) {
 			if got := fmt.Sprint(sums["USD"].Count, " ", sums["USD"].Total); err != nil || got != want {
 				t.Errorf("ledger holds %s (%v), want %s", got, err, want)
 			}
+			if err := server.SetReadOnly(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = server.SetReadOnly(context.WithoutCancel(t.Context()), false) }()
+			if err := waiting.Send(t.Context(), body(t, "session-x", "transaction-x-new", "1.00"), nil); err != nil {
+				t.Fatal(err)
+			}
+			messages := waiting.Receive(10)
+			if got, want := invokeWith(events.SQSEvent{Records: messages}), `{"batchItemFailures":[{"itemIdentifier":"`+messages[0].MessageId+`"}]}`; got != want {
+				t.Errorf("standby: answer %s, want %s\n%s", got, want, log.String())
+			}
+			for after, hidden := range map[time.Duration]int{29 * time.Minute: 1, 31 * time.Minute: 0} {
+				began := clock.now
+				clock.now = began.Add(after)
+				if _, got := waiting.Depth(); got != hidden {
+					t.Errorf("%v after, %d messages are hidden, want %d\n%s", after, got, hidden, log.String())
+				}
+				clock.now = began
+			}
 			function.Close() // the log is whole when the process has ended
 			for _, line := range strings.Split(strings.TrimSpace(log.String()), "\n") {
 				if !json.Valid([]byte(line)) {
@@ -384,7 +484,7 @@ func TestBinary(t *testing.T) {
 		_ = listener.Close()
 		var log lambdaruntime.Log
 		function, err := lambdaruntime.Start(lambdaruntime.Config{Binary: binary, Name: "ledger", Region: "us-east-1", MemoryMB: 1024, Log: &log, Environment: map[string]string{
-			"DATABASE_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u", "METRICS_NAMESPACE": "Payment/test",
+			"DATABASE_HOST": "127.0.0.1", "DATABASE_READER_HOST": "127.0.0.1", "DATABASE_PORT": strconv.Itoa(port), "DATABASE_NAME": "d", "DATABASE_USER": "u", "METRICS_NAMESPACE": "Payment/test",
 		}})
 		if err != nil {
 			t.Fatal(err)

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"payments-dr/internal/payment/ledger"
 	"payments-dr/internal/payment/start"
@@ -16,9 +18,15 @@ import (
 func main() { start.Function("ledger", newHandler, func(h *handler) any { return h.handle }) }
 
 func newHandler(awsConfig aws.Config, environment *variables.Environment) (*handler, error) {
-	h := &handler{namespace: environment.Text(variables.MetricsNamespace), logger: lambdacontext.NewLogger(), now: time.Now}
-	database := ledger.ConfigFromEnvironment(environment, awsConfig)
+	database, readerHost := ledger.ConfigFromEnvironment(environment, awsConfig), environment.Text(variables.DatabaseReaderHost)
 	database.Host = environment.Text(variables.DatabaseHost)
+	h := &handler{
+		standby:   func(ctx context.Context) (bool, error) { return ledger.IsStandby(ctx, database, readerHost) },
+		hide:      hider(sqs.NewFromConfig(awsConfig)),
+		namespace: environment.Text(variables.MetricsNamespace),
+		logger:    lambdacontext.NewLogger(),
+		now:       time.Now,
+	}
 	var err error
 	h.ledger, err = ledger.Open(database)
 	return h, err

@@ -77,7 +77,7 @@ func startEnvironment(t testing.TB, endpoint string, log *lambdaruntime.Log) *la
 	e, err := lambdaruntime.Start(lambdaruntime.Config{
 		Binary: binary, Name: "payment-test-processor", Region: testRegion, MemoryMB: 1024, Log: log,
 		Environment: map[string]string{
-			"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
+			"TABLE_NAME": tableName, "METRICS_NAMESPACE": "Payment/test", "INTERRUPTION_SECONDS": "20", "STEADY_SECONDS": "300", "AWS_ENDPOINT_URL_DYNAMODB": endpoint,
 		},
 	})
 	if err != nil {

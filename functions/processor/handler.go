@@ -47,7 +47,7 @@ type table interface {
 	Accept(context.Context, payment.Payment) (accepted payment.Payment, replayed bool, err error)
 	Get(context.Context, payment.Identity) (payment.Payment, error)
 	List(ctx context.Context, sessionID, after string, limit int) (payments []payment.Payment, more bool, err error)
-	Probe(ctx context.Context, region string, at time.Time) error
+	Probe(ctx context.Context, region string, at time.Time, interruption time.Duration) (since time.Time, err error)
 }
 
 // handler serves the payment API of one Region.
@@ -55,8 +55,11 @@ type handler struct {
 	table     table
 	region    string
 	namespace string
-	logger    *slog.Logger
-	now       func() time.Time
+	// interruption is how long health checks may go without success before that counts, steadyFor how long they have to succeed
+	// after an interruption until the Region counts as steady.
+	interruption, steadyFor time.Duration
+	logger                  *slog.Logger
+	now                     func() time.Time
 }
 
 // answer is a response before it is written out.
@@ -230,14 +233,25 @@ func (h *handler) read(ctx context.Context, request events.APIGatewayProxyReques
 	return answer{status: http.StatusOK, body: page}
 }
 
-// health is deep: it says that payments can be taken here, because it just wrote to the table and read from it.
+// healthBody is the answer of GET /health. A Route 53 health check looks for "steady":true in it.
+type healthBody struct {
+	Status string `json:"status"`
+	Region string `json:"region"`
+	// Steady is false for a while after an interruption. DNS prefers the other Region then.
+	Steady bool `json:"steady"`
+}
+
+// health is deep: this Region can take payments, because it just read from the table and wrote to it.
 func (h *handler) health(ctx context.Context) answer {
 	ctx, cancel := context.WithTimeout(ctx, healthDeadline)
 	defer cancel()
-	if err := h.table.Probe(ctx, h.region, h.now()); err != nil {
+	now := h.now()
+	since, err := h.table.Probe(ctx, h.region, now, h.interruption)
+	if err != nil {
 		return h.fail(err)
 	}
-	return answer{status: http.StatusOK, body: map[string]string{"status": "healthy", "region": h.region}}
+	steady := since.IsZero() || now.Sub(since) >= h.steadyFor
+	return answer{status: http.StatusOK, body: healthBody{Status: "healthy", Region: h.region, Steady: steady}}
 }
 
 // statuses maps what the domain says to what HTTP says.

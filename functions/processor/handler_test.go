@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ type fakeTable struct {
 	accept func(payment.Payment) (payment.Payment, bool, error)
 	get    func(payment.Identity) (payment.Payment, error)
 	list   func(session, after string, limit int) ([]payment.Payment, bool, error)
-	probe  func(context.Context) error
+	probe  func(ctx context.Context, interruption time.Duration) (since time.Time, err error)
 }
 
 func (f fakeTable) Accept(_ context.Context, p payment.Payment) (payment.Payment, bool, error) {
@@ -34,7 +35,9 @@ func (f fakeTable) Get(_ context.Context, id payment.Identity) (payment.Payment,
 func (f fakeTable) List(_ context.Context, session, after string, limit int) ([]payment.Payment, bool, error) {
 	return f.list(session, after, limit)
 }
-func (f fakeTable) Probe(ctx context.Context, _ string, _ time.Time) error { return f.probe(ctx) }
+func (f fakeTable) Probe(ctx context.Context, _ string, _ time.Time, interruption time.Duration) (time.Time, error) {
+	return f.probe(ctx, interruption)
+}
 
 const testRegion = "us-east-1"
 
@@ -45,7 +48,7 @@ func serve(t *testing.T, table table, request events.APIGatewayProxyRequest) (ev
 	t.Helper()
 	var log bytes.Buffer
 	h := &handler{
-		table: table, region: testRegion, namespace: "Payment/test",
+		table: table, region: testRegion, namespace: "Payment/test", interruption: 20 * time.Second, steadyFor: 5 * time.Minute,
 		logger: slog.New(slog.NewJSONHandler(&log, nil)), now: func() time.Time { return testTime },
 	}
 	response, err := h.handle(t.Context(), request)
@@ -299,14 +302,14 @@ func TestRead(t *testing.T) {
 func TestHealthIsDeepAndInTime(t *testing.T) {
 	var within time.Duration
 	probe := func(err error) fakeTable {
-		return fakeTable{probe: func(ctx context.Context) error {
+		return fakeTable{probe: func(ctx context.Context, _ time.Duration) (time.Time, error) {
 			deadline, _ := ctx.Deadline()
 			within = time.Until(deadline)
-			return err
+			return time.Time{}, err
 		}}
 	}
 	response, _ := serve(t, probe(nil), get("/health", nil))
-	if response.StatusCode != 200 || response.Body != `{"region":"us-east-1","status":"healthy"}` {
+	if response.StatusCode != 200 || response.Body != `{"status":"healthy","region":"us-east-1","steady":true}` {
 		t.Errorf("%d %s", response.StatusCode, response.Body)
 	}
 	// A health checker waits 2 s for the status and reads the first 5,120 bytes.
@@ -316,6 +319,27 @@ func TestHealthIsDeepAndInTime(t *testing.T) {
 	response, _ = serve(t, probe(&payment.Error{Code: payment.CodeUnavailable, Message: "later"}), get("/health", nil))
 	if response.StatusCode != 503 {
 		t.Errorf("%d %s", response.StatusCode, response.Body)
+	}
+}
+
+func TestARegionIsSteadyAWhileAfterAnInterruption(t *testing.T) {
+	for _, tt := range []struct {
+		since  time.Duration // before now
+		steady bool
+	}{
+		{0, false}, {5*time.Minute - 1, false}, {5 * time.Minute, true}, {time.Hour, true},
+		{-time.Second, false}, // by a clock that is behind the one that wrote it
+	} {
+		response, _ := serve(t, fakeTable{probe: func(_ context.Context, interruption time.Duration) (time.Time, error) {
+			if interruption != 20*time.Second {
+				t.Errorf("an interruption is longer than %v", interruption)
+			}
+			return testTime.Add(-tt.since), nil
+		}}, get("/health", nil))
+		want := fmt.Sprintf(`{"status":"healthy","region":"us-east-1","steady":%v}`, tt.steady)
+		if response.StatusCode != 200 || response.Body != want {
+			t.Errorf("%v after an interruption: %d %s, want %s", tt.since, response.StatusCode, response.Body, want)
+		}
 	}
 }
 

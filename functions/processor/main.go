@@ -19,7 +19,10 @@ func newHandler(awsConfig aws.Config, environment *variables.Environment) (*hand
 		table:     sessiontable.New(sessiontable.NewClient(awsConfig), environment.Text(variables.TableName)),
 		region:    awsConfig.Region,
 		namespace: environment.Text(variables.MetricsNamespace),
-		logger:    lambdacontext.NewLogger(),
-		now:       time.Now,
+
+		interruption: time.Duration(environment.Number(variables.InterruptionSeconds, 1, 3600)) * time.Second,
+		steadyFor:    time.Duration(environment.Number(variables.SteadySeconds, 1, 3600)) * time.Second,
+		logger:       lambdacontext.NewLogger(),
+		now:          time.Now,
 	}, nil
 }

@@ -88,13 +88,12 @@ type DNS struct {
 	ZoneName string `json:"zoneName"`
 	// HostedZoneID is an existing public hosted zone's id. Empty: the app makes the zone.
 	HostedZoneID string `json:"hostedZoneId" settings:"optional"`
-	// TTLSeconds is how long resolvers and clients may keep the public name's answer, 1 to 60. With less than 60, payments are back
-	// sooner when a Region is lost, but a Region that comes and goes takes its clients along each time. Each resolver asks again that
-	// often, and Route 53 charges for the queries.
+	// TTLSeconds is how long resolvers and clients may keep the public name's answer, 1 to 60. Payments are back that much sooner when
+	// a Region is lost. Each resolver asks again that often, and Route 53 charges for the queries.
 	TTLSeconds int `json:"ttlSeconds"`
 	// FailureThreshold is how many health checks in a row have to fail before a Region counts as lost, 2 to 10. They are 10 seconds
-	// apart. One may be a lost packet. Each of Route 53's checkers counts for itself, and a Region is lost when more than 82 % of
-	// them say so.
+	// apart. One may be a lost packet. Each of Route 53's checkers counts for itself, and a Region is lost when 82 % of them or more
+	// say so.
 	FailureThreshold int `json:"failureThreshold"`
 }
 
@@ -341,8 +340,19 @@ func (s *Settings) RegionalAPIName(region Region) string {
 	return region.Name + ".region." + s.APIName()
 }
 
-// PlanAPIName is the name that leads to the Region that the recovery plan has chosen, as long as that is healthy.
+// SteadyRegionalAPIName is the name that is healthy while a Region is, and has been for a while.
+func (s *Settings) SteadyRegionalAPIName(region Region) string {
+	return region.Name + "." + s.SteadyAPIName()
+}
+
+// PlanAPIName is the name that leads to the Region that the recovery plan has chosen, as long as that is steady.
 func (s *Settings) PlanAPIName() string { return "planned." + s.APIName() }
+
+// SteadyAPIName is the name that leads to a steady Region, the plan's if it can.
+func (s *Settings) SteadyAPIName() string { return "steady." + s.APIName() }
+
+// FallbackAPIName is the name that leads to a Region when none is steady.
+func (s *Settings) FallbackAPIName() string { return "fallback." + s.APIName() }
 
 // APIGatewayName is the name of each Region's REST API, in its metrics too.
 func (s *Settings) APIGatewayName() string { return "payment-" + s.Environment }

@@ -8,8 +8,12 @@ import (
 )
 
 // The limits of a health checker's patience ("How Amazon Route 53 determines whether a health check is healthy", Amazon Route 53
-// Developer Guide): it wants a connection within four seconds and an answer within two more. Here one request has the six.
-const checkerPatience = 4*time.Second + 2*time.Second
+// Developer Guide): it wants a connection within four seconds and an answer within two more. Here one request has the six. A check
+// that only connects has ten.
+const (
+	checkerPatience    = 4*time.Second + 2*time.Second
+	connectionPatience = 10 * time.Second
+)
 
 // healthyShare is the share of checkers above which an endpoint counts as healthy (same page).
 const healthyShare = 0.18
@@ -22,6 +26,8 @@ type HealthCheckConfig struct {
 	Interval time.Duration
 	// FailureThreshold is how many results in a row change a checker's mind, in either direction.
 	FailureThreshold int
+	// ConnectionOnly is for a check of the type TCP, which has more patience.
+	ConnectionOnly bool
 	// Get asks the endpoint once. The status is an HTTP status; 2xx and 3xx are healthy.
 	Get   func(ctx context.Context) (status int, err error)
 	Clock Clock
@@ -90,6 +96,10 @@ func (h *HealthCheck) check(ctx context.Context, number int) {
 func (h *HealthCheck) ask(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	patience := checkerPatience
+	if h.config.ConnectionOnly {
+		patience = connectionPatience
+	}
 	answered := make(chan bool, 1)
 	go func() {
 		status, err := h.config.Get(ctx)
@@ -98,7 +108,7 @@ func (h *HealthCheck) ask(ctx context.Context) bool {
 	select {
 	case well := <-answered:
 		return well
-	case <-h.config.Clock.After(checkerPatience):
+	case <-h.config.Clock.After(patience):
 		return false
 	}
 }

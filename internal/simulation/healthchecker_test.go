@@ -95,3 +95,46 @@ func TestHealthCheckForgivesFewerFailuresThanTheThreshold(t *testing.T) {
 		}
 	})
 }
+
+// An API whose table pauses answers its health check with 503, after the 1.5 s that function processor gives the table. The table of
+// decision 7 has these rows.
+func TestAPauseOfTheTableAndTheThreshold(t *testing.T) {
+	const answersAfter = 1500 * time.Millisecond
+	for _, tt := range []struct {
+		pause     time.Duration
+		threshold int
+		healthy   bool
+	}{
+		{5 * time.Second, 2, true}, {15 * time.Second, 2, true}, {18 * time.Second, 2, true}, {22 * time.Second, 2, false}, {30 * time.Second, 2, false},
+		{5 * time.Second, 3, true}, {15 * time.Second, 3, true}, {30 * time.Second, 3, true}, {34 * time.Second, 3, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now().Add(time.Minute)
+			var fell atomic.Bool
+			check := simulation.NewHealthCheck(simulation.HealthCheckConfig{
+				Checkers: 100, Interval: 10 * time.Second, FailureThreshold: tt.threshold,
+				Get: func(context.Context) (int, error) {
+					if into := time.Since(began); into < 0 || into > tt.pause {
+						return http.StatusOK, nil
+					}
+					time.Sleep(answersAfter)
+					if time.Since(began) > tt.pause {
+						return http.StatusOK, nil // the write is done when the pause is over
+					}
+					return http.StatusServiceUnavailable, nil
+				},
+				Changed: func(healthy bool) {
+					if !healthy {
+						fell.Store(true)
+					}
+				},
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			check.Run(ctx)
+			if fell.Load() == tt.healthy {
+				t.Errorf("a pause of %v, threshold %d: unhealthy %v, want healthy %v", tt.pause, tt.threshold, fell.Load(), tt.healthy)
+			}
+		})
+	}
+}

@@ -122,11 +122,11 @@ func TestTableProxyProbeIsInsertedOnce(t *testing.T) {
 	at := time.Unix(1, 0)
 	for range 3 {
 		at = at.Add(time.Second)
-		if err := g.table(east).Probe(t.Context(), east, at); err != nil {
+		if _, err := g.table(east).Probe(t.Context(), east, at, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := g.table(east).Probe(t.Context(), east, at); err != nil { // nothing new in it
+	if _, err := g.table(east).Probe(t.Context(), east, at, time.Minute); err != nil { // nothing new in it
 		t.Fatal(err)
 	}
 	for _, region := range regions {

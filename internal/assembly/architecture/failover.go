@@ -97,9 +97,20 @@ func (p *platform) check(picture *Picture, stack assembly.Stack, at place) strin
 	config := assembly.At(at.resource.Properties, "HealthCheckConfig")
 	n := Node{ID: at.key(), Shape: ShapeCheck}
 	switch assembly.At(config, "Type") {
-	case "HTTPS":
-		n.Label = fmt.Sprintf("GET %v\nevery %v s, from %d Regions\n%v failures in a row", assembly.At(config, "ResourcePath"), assembly.At(config, "RequestInterval"),
-			len(assembly.OneOrMore(assembly.At(config, "Regions"))), assembly.At(config, "FailureThreshold"))
+	case "HTTPS", "HTTPS_STR_MATCH", "TCP":
+		what := "connect"
+		if path, asks := assembly.At(config, "ResourcePath").(string); asks {
+			what = "GET " + path
+		}
+		if text, looks := assembly.At(config, "SearchString").(string); looks {
+			what += "\nhas " + text
+		}
+		failures := fmt.Sprintf("%v failures in a row", assembly.At(config, "FailureThreshold"))
+		if assembly.At(config, "FailureThreshold") == 1.0 {
+			failures = "1 failure"
+		}
+		n.Label = fmt.Sprintf("%s\nevery %v s, from %d Regions\n%s", what, assembly.At(config, "RequestInterval"),
+			len(assembly.OneOrMore(assembly.At(config, "Regions"))), failures)
 	case "CLOUDWATCH_METRIC":
 		n.Label = fmt.Sprintf("alarm %v\nin %v", p.short(fmt.Sprint(assembly.At(config, "AlarmIdentifier", "Name"))), assembly.At(config, "AlarmIdentifier", "Region"))
 	case "CALCULATED":

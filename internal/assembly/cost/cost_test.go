@@ -137,7 +137,7 @@ func TestIdleByHand(t *testing.T) {
 		{"alarms by Metrics Insights", "us-east-1", "0.5"},                                  // one, of five metrics
 		{"the platform's own metrics that alarms watch", "us-east-1", "0.3"},                // two alarms, one metric
 		{"endpoint checks", cost.Global, "1"},
-		{"options: HTTPS, fast interval, latency", cost.Global, "4"}, // three and one
+		{"options: HTTPS, text in the answer, fast interval, latency", cost.Global, "4"}, // three and one
 		{"calculated and metric checks", cost.Global, "0.5"},
 		{"plans", cost.Global, "70"},
 		{"rules and managed groups", "us-east-1", "2"},

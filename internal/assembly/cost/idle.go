@@ -187,7 +187,7 @@ func (e *estimator) standing(stack assembly.Stack) {
 			options++
 		}
 		e.add(route53, "endpoint checks", Global, "route53.health-check", Whole(1), "the API's endpoint is an AWS endpoint to Route 53, as it is in the same account")
-		e.add(route53, "options: HTTPS, fast interval, latency", Global, "route53.health-check-option", Whole(options))
+		e.add(route53, "options: HTTPS, text in the answer, fast interval, latency", Global, "route53.health-check-option", Whole(options))
 	})
 	e.add(regionSwitch, "plans", Global, "region-switch.plan", Whole(count(stack, "AWS::ARCRegionSwitch::Plan")))
 	each(stack, "AWS::WAFv2::WebACL", func(_ string, p map[string]any) {

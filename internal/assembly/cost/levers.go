@@ -35,7 +35,7 @@ var levers = []struct {
 	{"one NAT gateway less a Region", "network.natGatewaysPerRegion", "a zone's own way out", oneGatewayLess},
 	{"interface endpoints of three services, and no NAT gateways", "network.natGatewaysPerRegion", "the functions' way to the internet, which none needs", noGateways},
 	{"health checks from three Regions", "", "a fourth opinion; three are Route 53's least", checkerRegions(3)},
-	{"health checks every 30 s", "", "payments back within two minutes: dr recovery-time says by how much", checkInterval},
+	{"health checks every 30 s", "", "payments back within a minute: dr recovery-time says by how much", checkInterval},
 	{"health checks without latency", "", "a graph", withoutLatency},
 	{"no traces", "", "traces", withoutTraces},
 	{"the canary every five minutes", "", "minutes, before it is known that the other Region is unreachable", canaryRate},

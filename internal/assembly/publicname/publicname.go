@@ -106,7 +106,7 @@ func (r reader) check(id any) (route53.Check, error) {
 		}
 	case route53.KindMetric:
 		check.Region = assembly.Text(assembly.At(config["AlarmIdentifier"], "Region"))
-	case route53.KindEndpoint:
+	case route53.KindEndpoint, route53.KindText, route53.KindConnection:
 		// The host is "<API id>.execute-api.<Region>.amazonaws.com".
 		for _, part := range assembly.List(assembly.At(config["FullyQualifiedDomainName"], "Fn::Join", 1)) {
 			if reference, ok := part.(map[string]any); ok {

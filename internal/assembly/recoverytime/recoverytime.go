@@ -19,8 +19,8 @@ import (
 )
 
 // PaymentsLimit is how long payments may be away when a Region is lost. The recovery time objective of the settings is for the
-// platform as a whole, with the ledger; payments move by DNS alone, and the platform is built to take them again in two minutes.
-const PaymentsLimit = 2 * time.Minute
+// platform as a whole, with the ledger; payments move by DNS alone, and the platform is built to take them again within one minute.
+const PaymentsLimit = time.Minute
 
 // Kind is what is away, and why.
 type Kind string

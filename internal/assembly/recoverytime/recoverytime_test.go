@@ -93,10 +93,10 @@ func TestTotals(t *testing.T) {
 	for _, region := range []string{"us-east-1", "us-west-2"} {
 		for kind, want := range map[recoverytime.Kind]recoverytime.Time{
 			// Half an interval, two waits for a connection, an interval between; at the most twice (10 + 4 + 2). Then 5 or 10 for
-			// Route 53, 30 or 60 for resolvers.
-			recoverytime.PaymentsLost: {Expected: (5 + 2*4 + 10 + 5 + 30) * time.Second, Worst: (2*16 + 10 + 60) * time.Second},
+			// Route 53, 5 or 10 for resolvers.
+			recoverytime.PaymentsLost: {Expected: (5 + 2*4 + 10 + 5 + 5) * time.Second, Worst: (2*16 + 10 + 10) * time.Second},
 			// Two periods, and half of one or one more; 60 or 120 for CloudWatch; then as above.
-			recoverytime.PaymentsFailing: {Expected: (150 + 60 + 35) * time.Second, Worst: (180 + 120 + 70) * time.Second},
+			recoverytime.PaymentsFailing: {Expected: (150 + 60 + 10) * time.Second, Worst: (180 + 120 + 20) * time.Second},
 			// Three periods and two of silence, and half of one or one more; half of CloudWatch's time; the plan's start; promotion,
 			// mapping, first batch.
 			recoverytime.LedgerLost: {Expected: 330*time.Second + 30*time.Second + 10*time.Second + 3*time.Minute + 20*time.Second + 1500*time.Millisecond,
@@ -115,7 +115,7 @@ func TestTotals(t *testing.T) {
 	if err := b.Check(); err != nil {
 		t.Errorf("the objectives are missed: %v", err)
 	}
-	if got := path(t, b, recoverytime.PaymentsLost, "us-east-1").Objective.Limit; got != 2*time.Minute {
+	if got := path(t, b, recoverytime.PaymentsLost, "us-east-1").Objective.Limit; got != time.Minute {
 		t.Errorf("payments may be away for %s", got)
 	}
 }
@@ -123,12 +123,13 @@ func TestTotals(t *testing.T) {
 func TestPaymentsAreHeldAgainstTheShorterObjective(t *testing.T) {
 	a := small(t)
 	a.Settings.Objectives.RTOMinutes = 1
+	set(t, a, "global", "EndpointEast.HealthCheckConfig.FailureThreshold", 4.0)
 	err := of(t, a).Check()
 	misses, ok := errors.AsType[recoverytime.Misses](err)
 	if !ok || len(misses) != 3 {
 		t.Fatalf("%v, want three misses", err)
 	}
-	if want := "payments, Region lost (us-east-1): up to 1m42s, 42s more than the objective of 1m (objectives.rtoMinutes of the settings)"; !strings.Contains(err.Error(), want) {
+	if want := "payments, Region lost (us-east-1): up to 1m24s, 24s more than the objective of 1m (objectives.rtoMinutes of the settings)"; !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
@@ -441,7 +442,7 @@ func TestParallelStepsTakeAsLongAsTheLongest(t *testing.T) {
 func TestTheSlowerRegionCounts(t *testing.T) {
 	a := small(t)
 	set(t, a, "global", "EndpointWest.HealthCheckConfig.FailureThreshold", 4.0)
-	if text := fmt.Sprint(of(t, a).Check()); !strings.Contains(text, "payments, Region lost (us-west-2): up to 2m14s, 14s more") {
+	if text := fmt.Sprint(of(t, a).Check()); !strings.Contains(text, "payments, Region lost (us-west-2): up to 1m24s, 24s more") {
 		t.Error(text)
 	}
 }
@@ -503,7 +504,7 @@ func TestTable(t *testing.T) {
 		"small: payments, Region lost (us-east-1). The other Region takes no longer.\n",
 		"health check: 2 in a row fail, 10s apart",
 		"EndpointEast.HealthCheckConfig.FailureThreshold = 2\n",
-		"  in all 58s, at the most 1m42s; the objective is 2m: kept, with 18s to spare\n",
+		"  in all 33s, at the most 52s; the objective is 1m: kept, with 8s to spare\n",
 		"  (3s)      (10s)  beside: the client's own retry",
 		"  in all 9m32s, at the most 14m31s; the objective is 15m: kept, with 29s to spare\n",
 		"  (30s)     (2m)     beside or after: step \"rest\"",
@@ -578,7 +579,7 @@ func TestJSON(t *testing.T) {
 	}
 	p := read.Paths[0]
 	if read.Environment != "small" || len(read.Paths) != 6 || p.Kind != string(recoverytime.PaymentsLost) || p.Region != "us-east-1" || len(p.Items) != 3 || p.Items[0].Takes.WorstSeconds != 32 ||
-		p.Total != (seconds{58, 102}) || p.Objective.LimitSeconds != 120 || !p.Kept {
+		p.Total != (seconds{33, 52}) || p.Objective.LimitSeconds != 60 || !p.Kept {
 		t.Errorf("%s", data)
 	}
 }

@@ -152,7 +152,7 @@ func templateNumbers() []templateNumber {
 		})
 	}
 	return []templateNumber{
-		{"interval of the health check", endpoint, "RequestInterval", ".HealthCheckConfig.RequestInterval", 30, recoverytime.PaymentsLost, "health check: 3 in a row fail, 30s apart, up to 1m48s"},
+		{"interval of the health check", endpoint, "RequestInterval", ".HealthCheckConfig.RequestInterval", 30, recoverytime.PaymentsLost, "health check: 2 in a row fail, 30s apart, up to 1m12s"},
 		{"threshold of the health check", endpoint, "FailureThreshold", ".HealthCheckConfig.FailureThreshold", 10, recoverytime.PaymentsLost, "health check: 10 in a row fail, 10s apart, up to 2m40s"},
 		{"period of the alarm", serverErrors, "Period", ".Period", 300, recoverytime.PaymentsFailing, "-api-failing: 2 periods of 5m, up to 15m"},
 		{"periods of the alarm", serverErrors, "EvaluationPeriods", ".EvaluationPeriods", 15, recoverytime.PaymentsFailing, "-api-failing: 15 periods of 1m, up to 16m"},

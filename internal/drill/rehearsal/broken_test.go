@@ -388,22 +388,36 @@ func askForHealthz(t *testing.T, a *assembly.Assembly) {
 			changed++
 		}
 	}
-	if changed != 2 {
-		t.Fatalf("%d health checks ask for %s, want both Regions'", changed, healthPath)
+	if changed != 4 {
+		t.Fatalf("%d health checks ask for %s, want two of each Region", changed, healthPath)
 	}
 }
 
-// With both endpoints unhealthy all the time the public name leads to the first Region, lost or not.
+// With both endpoints unhealthy all the time, the connection decides. Without that the public name leads to the first Region, lost or
+// not.
 func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 	const limit = 2 * time.Minute
 	for name, test := range map[string]struct {
 		change    func(*testing.T, *assembly.Assembly)
+		connect   error
 		status    drill.Status
-		unhealthy string
+		unhealthy []string
 	}{
-		"as it is": {func(*testing.T, *assembly.Assembly) {}, drill.StatusPass, ""},
-		"/healthz": {askForHealthz, drill.StatusFail, "an endpoint is unhealthy with nothing wrong: its health check asks for /live/healthz of us-east-1: 403\n" +
-			"an endpoint is unhealthy with nothing wrong: its health check asks for /live/healthz of us-west-2: 403"},
+		"as it is": {func(*testing.T, *assembly.Assembly) {}, nil, drill.StatusPass, nil},
+		"/healthz": {askForHealthz, nil, drill.StatusNotMeasured, []string{ // payments go to the other Region from the start
+			"/live/healthz of us-east-1: 403", "/live/healthz of us-west-2: 403", "/live/healthz of us-east-1: 403", "/live/healthz of us-west-2: 403",
+		}},
+		"/healthz, and no connection": {askForHealthz, errors.New("refused"), drill.StatusFail, []string{
+			"a connection to us-west-2: refused",
+			"/live/healthz of us-east-1: 403", "/live/healthz of us-west-2: 403", "/live/healthz of us-east-1: 403", "/live/healthz of us-west-2: 403",
+		}},
+		"without the text": {func(_ *testing.T, a *assembly.Assembly) {
+			for _, check := range resources(a, "AWS::Route53::HealthCheck") {
+				if config := check.Properties["HealthCheckConfig"].(map[string]any); config["SearchString"] != nil {
+					config["SearchString"] = `"steady": true`
+				}
+			}
+		}, nil, drill.StatusPass, []string{`/live/health of us-east-1: 200 without "steady": true`, `/live/health of us-west-2: 200 without "steady": true`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := synthesize(t)
@@ -417,15 +431,16 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 				}
 				public, err := rehearsal.NewPublicName(rehearsal.PublicNameConfig{
 					Assembly: a, Clock: realTime{}, Shares: shares,
-					Get: func(_ context.Context, region, path string) (int, error) {
+					Get: func(_ context.Context, region, path string) (int, string, error) {
 						switch {
 						case region == here && lost.Load():
-							return 0, errors.New("no answer")
+							return 0, "", errors.New("no answer")
 						case path != healthPath:
-							return http.StatusForbidden, nil // an API's answer where it has no route
+							return http.StatusForbidden, "", nil // an API's answer where it has no route
 						}
-						return http.StatusOK, nil
+						return http.StatusOK, `{"steady":true}`, nil
 					},
+					Connect:       func(context.Context, string) error { return test.connect },
 					HealthChanged: func(string, string, bool) {}, AnswerChanged: func(string) {},
 				})
 				if err != nil {
@@ -436,8 +451,12 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 				recorder := &drill.Recorder{}
 				for second := range 600 { // a client that looks the name up for each payment
 					if second == 90 {
-						if err := public.Unhealthy(); (err == nil) != (test.unhealthy == "") || err != nil && err.Error() != test.unhealthy {
-							t.Errorf("error %v, want %q", err, test.unhealthy)
+						want := ""
+						for _, answer := range test.unhealthy {
+							want += "\nan endpoint is unhealthy with nothing wrong: its health check asks for " + answer
+						}
+						if err := public.Unhealthy(); (err == nil) != (want == "") || err != nil && "\n"+err.Error() != want {
+							t.Errorf("error %v, want %s", err, want)
 						}
 						lost.Store(true)
 						_ = recorder.Event(drill.Event{

@@ -57,8 +57,9 @@ type Options struct {
 	// them, where Lambda would start one more; then it is throttled.
 	Environments    int
 	EnvironmentWait time.Duration
-	// ReconcileSettle is how long before now, by the machine's clock, a reconciliation's window ends; 0: as the template has it.
-	ReconcileSettle time.Duration
+	// Real is how long a duration of the clock's takes on the machine. Functions, which have the machine's time, wait that long where
+	// the template gives them a duration. Nil: as long as the template says.
+	Real func(time.Duration) time.Duration
 	// Clock is the time of queues, streams and buses; nil is the machine's. Functions live by the machine's in any case.
 	Clock simulation.Clock
 	// KillProbability is the share of invocations, of every function, whose process is killed within KillWithin.
@@ -161,6 +162,7 @@ func (p *Platform) Region(name string) *Region {
 const (
 	tableEndpoint = "AWS_ENDPOINT_URL_DYNAMODB"
 	busEndpoint   = "AWS_ENDPOINT_URL_EVENTBRIDGE"
+	queueEndpoint = "AWS_ENDPOINT_URL_SQS"
 )
 
 // TableEndpoint is the DynamoDB API of the Region's replica.
@@ -374,11 +376,12 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 		LoseAnswer: func(context.Context, []eventbus.Entry) bool { return lost.Happens(p.options.LostAnswerProbability) },
 		Refuse:     func(context.Context, []eventbus.Entry) *eventbus.RequestError { return r.faults.bus() },
 	})))
-	for _, server := range []*httptest.Server{table, bus} {
+	queues := httptest.NewServer(r.region.Guard(simulation.NewQueueEndpoint(r.Queues)))
+	for _, server := range []*httptest.Server{table, bus, queues} {
 		server.Config.ErrorLog = log.New(io.Discard, "", 0) // what is aborted here is aborted on purpose
 		p.closers = append(p.closers, func() { closeServer(server) })
 	}
-	r.endpoints = map[string]string{tableEndpoint: table.URL, busEndpoint: bus.URL}
+	r.endpoints = map[string]string{tableEndpoint: table.URL, busEndpoint: bus.URL, queueEndpoint: queues.URL}
 
 	var err error
 	environments := p.options.Environments
@@ -536,8 +539,12 @@ func (p *Platform) Runtime(r *Region, name string) (lambdaruntime.Config, time.D
 			environment[variables.TableConsistency] = string(settings.ConsistencyEventual)
 		}
 	}
-	if _, reconciles := environment[variables.ReconcileSettleSeconds]; reconciles && p.options.ReconcileSettle > 0 {
-		environment[variables.ReconcileSettleSeconds] = strconv.Itoa(int(wholeSeconds(p.options.ReconcileSettle).Seconds()))
+	for _, variable := range []string{variables.ReconcileSettleSeconds, variables.InterruptionSeconds, variables.SteadySeconds} {
+		seconds, err := strconv.Atoi(environment[variable])
+		if err != nil || p.options.Real == nil {
+			continue // the function does not read it, or the machine's time is the clock's
+		}
+		environment[variable] = strconv.Itoa(int(wholeSeconds(p.options.Real(time.Duration(seconds) * time.Second)).Seconds()))
 	}
 	if _, connects := environment[variables.DatabaseHost]; connects {
 		database := p.options.Databases[r.Name]

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,10 +39,12 @@ type PublicNameConfig struct {
 	Assembly *assembly.Assembly
 	Clock    simulation.Clock
 	// Get asks a Region's own API for a path.
-	Get func(ctx context.Context, region, path string) (status int, err error)
+	Get func(ctx context.Context, region, path string) (status int, body string, err error)
+	// Connect connects to a Region's own API.
+	Connect func(ctx context.Context, region string) error
 	// Shares are the Regions' server errors, by Region.
 	Shares map[string]*errorShare
-	// HealthChanged is told each change of what says whether a Region is healthy: "endpoint", "server errors" or "plan".
+	// HealthChanged is called with each change of a health check: "endpoint", "steady", "connection", "server errors" or "plan".
 	HealthChanged func(check, region string, healthy bool)
 	// AnswerChanged is told where the public name leads from now on.
 	AnswerChanged func(region string)
@@ -89,13 +93,13 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 			return fmt.Errorf("health check %s follows server errors of %s, which nobody counts", check.ID, check.Region)
 		}
 		p.shares[check.Region] = share
-	case route53.KindEndpoint:
+	case route53.KindEndpoint, route53.KindText, route53.KindConnection:
 		if p.endpoints[check.ID] != nil {
 			return nil
 		}
 		var endpoint struct {
 			RequestInterval, FailureThreshold int
-			ResourcePath                      string
+			ResourcePath, SearchString        string
 			Regions                           []string
 		}
 		if err := convert(check.Config, &endpoint); err != nil {
@@ -104,21 +108,39 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 		p.endpoints[check.ID] = simulation.NewHealthCheck(simulation.HealthCheckConfig{
 			Checkers: len(endpoint.Regions), Interval: time.Duration(endpoint.RequestInterval) * time.Second,
 			FailureThreshold: endpoint.FailureThreshold, Clock: config.Clock,
+			ConnectionOnly: check.Kind == route53.KindConnection,
 			Get: func(ctx context.Context) (int, error) {
-				status, err := config.Get(ctx, check.Region, endpoint.ResourcePath)
-				answer := strconv.Itoa(status)
-				if err != nil {
-					answer = err.Error()
+				if check.Kind == route53.KindConnection {
+					err := config.Connect(ctx, check.Region)
+					p.noteAnswer(check.ID, "a connection to "+check.Region, "connected", err)
+					return http.StatusOK, err
 				}
-				p.mu.Lock()
-				p.last[check.ID] = fmt.Sprintf("%s of %s: %s", endpoint.ResourcePath, check.Region, answer)
-				p.mu.Unlock()
+				status, body, err := config.Get(ctx, check.Region, endpoint.ResourcePath)
+				answer := strconv.Itoa(status)
+				if err == nil && status < http.StatusBadRequest && !strings.Contains(body, endpoint.SearchString) {
+					answer += " without " + endpoint.SearchString
+					err = errors.New(answer)
+				}
+				p.noteAnswer(check.ID, endpoint.ResourcePath+" of "+check.Region, answer, err)
 				return status, err
 			},
-			Changed: func(healthy bool) { p.note("endpoint", check.Region, healthy) },
+			Changed: func(healthy bool) { p.note(names[check.Kind], check.Region, healthy) },
 		})
 	}
 	return nil
+}
+
+// names are the checks' names in a report.
+var names = map[route53.Kind]string{route53.KindEndpoint: "endpoint", route53.KindText: "steady", route53.KindConnection: "connection"}
+
+// noteAnswer keeps what a check was answered last.
+func (p *PublicName) noteAnswer(id, to, answer string, err error) {
+	if err != nil {
+		answer = err.Error()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last[id] = to + ": " + answer
 }
 
 // Run runs the health checks until the context is done.

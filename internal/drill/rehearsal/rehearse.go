@@ -258,7 +258,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(reconcile.Settle),
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, Real: r.clock.Real,
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -274,6 +274,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.checkers.Transport = &http.Transport{TLSClientConfig: trusting(r.platform, r.settings.APIName()), DisableKeepAlives: false, ForceAttemptHTTP2: true}
 	r.name, err = NewPublicName(PublicNameConfig{
 		Assembly: r.config.Assembly, Clock: r.clock, Shares: shares, Get: r.ask,
+		Connect: func(ctx context.Context, region string) error { return r.platform.Region(region).region.WaitUp(ctx) },
 		HealthChanged: func(check, region string, healthy bool) {
 			result := drill.ResultUnhealthy
 			if healthy {
@@ -311,7 +312,7 @@ func (r *rehearsal) warm(ctx context.Context) error {
 		var round errgroup.Group
 		for range regionProcessors {
 			round.Go(func() error {
-				status, err := r.ask(ctx, r.here, "/health")
+				status, _, err := r.ask(ctx, r.here, "/health")
 				if err == nil && status >= http.StatusInternalServerError {
 					err = fmt.Errorf("status %d", status)
 				}
@@ -395,19 +396,19 @@ func (r *rehearsal) close() {
 func (r *rehearsal) apiAddress(region string) string { return r.platform.Region(region).APIAddress() }
 
 // ask is a health checker's request to a Region's own API.
-func (r *rehearsal) ask(ctx context.Context, region, path string) (int, error) {
+func (r *rehearsal) ask(ctx context.Context, region, path string) (status int, body string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.platform.Region(region).APIAddress()+path, nil)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	request.Host = "own.execute-api." + region + ".amazonaws.com"
 	response, err := r.checkers.Do(request)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, nil
+	read, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(read), err
 }
 
 func (r *rehearsal) event(e drill.Event) {

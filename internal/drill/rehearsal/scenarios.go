@@ -81,6 +81,11 @@ func init() { // because the scenarios call one another by name
 			untried:     untriedByPayments,
 			play:        playFlapping,
 		},
+		"write-pause": {
+			Description: "the primary Region is lost, and the other's table does not answer for 5, 15 and then 30 seconds",
+			untried:     untriedByPayments,
+			play:        playWritePause,
+		},
 		"bad-deploy": {
 			Description: "the primary Region's processor ends at every invocation",
 			untried:     untriedByPayments,
@@ -166,8 +171,8 @@ func (r *rehearsal) undisturbed(ctx context.Context) error {
 	if err := r.sleep(ctx, beforehand); err != nil {
 		return err
 	}
-	// A busy machine may be slow to answer. What is broken stays broken.
-	for range 6 {
+	// A busy machine may be slow to answer, and a Region that was slow is steady again after minutes. What is broken stays broken.
+	for range 24 {
 		if r.name.Unhealthy() == nil {
 			return nil
 		}
@@ -324,6 +329,36 @@ func playFlapping(ctx context.Context, r *rehearsal) error {
 	r.event(drill.Event{Kind: drill.KindFaultEnds, Name: name, Region: r.here})
 	r.phase("after")
 	return r.sleep(ctx, 2*time.Minute)
+}
+
+// playWritePause loses the primary Region three times. Each time, the table of the other one pauses as well, for longer: DynamoDB may
+// need a moment to go on with the replicas that are left, and its length is not published. Between the losses, the Region becomes
+// steady again.
+func playWritePause(ctx context.Context, r *rehearsal) error {
+	if err := r.undisturbed(ctx); err != nil {
+		return err
+	}
+	for _, pause := range []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second} {
+		name := fmt.Sprintf("region-loss and a pause of %v", pause)
+		r.phase(name)
+		lost := passing{payments, func(ctx context.Context, r *rehearsal, on bool) error {
+			r.platform.SetLost(r.here, on)
+			if !on {
+				return nil
+			}
+			r.platform.SetTableUnreachable(r.there, true)
+			defer r.platform.SetTableUnreachable(r.there, false)
+			return r.sleep(ctx, pause)
+		}}
+		if err := r.pass(ctx, name, lost, 2*time.Minute); err != nil {
+			return err
+		}
+		r.phase("after " + pause.String())
+		if err := r.sleep(ctx, 7*time.Minute); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // playChaos lets eight faults pass, one after another, for a minute to two each, with a minute or two between them.

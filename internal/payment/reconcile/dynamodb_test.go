@@ -60,7 +60,7 @@ func TestASessionTableOfFiveThousandPayments(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.Probe(t.Context(), region, start); err != nil {
+	if _, err := table.Probe(t.Context(), region, start, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	order := random.Perm(count)

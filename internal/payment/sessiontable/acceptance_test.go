@@ -79,7 +79,7 @@ func TestWindowHoldsItsFirstMomentAndNotItsLast(t *testing.T) {
 		p.Timestamp = at.In(time.FixedZone("", 5*60*60+45*60)) // where tens of minutes begin elsewhere
 		accept(t, table, p)
 	}
-	if err := table.Probe(t.Context(), region, start.Add(time.Minute)); err != nil {
+	if _, err := table.Probe(t.Context(), region, start.Add(time.Minute), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	end := start.Add(25 * time.Minute)

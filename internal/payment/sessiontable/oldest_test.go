@@ -28,7 +28,7 @@ func TestOldest(t *testing.T) {
 	start := time.Date(2025, 1, 2, 3, 4, 5, 6000, time.UTC)
 	end := start.Add(400 * 24 * time.Hour)
 	wantOldest(t, table, end, time.Time{}) // an empty table
-	if err := table.Probe(t.Context(), region, start); err != nil {
+	if _, err := table.Probe(t.Context(), region, start, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	wantOldest(t, table, end, time.Time{}) // a probe is no payment

@@ -153,26 +153,52 @@ func (t *Table) List(ctx context.Context, sessionID, after string, limit int) (p
 // probeSession is the partition of the health probes. No payment can be there: its id is a control character.
 const probeSession = "\x01"
 
-// attributeProbe is the one attribute of a probe's item. It has no status, so nothing takes it for a payment.
-const attributeProbe = "probe"
+// The attributes of a probe's item, both in nanoseconds since 1970. It has no status, so nothing takes it for a payment.
+const (
+	// attributeProbe is when the last probe succeeded.
+	attributeProbe = "probe"
+	// attributeSince is when probes succeeded again after an interruption. An item without it has seen none.
+	attributeSince = "since"
+)
 
-// Probe writes an item of its own in the table and reads it back: the table takes payments in this Region.
-func (t *Table) Probe(ctx context.Context, region string, at time.Time) error {
+// Probe reads the Region's item and writes it again, as a payment is written: the table takes payments in this Region. It returns
+// since when probes have succeeded without an interruption, which is a time between two successful probes that is longer than
+// interruption. The zero time means that there has been none.
+func (t *Table) Probe(ctx context.Context, region string, at time.Time, interruption time.Duration) (since time.Time, err error) {
 	item := key(probeSession, region)
-	item[attributeProbe] = &types.AttributeValueMemberN{Value: strconv.FormatInt(at.UnixNano(), 10)}
-	if _, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &t.name, Item: item}); err != nil {
-		return classify("write probe", err)
-	}
-	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &t.name, Key: key(probeSession, region), ConsistentRead: aws.Bool(true),
-	})
+	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &t.name, Key: item, ConsistentRead: aws.Bool(true)})
 	if err != nil {
-		return classify("read probe", err)
+		return time.Time{}, classify("read probe", err)
 	}
-	if _, ok := out.Item[attributeProbe]; !ok {
-		return unavailable(errors.New("read probe: it is not there"))
+	last, since := nanoseconds(out.Item[attributeProbe]), nanoseconds(out.Item[attributeSince])
+	if !last.IsZero() && at.Sub(last) > interruption {
+		since = at
 	}
-	return nil
+	item[attributeProbe] = number(at)
+	if !since.IsZero() {
+		item[attributeSince] = number(since)
+	}
+	if _, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &t.name, Item: item}); err != nil {
+		return time.Time{}, classify("write probe", err)
+	}
+	return since, nil
+}
+
+func number(at time.Time) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(at.UnixNano(), 10)}
+}
+
+// nanoseconds is the time of an attribute; the zero time if there is none.
+func nanoseconds(value types.AttributeValue) time.Time {
+	written, ok := value.(*types.AttributeValueMemberN)
+	if !ok {
+		return time.Time{}
+	}
+	since, err := strconv.ParseInt(written.Value, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(0, since)
 }
 
 func key(sessionID, transactionID string) map[string]types.AttributeValue {

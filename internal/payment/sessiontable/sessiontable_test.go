@@ -188,7 +188,8 @@ func TestFailuresAreClassified(t *testing.T) {
 			_, _, acceptErr := table.Accept(t.Context(), newPayment(t, "s", "t", "1.00", "USD"))
 			_, getErr := table.Get(t.Context(), payment.Identity{SessionID: "s", TransactionID: "t"})
 			_, _, listErr := table.List(t.Context(), "s", "", 1)
-			for _, err := range []error{acceptErr, getErr, listErr, table.Probe(t.Context(), region, time.Now())} {
+			_, probeErr := table.Probe(t.Context(), region, time.Now(), time.Minute)
+			for _, err := range []error{acceptErr, getErr, listErr, probeErr} {
 				if tt.unavailable {
 					wantCode(t, err, payment.CodeUnavailable)
 				} else if known, ok := errors.AsType[*payment.Error](err); ok || err == nil {
@@ -233,7 +234,7 @@ func TestGetAndList(t *testing.T) {
 func TestProbeLeavesNoPayment(t *testing.T) {
 	table := newTable(t)
 	for range 2 {
-		if err := table.Probe(t.Context(), region, time.Now()); err != nil {
+		if _, err := table.Probe(t.Context(), region, time.Now(), time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -248,6 +249,34 @@ func TestProbeLeavesNoPayment(t *testing.T) {
 	session := stringOf(items[0][payment.AttributeSessionID])
 	if payment.CheckNewID("session_id", session) == nil || payment.CheckStoredID("session_id", session) == nil {
 		t.Error("a payment could have the probe's session")
+	}
+}
+
+// Each Region's probes are its own, and an interruption is remembered by whichever function answers the next one.
+func TestProbesRememberAnInterruption(t *testing.T) {
+	table := newTable(t)
+	start := time.Date(2026, 11, 27, 3, 0, 0, 123456789, time.UTC)
+	for _, tt := range []struct {
+		region    string
+		at, since time.Duration // after start; a since of -1 is none
+	}{
+		{region, 0, -1},
+		{region, 20 * time.Second, -1}, // as long as the limit is not longer
+		{region, 40*time.Second + 1, 40*time.Second + 1},
+		{region, 45 * time.Second, 40*time.Second + 1},
+		{"us-west-2", 100 * time.Second, -1},
+		{region, 60 * time.Second, 40*time.Second + 1},
+		{region, 44 * time.Second, 40*time.Second + 1}, // a slow request ends after a later one
+		{region, time.Hour, time.Hour},
+	} {
+		since, err := table.Probe(t.Context(), tt.region, start.Add(tt.at), 20*time.Second)
+		want := time.Time{}
+		if tt.since >= 0 {
+			want = start.Add(tt.since)
+		}
+		if err != nil || !since.Equal(want) {
+			t.Errorf("probe of %s after %v: since %v, %v; want %v", tt.region, tt.at, since, err, want)
+		}
 	}
 }
 

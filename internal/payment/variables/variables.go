@@ -32,6 +32,10 @@ const (
 	// TableConsistency is the session table's consistency between the Regions, "strong" or "eventual".
 	TableConsistency = "TABLE_CONSISTENCY"
 
+	// InterruptionSeconds is how long a Region's health checks may go without success before DNS prefers the other Region, and
+	// SteadySeconds how long they have to succeed after that until DNS prefers it no longer.
+	InterruptionSeconds, SteadySeconds = "INTERRUPTION_SECONDS", "STEADY_SECONDS"
+
 	// APIName is the public name of the payment API.
 	APIName = "API_NAME"
 	// OtherRegion is the Region that the canary probes, OtherRegionAPIName the name that leads there whatever the public name does.
@@ -49,9 +53,9 @@ const (
 
 var byFunction = map[string][]string{
 	"canary":       {APIName, OtherRegion, OtherRegionAPIName, MetricsNamespace},
-	"ledger":       {DatabaseHost, DatabasePort, DatabaseName, DatabaseUser, MetricsNamespace},
+	"ledger":       {DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, MetricsNamespace},
 	"migrate":      {DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, SecretName},
-	"processor":    {TableName, MetricsNamespace},
+	"processor":    {TableName, MetricsNamespace, InterruptionSeconds, SteadySeconds},
 	"reconcile":    {TableName, TableConsistency, DatabaseHost, DatabaseReaderHost, DatabasePort, DatabaseName, DatabaseUser, ReconcileSettleSeconds, ReconcileStepSeconds, MetricsNamespace},
 	"relay":        {EventBusName, MetricsNamespace},
 	"table-stream": {},

@@ -46,29 +46,32 @@ func TestHealthCheckers(t *testing.T) {
 		answer                 func(context.Context) (int, error)
 		want                   bool
 		page                   string
+		connection             bool
 	}{
-		{"200", 3, 4, 4, 20, status(http.StatusOK), true, pageHealthy},
-		{"204", 3, 4, 4, 20, status(http.StatusNoContent), true, pageHealthy},
-		{"302", 3, 4, 4, 20, status(http.StatusFound), true, pageHealthy},
-		{"399", 3, 4, 4, 20, status(399), true, pageHealthy},
-		{"400", 3, 4, 4, 20, status(http.StatusBadRequest), false, pageHealthy},
-		{"403", 3, 4, 4, 20, status(http.StatusForbidden), false, pageHealthy},
-		{"503", 3, 4, 4, 20, status(http.StatusServiceUnavailable), false, pageHealthy},
-		{"199", 3, 4, 4, 20, status(199), false, pageHealthy},
-		{"no connection", 3, 4, 4, 20, func(context.Context) (int, error) { return 0, errors.New("refused") }, false, pageHealthy},
-		{"late, within four seconds and two", 3, 4, 4, 20, answersAfter(5900 * time.Millisecond), true, pageHealthy},
-		{"too late", 3, 4, 4, 20, answersAfter(6100 * time.Millisecond), false, pageHealthy},
-		{"more than 18 % say healthy", 3, 50, 40, 20, status(http.StatusServiceUnavailable), true, pageHealthy},
-		{"18 % say healthy", 3, 50, 41, 20, status(http.StatusServiceUnavailable), false, pageHealthy},
-		{"fewer in a row than the threshold", 3, 4, 4, 2, status(http.StatusServiceUnavailable), true, pageConfig},
-		{"a threshold of one", 1, 4, 4, 20, status(http.StatusServiceUnavailable), false, pageConfig},
+		{"200", 3, 4, 4, 20, status(http.StatusOK), true, pageHealthy, false},
+		{"204", 3, 4, 4, 20, status(http.StatusNoContent), true, pageHealthy, false},
+		{"302", 3, 4, 4, 20, status(http.StatusFound), true, pageHealthy, false},
+		{"399", 3, 4, 4, 20, status(399), true, pageHealthy, false},
+		{"400", 3, 4, 4, 20, status(http.StatusBadRequest), false, pageHealthy, false},
+		{"403", 3, 4, 4, 20, status(http.StatusForbidden), false, pageHealthy, false},
+		{"503", 3, 4, 4, 20, status(http.StatusServiceUnavailable), false, pageHealthy, false},
+		{"199", 3, 4, 4, 20, status(199), false, pageHealthy, false},
+		{"no connection", 3, 4, 4, 20, func(context.Context) (int, error) { return 0, errors.New("refused") }, false, pageHealthy, false},
+		{"late, within four seconds and two", 3, 4, 4, 20, answersAfter(5900 * time.Millisecond), true, pageHealthy, false},
+		{"too late", 3, 4, 4, 20, answersAfter(6100 * time.Millisecond), false, pageHealthy, false},
+		{"more than 18 % say healthy", 3, 50, 40, 20, status(http.StatusServiceUnavailable), true, pageHealthy, false},
+		{"18 % say healthy", 3, 50, 41, 20, status(http.StatusServiceUnavailable), false, pageHealthy, false},
+		{"fewer in a row than the threshold", 3, 4, 4, 2, status(http.StatusServiceUnavailable), true, pageConfig, false},
+		{"a threshold of one", 1, 4, 4, 20, status(http.StatusServiceUnavailable), false, pageConfig, false},
+		{"connected within ten seconds", 3, 4, 4, 20, answersAfter(9900 * time.Millisecond), true, pageHealthy, true},
+		{"connected too late", 3, 4, 4, 20, answersAfter(10100 * time.Millisecond), false, pageHealthy, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int64
 				var fell atomic.Bool
 				check := simulation.NewHealthCheck(simulation.HealthCheckConfig{
-					Checkers: tt.checkers, Interval: interval, FailureThreshold: tt.threshold,
+					Checkers: tt.checkers, Interval: interval, FailureThreshold: tt.threshold, ConnectionOnly: tt.connection,
 					Get: func(ctx context.Context) (int, error) {
 						// The checkers ask in turn, as long as each is answered at once.
 						number := int(asked.Add(1) - 1)

@@ -14,9 +14,13 @@ import (
 // Kind is what a health check watches.
 type Kind string
 
-// The kinds that the platform has. The first three are Route 53's own words.
+// The kinds that the platform has. All but the last are Route 53's own words.
 const (
-	KindEndpoint   Kind = "HTTPS"
+	KindEndpoint Kind = "HTTPS"
+	// KindText looks for a text in the answer of an endpoint, too.
+	KindText Kind = "HTTPS_STR_MATCH"
+	// KindConnection connects to an endpoint and asks it for nothing.
+	KindConnection Kind = "TCP"
 	KindMetric     Kind = "CLOUDWATCH_METRIC"
 	KindCalculated Kind = "CALCULATED"
 	// KindPlan is a health check that the recovery plan owns, one for each Region: healthy where the plan has put payments.
