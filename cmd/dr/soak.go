@@ -44,7 +44,7 @@ func newSoakCommand(dir *string) *cobra.Command {
 					return exit(exitUsage, "--faults has %q; allowed are %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
 				}
 			}
-			ready, err := options.prepare(*dir, chosenEnvironment(command), command.OutOrStdout())
+			ready, err := options.prepare(command.Context(), *dir, chosenEnvironment(command), command.OutOrStdout())
 			if err != nil {
 				return err
 			}

@@ -167,13 +167,13 @@ func TestRareNamesShareOne(t *testing.T) {
 
 func TestRunThatCannotBe(t *testing.T) {
 	for field, change := range map[string]func(*drill.Run){
-		"Banner is empty":                      func(r *drill.Run) { r.Banner = "" },
-		"Objectives.RPO is -1s":                func(r *drill.Run) { r.Objectives.RPO = -time.Second },
-		"Objectives.RPO and Backlog are 0":     func(r *drill.Run) { r.Objectives.RPO = 0 },
-		"Objectives.Backlog is -1s":            func(r *drill.Run) { r.Objectives.Backlog = -time.Second },
-		"Sustained.For is -1s":                 func(r *drill.Run) { r.Sustained.For = -time.Second },
-		"Sustained.Success is 0.4":             func(r *drill.Run) { r.Sustained.Success = 0.4 },
-		"Sustained.Sent is 2":                  func(r *drill.Run) { r.Sustained.Sent = 2 },
+		"Banner is empty":                  func(r *drill.Run) { r.Banner = "" },
+		"Objectives.RPO is -1s":            func(r *drill.Run) { r.Objectives.RPO = -time.Second },
+		"Objectives.RPO and Backlog are 0": func(r *drill.Run) { r.Objectives.RPO = 0 },
+		"Objectives.Backlog is -1s":        func(r *drill.Run) { r.Objectives.Backlog = -time.Second },
+		"Sustained.For is -1s":             func(r *drill.Run) { r.Sustained.For = -time.Second },
+		"Sustained.Success is 0.4":         func(r *drill.Run) { r.Sustained.Success = 0.4 },
+		"Sustained.Sent is 2":              func(r *drill.Run) { r.Sustained.Sent = 2 },
 	} {
 		w := newWorld(t)
 		change(&w.run)

@@ -146,25 +146,6 @@ func (c Clock) String() string {
 	return fmt.Sprintf("Times are simulated: they begin at the real start and pass %s times as fast. Work that really runs here takes real time, so it counts %[1]s times as long. %s", trim(c.Speed, 2), real)
 }
 
-// Fact is one thing known about how a report was made.
-type Fact struct {
-	Name string `json:"name"`
-	// Value is "unknown" if Reason is given.
-	Value  string `json:"value"`
-	Reason string `json:"reason,omitempty"`
-}
-
-// Unknown is a fact that is not known, and why.
-func Unknown(name, reason string) Fact { return Fact{name, "unknown", reason} }
-
-// String is the value, with the reason if it is unknown.
-func (f Fact) String() string {
-	if f.Reason == "" {
-		return f.Value
-	}
-	return f.Value + ": " + f.Reason
-}
-
 func sortDelays(list []Delay) {
 	slices.SortStableFunc(list, func(a, b Delay) int { return cmp.Or(a.From.Compare(b.From), b.To.Compare(a.To)) })
 }

@@ -29,6 +29,12 @@ type HealthCheckConfig struct {
 	Changed func(healthy bool)
 }
 
+// Longest is the longest that a checker takes to change its mind after a change that it sees: a change just after a request is
+// noticed by the next one, and each of the requests may take all of the checker's patience.
+func (c HealthCheckConfig) Longest() time.Duration {
+	return time.Duration(c.FailureThreshold) * (c.Interval + checkerPatience)
+}
+
 // HealthCheck simulates Route 53's health checkers of one endpoint. It begins healthy, as Route 53's do. The checkers do not
 // keep step with one another: the first requests are spread over the interval.
 type HealthCheck struct {

@@ -426,7 +426,7 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 						}
 						return http.StatusOK, nil
 					},
-					HealthChanged: func(string, string, bool) {}, AnswerChanged: func(string) {},
+					HealthChanged: func(string, string, bool) {}, AnswerChanged: func(string, time.Duration, time.Duration) {},
 				})
 				if err != nil {
 					t.Fatal(err)

@@ -24,6 +24,7 @@ type PublicName struct {
 	config PublicNameConfig
 
 	endpoints map[string]*simulation.HealthCheck // by the check's id
+	detection map[string]time.Duration           // how long each kind of check takes at most, by kind and Region
 	shares    map[string]*errorShare             // by Region
 
 	mu     sync.Mutex
@@ -31,6 +32,9 @@ type PublicName struct {
 	chosen map[string]bool   // the plan's health checks, by Region
 	answer string
 }
+
+// The kinds of checks.
+const checkEndpoint, checkErrors, checkPlan = "endpoint", "server errors", "plan"
 
 // PublicNameConfig is what the health checks look at.
 type PublicNameConfig struct {
@@ -40,10 +44,11 @@ type PublicNameConfig struct {
 	Get func(ctx context.Context, region, path string) (status int, err error)
 	// Shares are the Regions' server errors, by Region.
 	Shares map[string]*errorShare
-	// HealthChanged is told each change of what says whether a Region is healthy: "endpoint", "server errors" or "plan".
+	// HealthChanged is told each change of what says whether a Region is healthy, by the kind of check.
 	HealthChanged func(check, region string, healthy bool)
-	// AnswerChanged is told where the public name leads from now on.
-	AnswerChanged func(region string)
+	// AnswerChanged is told where the public name leads from now on; how long the check that decided takes at most by the
+	// templates, 0 if it was the plan's; and how long resolvers may keep the answer before.
+	AnswerChanged func(region string, detection, ttl time.Duration)
 }
 
 // NewPublicName reads records and health checks; Run runs the checks.
@@ -56,7 +61,7 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	p := &PublicName{
 		zone: zone, name: s.APIName(), clock: config.Clock, config: config,
 		last:      map[string]string{},
-		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{},
+		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{}, detection: map[string]time.Duration{},
 		chosen: map[string]bool{s.Regions.Primary.Name: true}, // the passive Region's begins unhealthy
 		answer: s.Regions.Primary.Name,
 	}
@@ -89,6 +94,7 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 			return fmt.Errorf("health check %s follows server errors of %s, which nobody counts", check.ID, check.Region)
 		}
 		p.shares[check.Region] = share
+		p.detection[checkErrors+check.Region] = time.Duration(share.periods+1) * share.period // the first is under way
 	case route53.KindEndpoint:
 		if p.endpoints[check.ID] != nil {
 			return nil
@@ -101,7 +107,7 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 		if err := convert(check.Config, &endpoint); err != nil {
 			return fmt.Errorf("read health check %s: %w", check.ID, err)
 		}
-		p.endpoints[check.ID] = simulation.NewHealthCheck(simulation.HealthCheckConfig{
+		of := simulation.HealthCheckConfig{
 			Checkers: len(endpoint.Regions), Interval: time.Duration(endpoint.RequestInterval) * time.Second,
 			FailureThreshold: endpoint.FailureThreshold, Clock: config.Clock,
 			Get: func(ctx context.Context) (int, error) {
@@ -115,8 +121,10 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 				p.mu.Unlock()
 				return status, err
 			},
-			Changed: func(healthy bool) { p.note("endpoint", check.Region, healthy) },
-		})
+			Changed: func(healthy bool) { p.note(checkEndpoint, check.Region, healthy) },
+		}
+		p.detection[checkEndpoint+check.Region] = of.Longest()
+		p.endpoints[check.ID] = simulation.NewHealthCheck(of)
 	}
 	return nil
 }
@@ -138,7 +146,7 @@ func (p *PublicName) Run(ctx context.Context) {
 				before := share.healthy()
 				share.end()
 				if after := share.healthy(); after != before {
-					p.note("server errors", region, after)
+					p.note(checkErrors, region, after)
 				}
 			}
 		})
@@ -168,11 +176,11 @@ func (p *PublicName) Choose(region string) {
 	p.mu.Unlock()
 	for left := range before {
 		if left != region {
-			p.note("plan", left, false)
+			p.note(checkPlan, left, false)
 		}
 	}
 	if !before[region] {
-		p.note("plan", region, true)
+		p.note(checkPlan, region, true)
 	}
 }
 
@@ -205,7 +213,7 @@ func (p *PublicName) healthy(check route53.Check) bool {
 // note tells of a change, and of the answer's if that has changed with it.
 func (p *PublicName) note(check, region string, healthy bool) {
 	p.config.HealthChanged(check, region, healthy)
-	answer, _, err := p.Answer()
+	answer, ttl, err := p.Answer()
 	p.mu.Lock()
 	changed := err == nil && answer != p.answer
 	if changed {
@@ -213,6 +221,6 @@ func (p *PublicName) note(check, region string, healthy bool) {
 	}
 	p.mu.Unlock()
 	if changed {
-		p.config.AnswerChanged(answer)
+		p.config.AnswerChanged(answer, p.detection[check+region], ttl)
 	}
 }
