@@ -211,11 +211,11 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 		// A metric's time is the minute's begin, so the minute of the promotion counts.
 		if err == nil && m.Reconciliation != nil && !m.Reconciliation.At.Before(after.Truncate(time.Minute)) {
 			r := *m.Reconciliation
-			if !r.Clean {
+			if !r.clean() {
 				return fmt.Errorf("%w: %s. docs/operate/alarms.md says what each means", ErrNotClean, r)
 			}
 			fmt.Fprintf(f.Out, "Reconciled at %s UTC, clean: %s.\n", r.At.Format("15:04"), r)
-			if gap := m.Gap(); gap > 0 && m.UnreconciledSeconds.At.After(r.At) {
+			if gap, _ := m.Gap(); gap > 0 && m.UnreconciledSeconds.At.After(r.At) {
 				return fmt.Errorf("%w for all payments of the last %s. Each run, every hour, works off a part: see dr status, or run dr reconcile", ErrNoVerdict, short(gap))
 			}
 			return nil

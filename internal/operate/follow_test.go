@@ -220,7 +220,9 @@ func ungraceful(c change) change {
 func reconciledNow(found map[string]float64) func() map[string]Value {
 	return func() map[string]Value {
 		now := time.Now().Truncate(time.Minute)
-		values := map[string]Value{idPayments: {now, 1204}, idClean: {now, 1}}
+		values := map[string]Value{
+			idPayments: {now, 1204}, idMissing: {now, 0}, idRepaired: {now, 0}, idConflicting: {now, 0}, idDiffering: {now, 0}, idUnaccounted: {now, 0}, idUnreadable: {now, 0}, idClean: {now, 1},
+		}
 		for id, n := range found {
 			values[id] = Value{now, n}
 		}
