@@ -45,8 +45,12 @@ func (r *rehearsal) effort(before, after usage, payments int, took time.Duration
 	each := func(part time.Duration) string {
 		return fmt.Sprintf("%.2f", float64(part.Microseconds())/1000/float64(payments))
 	}
-	return fmt.Sprintf("Processor time of this machine for each payment, in milliseconds: %s in total; %s the simulation of AWS, the clients, and embedded databases; %s the processor functions; %s the other functions; %s the DynamoDB API; %s MariaDB. "+
+	database := "the embedded database is part of the simulation"
+	if r.config.MariaDB != nil {
+		database = each(children-processor-other-table) + " MariaDB"
+	}
+	return fmt.Sprintf("Processor time of this machine for each payment, in milliseconds: %s in total; %s the simulation of AWS and the clients; %s the processor functions; %s the other functions; %s the DynamoDB API; %s. "+
 		"Payments were sent for %[8]s of real time. The run kept the machine's %[7]d cores busy for %.0[9]f %% of that.",
-		each(own+children), each(own), each(processor), each(other), each(table), each(children-processor-other-table),
+		each(own+children), each(own), each(processor), each(other), each(table), database,
 		runtime.NumCPU(), took.Round(time.Second), 100*float64(own+children)/float64(took)/float64(runtime.NumCPU()))
 }
