@@ -53,6 +53,8 @@ func provenance(ctx context.Context, dir string, info *debug.BuildInfo, template
 			commit.Value = head
 		}
 		modified = git(&tree, "status", "--porcelain") != ""
+	} else if known["vcs.modified"] == "" {
+		tree = drill.Unknown(tree.Name, "the build does not tell")
 	}
 	if modified {
 		tree.Value = "modified"
