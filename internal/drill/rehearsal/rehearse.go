@@ -60,6 +60,7 @@ const (
 	assumedMapping    = "switching a mapping"
 	assumedLag        = "replication lag"
 	assumedFault      = "length of the fault"
+	assumedRetry      = "retry of the relay's mapping"
 )
 
 // Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
@@ -94,6 +95,8 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		{What: assumedFailover, Value: a.Failover.String(), Source: `AWS: same page: typically minutes`},
 		{What: assumedMapping, Value: a.Mapping.String(), Source: "assumption: AWS publishes no time"},
 		{What: assumedFault + ", if it ends by itself", Value: faultLasts.String() + "; in chaos one to two minutes; flapping 40s", Source: "the scenario"},
+		{What: assumedRetry, Value: "200ms after the first failure, doubled after each, at most 30s", Source: "assumption: AWS publishes no time"},
+		{What: "retry of an event bus", Value: "2s after the first failure, doubled after each, at most 1m0s", Source: "assumption: AWS publishes no time"},
 		{What: "the old writer rejoins as a secondary after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
 		{What: assumedLag, Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
 		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
@@ -163,6 +166,7 @@ type rehearsal struct {
 	closing         sync.Once
 	mu              sync.Mutex
 	fault           time.Time // when the fault began that lasts; zero: none does
+	retries         bool      // whether the ledger waits for the relay of the Region with the fault
 	promoted        []func(func(drill.Row) error) error
 	reconciliations []reconcile.Report
 	reconciledAt    time.Time // the last one's end
@@ -277,7 +281,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(reconcile.Settle),
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, ReconcileSettle: r.clock.Real(reconcile.Settle), Retrying: r.retrying,
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -302,7 +306,9 @@ func (r *rehearsal) start(ctx context.Context) error {
 		},
 		AnswerChanged: func(region string, detection, ttl time.Duration) {
 			r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: region})
-			r.delayByDNS(detection, ttl)
+			if region != r.here { // the Region with the fault is left
+				r.delayByDNS(detection, ttl)
+			}
 		},
 	})
 	if err != nil {
@@ -460,6 +466,17 @@ func (r *rehearsal) assume(ctx context.Context, what string, d time.Duration, of
 		r.delay(what, drill.SourceAssumed, from, from.Add(d), of...)
 	}
 	return err
+}
+
+// retrying takes a wait of a Region's relay mapping after a failed attempt.
+func (r *rehearsal) retrying(region string, wait time.Duration) {
+	now := r.clock.Now()
+	r.mu.Lock()
+	retries := r.retries
+	r.mu.Unlock()
+	if retries && region == r.here {
+		r.delay(assumedRetry, drill.SourceAssumed, now, now.Add(wait), drill.NameLedgerRTO)
+	}
 }
 
 // delayByDNS records what a change of the public name's answer has taken and will take by the templates, if a fault lasts.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"payments-dr/internal/drill"
@@ -144,6 +145,9 @@ func playPassing(name string, f passing) func(context.Context, *rehearsal) error
 // pass lets a fault come and go. expected is what has to be seen of it.
 func (r *rehearsal) pass(ctx context.Context, name string, f passing, expected []drill.Subject, lasts time.Duration) error {
 	r.event(drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: expected})
+	r.mu.Lock()
+	r.retries = slices.Contains(f.hits, drill.SubjectLedger)
+	r.mu.Unlock()
 	if err := f.set(ctx, r, true); err != nil {
 		return fmt.Errorf("begin %s: %w", name, err)
 	}
@@ -318,6 +322,7 @@ func playFlapping(ctx context.Context, r *rehearsal) error {
 	r.phase(name)
 	r.event(drill.Event{Kind: drill.KindFaultBegins, Name: name, Region: r.here, Hits: payments})
 	for range 4 {
+		r.setFault(r.clock.Now())
 		r.platform.SetAPIErrors(r.here, true)
 		if err := r.assume(ctx, assumedFault, 40*time.Second, drill.NamePaymentsRTO); err != nil {
 			return err
