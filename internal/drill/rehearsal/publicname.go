@@ -31,6 +31,7 @@ type PublicName struct {
 	last   map[string]string // what each endpoint answered last, by the check's id
 	chosen map[string]bool   // the plan's health checks, by Region
 	answer string
+	ttl    time.Duration // of the answer
 }
 
 // The kinds of checks.
@@ -77,7 +78,8 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	if len(p.endpoints) == 0 {
 		return nil, fmt.Errorf("no record of %s hangs on a health check of an endpoint", p.name)
 	}
-	return p, nil
+	_, p.ttl, err = p.Answer()
+	return p, err
 }
 
 func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
@@ -216,11 +218,12 @@ func (p *PublicName) note(check, region string, healthy bool) {
 	answer, ttl, err := p.Answer()
 	p.mu.Lock()
 	changed := err == nil && answer != p.answer
+	kept := p.ttl
 	if changed {
-		p.answer = answer
+		p.answer, p.ttl = answer, ttl
 	}
 	p.mu.Unlock()
 	if changed {
-		p.config.AnswerChanged(answer, p.detection[check+region], ttl)
+		p.config.AnswerChanged(answer, p.detection[check+region], kept)
 	}
 }
