@@ -75,7 +75,7 @@ func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h 
 		closeAll()
 		return nil, err
 	}
-	deployment.Now = deployed.Clock().Now
+	deployment.Now, deployment.Zone = deployed.Clock().Now, "simulated"
 	t := &drillTarget{
 		settings: s, deployment: deployment, clock: deployed.Clock(), settle: deployed.ReconcileSettle(), close: closeAll,
 		run: drill.Run{

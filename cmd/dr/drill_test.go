@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +155,9 @@ func TestDrill(t *testing.T) {
 	}
 	if backlog := good.objective(drill.NameBacklog); !strings.HasPrefix(backlog.Sources(), "assumed 1 min + observed ") || good.objective(drill.NameRPO).Measured != nil {
 		t.Errorf("the backlog: %s", backlog.Sources())
+	}
+	if found := regexp.MustCompile(`[0-9]{2}:[0-9]{2} UTC, clean`).FindString(good.out); found != "" {
+		t.Errorf("a simulated time is labeled UTC: %q", found)
 	}
 	if r := good.report; !r.Clock.Simulated || r.Clock.Started.IsZero() || r.Clock.Took <= 0 || len(r.NotModeled) == 0 || len(r.Provenance) == 0 {
 		t.Errorf("the report does not say how it was made: %+v, %d, %d", r.Clock, len(r.NotModeled), len(r.Provenance))

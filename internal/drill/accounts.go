@@ -409,7 +409,7 @@ func unread(what string, err error) string {
 	case err == nil:
 		return ""
 	case errors.Is(err, errNotRead):
-		return fmt.Sprintf("the %s was not handed over", what)
+		return fmt.Sprintf("the %s was not read", what)
 	}
 	return fmt.Sprintf("the %s was not read to its end: %v", what, err)
 }
@@ -510,13 +510,13 @@ func (m *measure) remarkOnRequests() {
 		}
 	}
 	if nameless > 0 {
-		m.remark("%d failed requests had no identity: whether they made a payment cannot be told.", nameless)
+		m.remark("%d failed requests had no identity: it is unknown whether they made a payment.", nameless)
 	}
 	totals := &m.report.Totals
 	totals.Attempts = len(m.byTime)
 	totals.FailedAttempts = len(m.byTime) - int(m.succeeded[len(m.byTime)])
 	if m.reported != len(m.byTime) {
-		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", m.reported, len(m.byTime))
+		m.remark("The requests have %d attempts, but %d were observed: the observer has a fault.", m.reported, len(m.byTime))
 	}
 	if m.others > 0 {
 		m.remark("%d items and rows are of sessions that do not begin with %q. They are not part of the run.", m.others, m.run.SessionPrefix)

@@ -39,7 +39,7 @@ func (m *measure) measurePayments() {
 	case len(m.byTime) == 0:
 		unmeasured = "no attempt was observed"
 	case m.reported > len(m.byTime):
-		unmeasured = fmt.Sprintf("the requests speak of %d attempts, and %d were observed", m.reported, len(m.byTime))
+		unmeasured = fmt.Sprintf("the requests have %d attempts, but %d were observed", m.reported, len(m.byTime))
 	case len(m.faults) == 0 && !m.executions():
 		unmeasured = "no fault was injected, and the plan was not executed"
 	}
@@ -57,7 +57,7 @@ func (m *measure) measurePayments() {
 		from := one.From.UnixNano()
 		longest = longest.longer(stretch{from, from + int64(one.Length)})
 		if one.To == nil && unmeasured == "" {
-			unmeasured = fmt.Sprintf("payments were interrupted at %s and not seen to be taken again for %s", m.clock(one.FirstFailure), spell(m.rule.For))
+			unmeasured = fmt.Sprintf("payments were interrupted at %s, and the run did not see them accepted again for %s", m.clock(one.FirstFailure), spell(m.rule.For))
 		}
 	}
 	measured := longest
@@ -218,7 +218,7 @@ func (m *measure) effectOnPayments(f fault) string {
 		shown.PaymentsBack = pointer(moment(back))
 		shown.PaymentsRTO = pointer(Seconds(back - f.begins))
 	} else {
-		shown.note("Payments were not seen to be taken again.")
+		shown.note("The run did not see payments accepted again.")
 	}
 	return ""
 }

@@ -33,7 +33,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	}
 	m.report.Sustained = SustainedRule{Seconds(m.rule.For), m.rule.Success, Seconds(m.rule.Silence), m.rule.Sent}
 	if run.Stopped != "" {
-		m.remark("The run ended before its time: %s.", run.Stopped)
+		m.remark("The run ended early: %s.", run.Stopped)
 	}
 	m.sort()
 	m.readFaults()
@@ -137,7 +137,7 @@ func (m *measure) sort() {
 	m.report.From, m.report.To = moment(m.first), moment(m.last)
 	m.report.Events = append([]Event{}, m.events...)
 	if m.rejected > 0 {
-		m.remark("%d observations were such as cannot be true and are not in here: the observer has a fault.", m.rejected)
+		m.remark("%d observations were impossible and were left out: the observer has a fault.", m.rejected)
 	}
 }
 

@@ -132,12 +132,12 @@ func TestMissingObservationIsNoPass(t *testing.T) {
 	}
 	w = perfect()
 	_ = w.recorder.Request(drill.Request{})
-	if r := w.measure(); r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "1 observations were such as cannot be true") {
+	if r := w.measure(); r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "1 observations were impossible") {
 		t.Errorf("status %v, remarks %q", r.Status, r.Remarks)
 	}
 	w = perfect()
 	w.must(w.recorder.Attempt(drill.Attempt{SentAt: at(10), EndedAt: at(11), Outcome: drill.OutcomeAcknowledged, Region: east}))
-	if r := w.measure(); !strings.Contains(strings.Join(r.Remarks, "\n"), "speak of 5000 attempts, and 5001 were observed") {
+	if r := w.measure(); !strings.Contains(strings.Join(r.Remarks, "\n"), "have 5000 attempts, but 5001 were observed") {
 		t.Errorf("remarks %q", r.Remarks)
 	}
 }

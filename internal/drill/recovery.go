@@ -35,7 +35,7 @@ func (m *measure) measureLedger() {
 	case len(hit) == 0:
 		unmeasured = "no fault that hits the ledger was injected"
 	case a.untimed > 0:
-		unmeasured = fmt.Sprintf("of %d rows it is not known when they were recorded", a.untimed)
+		unmeasured = fmt.Sprintf("the time of recording is unknown for %d rows", a.untimed)
 	case m.run.Objectives.lag() == 0:
 		unmeasured = "there is no RPO that limits the ledger's lag"
 	}
@@ -90,8 +90,8 @@ func (m *measure) ledgerBack(f fault, records []record) (took *stretch, reason s
 	}
 	switch {
 	case back == math.MaxInt64:
-		shown.note("Payments were not seen to be recorded again.")
-		return &stretch{f.begins, m.last}, fmt.Sprintf("after the fault %q payments were not seen to be recorded again for %s", shown.Name, spell(m.rule.For))
+		shown.note("The run did not see payments recorded again.")
+		return &stretch{f.begins, m.last}, fmt.Sprintf("after the fault %q the run did not see payments recorded again for %s", shown.Name, spell(m.rule.For))
 	case paused <= int64(m.rule.Silence):
 		shown.note("Records had no pause although the fault was injected.")
 		return nil, fmt.Sprintf("the fault %q was injected and records had no pause of more than %s: nothing shows that it hit the ledger", shown.Name, spell(m.rule.Silence))
@@ -236,7 +236,7 @@ func (m *measure) hadAt(n int, at int64) (has func(number int, one *account) boo
 	case a.ledgerError != nil:
 		return nil, unread("ledger", a.ledgerError)
 	case a.untimed > 0:
-		return nil, fmt.Sprintf("of %d rows it is not known when they were recorded", a.untimed)
+		return nil, fmt.Sprintf("the time of recording is unknown for %d rows", a.untimed)
 	}
 	return func(_ int, one *account) bool { return one.flags.has(inLedger) && one.recorded <= at }, ""
 }

@@ -237,11 +237,11 @@ func TestPlannedPromotionBesideALoss(t *testing.T) {
 
 func TestRPOIsNotMeasured(t *testing.T) {
 	for name, change := range map[string]func(*world){
-		"nothing was promoted":        func(w *world) {},
-		"led to no promotion":         func(w *world) { w.event(50, drill.Event{Kind: drill.KindPromotion, Region: west}) },
-		"not known when they were":    func(w *world) { w.promoteAt(200); w.rows[3].RecordedAt = time.Time{} },
-		"ledger was not handed over":  func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
-		"no payment was acknowledged": func(w *world) { w.promoteAt(200); w.recorder = eventsOnly(w) },
+		"nothing was promoted":         func(w *world) {},
+		"led to no promotion":          func(w *world) { w.event(50, drill.Event{Kind: drill.KindPromotion, Region: west}) },
+		"time of recording is unknown": func(w *world) { w.promoteAt(200); w.rows[3].RecordedAt = time.Time{} },
+		"ledger was not read":          func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
+		"no payment was acknowledged":  func(w *world) { w.promoteAt(200); w.recorder = eventsOnly(w) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
