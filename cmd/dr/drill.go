@@ -172,7 +172,7 @@ func drillVerdict(result live.Result, h live.Hypothesis) error {
 		return result.Stopped
 	case len(result.Report.Broken) > 0:
 		return errBroken
-	case result.Report.Status == drill.StatusNotMeasured:
+	case result.Report.Status == drill.StatusNotMeasured, result.Report.Status == drill.StatusNotJudged:
 		return exit(exitUnknown, "not everything that was asked could be measured")
 	case result.Report.Status != drill.StatusPass:
 		return errMissed

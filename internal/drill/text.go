@@ -74,7 +74,8 @@ func (t *textReport) write(r Report) {
 		thousands(totals.Attempts), thousands(totals.FailedAttempts), orNotRead(totals.Table), orNotRead(totals.Ledger))
 	if len(r.NotModeled) > 0 {
 		t.line("")
-		t.line("%s  %s", t.paint(faint, "NOT MODELED"), printable(strings.Join(r.NotModeled, ", ")))
+		t.line("%s", t.paint(faint, "NOT MODELED"))
+		t.wrapped(r.NotModeled)
 	}
 	rows := [][]string{{"MADE WITH", ""}}
 	for _, f := range r.Provenance {
@@ -144,6 +145,22 @@ func (t *textReport) list(heading string, lines []string) {
 		t.line("  - %s", printable(line))
 	}
 	t.line("")
+}
+
+// wrapped writes a list with commas, in lines of up to 120 characters.
+func (t *textReport) wrapped(list []string) {
+	line := ""
+	for i, item := range list {
+		if item = printable(item); i+1 < len(list) {
+			item += ","
+		}
+		if line != "" && utf8.RuneCountInString(line+item) > 118 {
+			t.line(" %s", line)
+			line = ""
+		}
+		line += " " + item
+	}
+	t.line(" %s", line)
 }
 
 func (t *textReport) faults(r Report) {
