@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime/debug"
@@ -42,8 +43,12 @@ func provenance(ctx context.Context, dir string, info *debug.BuildInfo, template
 	git := func(into *drill.Fact, args ...string) string {
 		command := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 		out, err := command.Output()
+		if exited, ok := errors.AsType[*exec.ExitError](err); ok && len(exited.Stderr) > 0 {
+			why, _, _ := strings.Cut(string(exited.Stderr), "\n")
+			err = errors.New(why)
+		}
 		if err != nil {
-			*into = drill.Unknown(into.Name, fmt.Sprintf("the build does not know it, and git %s failed: %v", strings.Join(args, " "), err))
+			*into = drill.Unknown(into.Name, fmt.Sprintf("the build does not know it, and git %s failed: %v", args[0], err))
 		}
 		return strings.TrimSpace(string(out))
 	}
