@@ -409,6 +409,8 @@ func (s *simulated) value(region string, m awswire.Metric) (value float64, at ti
 		return 3, now, true
 	case m.Of == "payment-dev-ledger-dead-letters":
 		return 0, now, true
+	case m.Of == "reconcile" && m.Name == "UnreconciledSeconds" && region == s.writer:
+		return 1200, now, true
 	case m.Of == "reconcile" && !s.none && region == s.writer:
 		moved := slices.ContainsFunc(s.plan.Executions, func(e *awswire.Execution) bool { return e.State == "completed" && e.Region == region })
 		if !moved || s.silently {

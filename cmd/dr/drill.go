@@ -30,6 +30,7 @@ type drilling struct {
 	file, reports              string
 	simulate, ledger, yes, dry bool
 	verbose                    bool
+	recorder                   drill.Recorder
 }
 
 func newDrillCommand(dir *string) *cobra.Command {
@@ -126,8 +127,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 		return err
 	}
 
-	recorder := &drill.Recorder{}
-	progress := &drill.Progress{Writer: out, Recorder: recorder, Now: t.clock.Now}
+	progress := &drill.Progress{Writer: out, Recorder: &d.recorder, Now: t.clock.Now}
 	showing, hide := context.WithCancel(context.WithoutCancel(ctx))
 	shown := make(chan struct{})
 	go func() { progress.Run(showing); close(shown) }()
@@ -140,8 +140,7 @@ func (d *drilling) run(command *cobra.Command, dir string) error {
 		fmt.Fprintf(progress, "Interrupted: nothing more is sent. Waiting up to %s for what is under way.\n", load.Patience)
 	})
 	result, err := live.Run(ctx, live.Config{
-		Hypothesis: h, ID: id, Deployment: t.deployment, Clock: t.clock, Load: t.load, Recorder: recorder, Who: username(),
-		Run:   drill.Run{Banner: t.banner, Assumptions: t.assumptions},
+		Hypothesis: h, ID: id, Deployment: t.deployment, Clock: t.clock, Load: t.load, Recorder: &d.recorder, Who: username(), Run: t.run,
 		Every: d.following.every, Patience: d.following.patience, ReconciledWithin: d.following.reconciledWithin, Settle: t.settle, Out: progress, Ledger: t.ledger, Ended: ended,
 	})
 	interrupted()
@@ -173,7 +172,7 @@ func drillVerdict(result live.Result, h live.Hypothesis) error {
 		return result.Stopped
 	case len(result.Report.Broken) > 0:
 		return errBroken
-	case result.Report.Status == drill.StatusNotMeasured:
+	case result.Report.Status == drill.StatusNotMeasured, result.Report.Status == drill.StatusNotJudged:
 		return exit(exitUnknown, "not everything that was asked could be measured")
 	case result.Report.Status != drill.StatusPass:
 		return errMissed
@@ -220,7 +219,7 @@ func (d *drilling) agree(command *cobra.Command, t *drillTarget, h live.Hypothes
 }
 
 func writeHypothesis(out io.Writer, t *drillTarget, h live.Hypothesis, id string, reads bool) {
-	fmt.Fprintf(out, "%s\n\n%s\n", t.banner, h.Title)
+	fmt.Fprintf(out, "%s\n\n%s\n", t.run.Banner, h.Title)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(table, "  %s\t%s\n", what, fmt.Sprintf(format, args...))
@@ -247,13 +246,13 @@ func writeHypothesis(out io.Writer, t *drillTarget, h live.Hypothesis, id string
 
 // drillTarget is what a drill is held against.
 type drillTarget struct {
-	settings    *settings.Settings
-	deployment  *operate.Deployment
-	clock       load.Clock
-	load        load.Config
-	ledger      ledgerOpener
-	banner      string
-	assumptions []drill.Assumption
+	settings   *settings.Settings
+	deployment *operate.Deployment
+	clock      load.Clock
+	load       load.Config
+	ledger     ledgerOpener
+	// run is what the report says of itself.
+	run drill.Run
 	// settle is how long before now a reconciliation's window ends.
 	settle time.Duration
 	close  func()

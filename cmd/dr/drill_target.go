@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"payments-dr/internal/drill"
 	"payments-dr/internal/drill/live"
 	"payments-dr/internal/drill/load"
 	"payments-dr/internal/drill/rehearsal"
@@ -41,7 +42,8 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.H
 	}
 	s := deployment.Settings
 	t := &drillTarget{
-		settings: s, deployment: deployment, clock: load.Wall{}, banner: deployedBanner(deployment), settle: reconcile.Settle, close: func() {},
+		settings: s, deployment: deployment, clock: load.Wall{}, settle: reconcile.Settle, close: func() {},
+		run:  drill.Run{Banner: deployedBanner(deployment), Provenance: made(ctx, drill.Unknown("templates", "a drill does not read the deployed templates"))},
 		load: load.Config{URL: "https://" + s.APIName(), Credentials: payer(deployment)},
 	}
 	if d.ledger {
@@ -53,14 +55,14 @@ func (d *drilling) open(ctx context.Context, dir string, out io.Writer, h live.H
 // simulation starts both Regions on this machine, and asks them as it would AWS.
 func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h live.Hypothesis) (*drillTarget, error) {
 	d.simulated.rate, d.simulated.clients = h.Load.Rate, h.Load.Clients
-	ready, err := d.simulated.prepare(dir, h.Environment, out)
+	ready, err := d.simulated.prepare(ctx, dir, h.Environment, out)
 	if err != nil {
 		return nil, err
 	}
 	assumed, assumptions := rehearsal.DefaultAssumed()
 	deployed, err := rehearsal.Deploy(ctx, rehearsal.Config{
 		Assembly: ready.assembly, ModuleDir: ".", Binaries: ready.binaries, MariaDB: ready.mariaDB, Speed: d.simulated.speed, Seed: d.simulated.seed,
-		Assumed: assumed, Log: d.simulated.log,
+		Assumed: assumed, Log: d.simulated.log, Delays: &d.recorder,
 	})
 	if err != nil {
 		ready.close()
@@ -73,9 +75,12 @@ func (d *drilling) simulation(ctx context.Context, dir string, out io.Writer, h 
 		closeAll()
 		return nil, err
 	}
-	deployment.Now = deployed.Clock().Now
+	deployment.Now, deployment.Zone = deployed.Clock().Now, "simulated"
 	t := &drillTarget{
-		settings: s, deployment: deployment, clock: deployed.Clock(), banner: ready.banner, assumptions: assumptions, settle: deployed.ReconcileSettle(), close: closeAll,
+		settings: s, deployment: deployment, clock: deployed.Clock(), settle: deployed.ReconcileSettle(), close: closeAll,
+		run: drill.Run{
+			Banner: ready.banner, Assumptions: assumptions, Clock: deployed.Clock().Run(), Provenance: ready.provenance, NotModeled: rehearsal.NotModeled(ready.assembly),
+		},
 		load: load.Config{
 			URL: "https://" + s.APIName(), Credentials: payer(deployment), Trust: deployed.Trust(), Answer: deployed.Answer, Address: deployed.Address, Seed: d.simulated.seed,
 		},

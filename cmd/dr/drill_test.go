@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -84,7 +85,7 @@ observe: 50s
 tolerances:
   paymentsRto: 1h
   ledgerRto: 1h
-  rpo: 1h
+  backlog: 1h
   lost: 0
   missing: 0
   doubled: 0
@@ -141,16 +142,25 @@ func TestDrill(t *testing.T) {
 		t.Errorf("the banner is %q", good.report.Banner)
 	}
 	for _, name := range []drill.Name{
-		drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameRPO, drill.NameLost, drill.NameMissing, drill.NameDoubled, drill.NameDifferent,
+		drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameBacklog, drill.NameLost, drill.NameMissing, drill.NameDoubled, drill.NameDifferent,
 		drill.NameUnexplained, drill.NameDisagreeing, drill.NameReconciliation,
 	} {
 		if o := good.objective(name); o.Status != drill.StatusPass || o.Measured == nil {
 			t.Errorf("%s: %s, %s", name, o.Status, o.Reason)
 		}
 	}
-	// The ledger was away, by the simulated clock: a switchover of a minute and a mapping of twenty seconds.
-	if rto := good.objective(drill.NameLedgerRTO); rto.Measured != nil && *rto.Measured < 60 {
-		t.Errorf("the ledger was away for %v s", *rto.Measured)
+	// By the simulated clock the ledger waited for a switchover of a minute, and for a mapping of twenty seconds.
+	if rto := good.objective(drill.NameLedgerRTO); !strings.HasPrefix(rto.Sources(), "assumed 1 min 20 s + observed ") {
+		t.Errorf("the ledger was away: %s", rto.Sources())
+	}
+	if backlog := good.objective(drill.NameBacklog); !strings.HasPrefix(backlog.Sources(), "assumed ") || *backlog.Measured < 30 || good.objective(drill.NameRPO).Measured != nil {
+		t.Errorf("the backlog: %s", backlog.Sources())
+	}
+	if found := regexp.MustCompile(`[0-9]{2}:[0-9]{2} UTC, clean`).FindString(good.out); found != "" {
+		t.Errorf("a simulated time is labeled UTC: %q", found)
+	}
+	if r := good.report; !r.Clock.Simulated || r.Clock.Started.IsZero() || r.Clock.Took <= 0 || len(r.NotModeled) == 0 || len(r.Provenance) == 0 {
+		t.Errorf("the report does not say how it was made: %+v, %d, %d", r.Clock, len(r.NotModeled), len(r.Provenance))
 	}
 	if len(good.report.Promotions) != 1 || good.report.Promotions[0].Region != "us-west-2" {
 		t.Errorf("promotions: %+v", good.report.Promotions)

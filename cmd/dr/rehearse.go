@@ -72,10 +72,12 @@ type stage struct {
 	folder   string
 	mariaDB  *localmysql.Installation
 	banner   string
+	// provenance is what the reports are made with.
+	provenance []drill.Fact
 }
 
 // prepare reads the templates, says what of them is left out, and builds the functions.
-func (o *rehearseOptions) prepare(dir, environment string, out io.Writer) (ready *stage, err error) {
+func (o *rehearseOptions) prepare(ctx context.Context, dir, environment string, out io.Writer) (ready *stage, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -88,6 +90,7 @@ func (o *rehearseOptions) prepare(dir, environment string, out io.Writer) (ready
 	if s.assembly, err = loadAssembly(dir, environment); err != nil {
 		return nil, err
 	}
+	s.provenance = made(ctx, drill.Fact{Name: "templates", Value: "sha256:" + s.assembly.Digest})
 	if s.mariaDB, err = installation(o.database); err != nil {
 		return nil, err
 	}
@@ -95,11 +98,11 @@ func (o *rehearseOptions) prepare(dir, environment string, out io.Writer) (ready
 	if s.mariaDB != nil {
 		engine = "two MariaDB servers, their own replication"
 	}
-	s.banner = fmt.Sprintf("SIMULATED: AWS is simulated on this machine around the platform's real code and synthesized templates; its waits pass %gx faster. Database: %s.", o.speed, engine)
+	s.banner = fmt.Sprintf("SIMULATED: the platform's real code and synthesized templates ran on this machine around a simulated AWS. Time passed %g times as fast. Database: %s.", o.speed, engine)
 	if s.options.consistency != "" {
-		s.banner += " The session table is taken to be of " + s.options.consistency + " consistency, whatever the template says."
+		s.banner += " The session table had " + s.options.consistency + " consistency, whatever its template says."
 	}
-	fmt.Fprintf(out, "Not modelled, and left out:\n  %s\nBuilding the functions for this machine.\n", strings.Join(rehearsal.NotModelled(s.assembly), "\n  "))
+	fmt.Fprintln(out, "Building the functions for this machine.")
 	if s.folder, err = os.MkdirTemp("", "dr-rehearse-"); err != nil {
 		return nil, fmt.Errorf("make temporary folder: %w", err)
 	}
@@ -124,12 +127,13 @@ func (s *stage) close() {
 // may begin.
 func (s *stage) rehearse(ctx context.Context, fault string, seed uint64, progress io.Writer, settled func()) (drill.Report, error) {
 	o, objectives := s.options, s.assembly.Settings.Objectives
+	rpo := time.Duration(objectives.RPOMinutes) * time.Minute
 	assumed, assumptions := rehearsal.DefaultAssumed()
 	run := drill.Run{
 		Banner: s.banner, Title: fmt.Sprintf("Rehearsal of %s, %s", fault, s.assembly.Settings.Environment),
-		Objectives: drill.Objectives{
-			PaymentsRTO: recoverytime.PaymentsLimit, LedgerRTO: time.Duration(objectives.RTOMinutes) * time.Minute, RPO: time.Duration(objectives.RPOMinutes) * time.Minute,
-		},
+		Provenance: s.provenance,
+		// A planned move loses nothing. Its backlog may be as old as what a loss may take.
+		Objectives: drill.Objectives{PaymentsRTO: recoverytime.PaymentsLimit, LedgerRTO: time.Duration(objectives.RTOMinutes) * time.Minute, RPO: rpo, Backlog: rpo},
 		Assumptions: append(assumptions, drill.Assumption{
 			What: "rate", Value: fmt.Sprintf("%g payments a simulated second from %d clients, on a schedule that waits for no answer", o.rate, o.clients), Source: "--rate, --clients",
 		}, drill.Assumption{What: "seed", Value: strconv.FormatUint(seed, 10), Source: "--seed"}),
@@ -176,7 +180,7 @@ func newRehearseCommand(dir *string) *cobra.Command {
 			if verbose {
 				options.log = command.ErrOrStderr()
 			}
-			ready, err := options.prepare(*dir, chosenEnvironment(command), out)
+			ready, err := options.prepare(command.Context(), *dir, chosenEnvironment(command), out)
 			if err != nil {
 				return err
 			}

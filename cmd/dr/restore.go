@@ -154,9 +154,10 @@ func (r *restoring) compareWith(ctx context.Context, command *cobra.Command, dep
 	switch nothing := found.Nothing(); {
 	case found.Same():
 		return nil
+	case found.Different(): // whatever else was not compared
 	case found.DatabaseProblem != nil || found.TableProblem != nil:
 		return exit(exitUnknown, "brought back, and not compared whole. From inside the network, with what --help names: %s", again(deployment, w.Region.Name, plan.Moment, " --compare"))
-	case len(nothing) > 0 && !found.Different():
+	case len(nothing) > 0:
 		return exit(exitUnknown, "brought back, and nothing was compared of %s: neither what is live nor the copy has a payment there. --back makes the comparison of the tables longer",
 			strings.Join(nothing, " and "))
 	}

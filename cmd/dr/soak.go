@@ -44,15 +44,21 @@ func newSoakCommand(dir *string) *cobra.Command {
 					return exit(exitUsage, "--faults has %q; allowed are %s", fault, strings.Join(rehearsal.FaultNames(), ", "))
 				}
 			}
-			ready, err := options.prepare(*dir, chosenEnvironment(command), command.OutOrStdout())
+			ready, err := options.prepare(command.Context(), *dir, chosenEnvironment(command), command.OutOrStdout())
 			if err != nil {
 				return err
 			}
 			defer ready.close()
 			runs := soakRuns(faults, options.seed, seeds)
 			var table strings.Builder
-			fmt.Fprintf(&table, "%s\n\n| fault | seed | payments | lost | doubled | different | RTO payments | RTO ledger | RPO | verdict | took |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", ready.banner)
-			missed, total := 0, 0
+			var facts []string
+			for _, fact := range ready.provenance {
+				facts = append(facts, fact.Name+" "+fact.String())
+			}
+			columns := []drill.Name{drill.NameLost, drill.NameDoubled, drill.NameDifferent, drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameRPO, drill.NameBacklog}
+			fmt.Fprintf(&table, "%s\n\nMade with %s.\n\n", ready.banner, strings.Join(facts, ", "))
+			table.WriteString("| fault | seed | payments | lost | doubled | different | RTO of payments | RTO of the ledger | RPO | backlog | verdict | took |\n" + strings.Repeat("| --- ", 12) + "|\n")
+			made, missed, total := 0, 0, 0
 			ctx, cancel := context.WithCancel(command.Context())
 			outcomes := soak(ctx, runs, command.ErrOrStderr(), func(ctx context.Context, one soakRun, settled func()) (drill.Report, error) {
 				return ready.rehearse(ctx, one.fault, one.seed, nil, settled)
@@ -70,7 +76,7 @@ func newSoakCommand(dir *string) *cobra.Command {
 				case outcome.err != nil: // one run that could not be made says nothing about the others
 					missed++
 					fmt.Fprintf(command.ErrOrStderr(), "not rehearsed: %v\n", outcome.err)
-					fmt.Fprintf(&table, "| %s | %d | – | – | – | – | – | – | – | not rehearsed: %s | %s |\n", outcome.fault, outcome.seed,
+					fmt.Fprintf(&table, "| %s | %d | –%s | not rehearsed: %s | %s |\n", outcome.fault, outcome.seed, strings.Repeat(" | –", len(columns)),
 						strings.NewReplacer("\n", " ", "|", "\\|").Replace(outcome.err.Error()), took)
 				default:
 					if err := writeReports(options.reports, outcome.name(), report); err != nil {
@@ -79,10 +85,12 @@ func newSoakCommand(dir *string) *cobra.Command {
 					if report.Status != drill.StatusPass {
 						missed++
 					}
-					total += report.Totals.Requests
-					fmt.Fprintf(&table, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", outcome.fault, outcome.seed, report.Totals.Requests,
-						cell(report, drill.NameLost), cell(report, drill.NameDoubled), cell(report, drill.NameDifferent),
-						cell(report, drill.NamePaymentsRTO), cell(report, drill.NameLedgerRTO), cell(report, drill.NameRPO), report.Status, took)
+					made, total = made+1, total+report.Totals.Requests
+					fmt.Fprintf(&table, "| %s | %d | %d", outcome.fault, outcome.seed, report.Totals.Requests)
+					for _, name := range columns {
+						fmt.Fprintf(&table, " | %s", cell(report, name))
+					}
+					fmt.Fprintf(&table, " | %s | %s |\n", report.Status, took)
 				}
 				if err := os.MkdirAll(options.reports, 0o755); err != nil {
 					return fmt.Errorf("make folder for the reports: %w", err)
@@ -91,7 +99,7 @@ func newSoakCommand(dir *string) *cobra.Command {
 					return fmt.Errorf("write table: %w", err)
 				}
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s\n%d runs, %d payments, %d runs without a pass\n", table.String(), len(runs), total, missed)
+			fmt.Fprintf(command.OutOrStdout(), "%s\n%d of %d runs were made, with %d payments. %d have no pass.\n", table.String(), made, len(runs), total, missed)
 			if missed > 0 {
 				return errMissed
 			}
@@ -179,19 +187,21 @@ func soak(ctx context.Context, runs []soakRun, progress io.Writer, rehearse func
 	return outcomes
 }
 
-// cell is what was measured of an objective, for a table.
+// cell is an objective's time or count, for a table: by where a time comes from, with "at least" if not all was seen, and "–" if
+// there is none.
 func cell(report drill.Report, name drill.Name) string {
 	for _, o := range report.Objectives {
-		if o.Name != name {
+		if o.Name != name || o.Measured == nil {
 			continue
 		}
-		switch {
-		case o.Measured == nil:
-			return "–"
-		case o.Unit == drill.UnitSeconds:
-			return time.Duration(*o.Measured * float64(time.Second)).Round(100 * time.Millisecond).String()
+		text := o.Sources()
+		if o.Unit == drill.UnitPayments {
+			text = fmt.Sprintf("%.0f", *o.Measured)
 		}
-		return fmt.Sprintf("%.0f", *o.Measured)
+		if o.Reason != "" {
+			text = "at least " + text
+		}
+		return text
 	}
 	return "–"
 }

@@ -98,3 +98,22 @@ func TestSoakEndsWhenInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// TestCellOfASoak: what was not measured is no zero, and what was seen in part is not all.
+func TestCellOfASoak(t *testing.T) {
+	t.Parallel()
+	number := func(n float64) *float64 { return &n }
+	report := drill.Report{Objectives: []drill.Objective{
+		{Name: drill.NameLost, Unit: drill.UnitPayments, Measured: number(0)},
+		{Name: drill.NameDoubled, Unit: drill.UnitPayments, Reason: "the ledger was not read"},
+		{Name: drill.NameLedgerRTO, Unit: drill.UnitSeconds, Measured: number(471), Parts: []drill.Part{{Source: drill.SourceAssumed, What: "decision", Seconds: drill.Seconds(470 * time.Second)}, {Source: drill.SourceObserved, Seconds: drill.Seconds(time.Second)}}},
+		{Name: drill.NamePaymentsRTO, Unit: drill.UnitSeconds, Measured: number(9), Reason: "not seen to be taken again", Parts: []drill.Part{{Source: drill.SourceObserved, Seconds: drill.Seconds(9 * time.Second)}}},
+	}}
+	for name, want := range map[drill.Name]string{
+		drill.NameLost: "0", drill.NameDoubled: "–", drill.NameRPO: "–", drill.NameLedgerRTO: "assumed 7 min 50 s + observed 1 s", drill.NamePaymentsRTO: "at least observed 9 s",
+	} {
+		if got := cell(report, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}

@@ -3,9 +3,14 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"strings"
 	"testing"
+
+	"payments-dr/internal/drill"
 )
 
 func TestDescribe(t *testing.T) {
@@ -20,6 +25,61 @@ func TestDescribe(t *testing.T) {
 		if got := describe(&debug.BuildInfo{Settings: settings}); got != want {
 			t.Errorf("%q, not %q", got, want)
 		}
+	}
+}
+
+// TestProvenance: the build says the commit, or else git does, or else nobody, with the reason.
+func TestProvenance(t *testing.T) {
+	git := func(dir string, args ...string) string {
+		command := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
+		command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	of := func(dir string, settings ...debug.BuildSetting) (commit, tree drill.Fact) {
+		for _, f := range provenance(t.Context(), dir, &debug.BuildInfo{Settings: settings}, drill.Fact{Name: "templates", Value: "sha256:1"}) {
+			switch f.Name {
+			case "commit":
+				commit = f
+			case "working tree":
+				tree = f
+			default:
+				if f.Value == "" {
+					t.Errorf("%s is empty", f.Name)
+				}
+			}
+		}
+		return commit, tree
+	}
+	dir, nowhere := t.TempDir(), t.TempDir()
+	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(nowhere))
+	if commit, tree := of(nowhere); commit.Value != "unknown" || commit.Reason == "" || tree.Value != "unknown" || tree.Reason == "" {
+		t.Errorf("outside a repository: %+v, %+v", commit, tree)
+	}
+	git(dir, "init", "--quiet")
+	git(dir, "commit", "--quiet", "--allow-empty", "--message", "one")
+	head := git(dir, "rev-parse", "HEAD")
+	if commit, tree := of(dir); commit.Value != head || tree.Value != "clean" {
+		t.Errorf("as committed: %+v, %+v", commit, tree)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "new"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if commit, tree := of(dir); commit.Value != head || tree.Value != "modified" {
+		t.Errorf("with a new file: %+v, %+v", commit, tree)
+	}
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123456789abcdef"}
+	if commit, tree := of(dir, revision, debug.BuildSetting{Key: "vcs.modified", Value: "false"}); commit.Value != "0123456789abcdef" || tree.Value != "clean" {
+		t.Errorf("by the build: %+v, %+v", commit, tree)
+	}
+	if _, tree := of(dir, revision); tree.Value != "unknown" || tree.Reason == "" {
+		t.Errorf("by a build that does not tell: %+v", tree)
+	}
+	if _, tree := of(nowhere, revision, debug.BuildSetting{Key: "vcs.modified", Value: "true"}); tree.Value != "modified" {
+		t.Errorf("by the build: %+v", tree)
 	}
 }
 

@@ -440,12 +440,17 @@ func TestBinary(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			sums, err := l.Sums(t.Context(), time.Unix(0, 0), time.Now().Add(24*time.Hour))
+			count, total := 0, payment.Payment{}.Amount
+			err = l.All(t.Context(), func(p payment.Payment, _ time.Time) error {
+				count++
+				total, err = total.Add(p.Amount)
+				return err
+			})
 			want := "20 1555.40 USD"
 			if server.InnoDB {
 				want = "21 1556.40 USD"
 			}
-			if got := fmt.Sprint(sums["USD"].Count, " ", sums["USD"].Total); err != nil || got != want {
+			if got := fmt.Sprint(count, " ", total); err != nil || got != want {
 				t.Errorf("ledger holds %s (%v), want %s", got, err, want)
 			}
 			if err := server.SetReadOnly(t.Context(), true); err != nil {

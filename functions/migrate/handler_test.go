@@ -102,7 +102,7 @@ func TestCreateAndUpdateMigrate(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			if _, err := l.Sums(t.Context(), time.Unix(0, 0), time.Now()); err != nil {
+			if _, _, err := l.Oldest(t.Context(), time.Now()); err != nil {
 				t.Errorf("the ledger's user: %v", err)
 			}
 

@@ -4,6 +4,8 @@ package assembly
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,6 +28,8 @@ type Assembly struct {
 	Stacks []Stack
 	// Settings are what the stacks were made from.
 	Settings settings.Settings
+	// Digest is the SHA-256 of all templates, in hexadecimal. Two assemblies with the same digest deploy the same.
+	Digest string
 }
 
 // Stack is one synthesized stack.
@@ -43,6 +47,8 @@ type Stack struct {
 	TerminationProtection bool
 	// Dependencies are the names of the stacks that are deployed before this one.
 	Dependencies []string
+
+	digest [sha256.Size]byte // of the template's file
 }
 
 // Template is a CloudFormation template.
@@ -83,7 +89,7 @@ type manifest struct {
 // Load reads the assembly in a folder.
 func Load(dir string) (*Assembly, error) {
 	var m manifest
-	if err := readJSON(filepath.Join(dir, "manifest.json"), &m); err != nil {
+	if _, err := readJSON(filepath.Join(dir, "manifest.json"), &m); err != nil {
 		return nil, fmt.Errorf("read assembly (has it been synthesized?): %w", err)
 	}
 	a := &Assembly{Dir: dir}
@@ -107,9 +113,11 @@ func Load(dir string) (*Assembly, error) {
 			}
 		}
 		slices.Sort(s.Dependencies)
-		if err := readJSON(filepath.Join(dir, artifact.Properties.TemplateFile), &s.Template); err != nil {
+		data, err := readJSON(filepath.Join(dir, artifact.Properties.TemplateFile), &s.Template)
+		if err != nil {
 			return nil, fmt.Errorf("read template of stack %s: %w", name, err)
 		}
+		s.digest = sha256.Sum256(data)
 		if raw, ok := s.Template.Metadata[SettingsMetadata]; ok {
 			if err := json.Unmarshal(raw, &a.Settings); err != nil {
 				return nil, fmt.Errorf("read settings of stack %s: %w", name, err)
@@ -121,6 +129,11 @@ func Load(dir string) (*Assembly, error) {
 		return nil, fmt.Errorf("read assembly: no template in %s holds the settings, so it is none of this app's", dir)
 	}
 	slices.SortFunc(a.Stacks, func(x, y Stack) int { return strings.Compare(x.Name, y.Name) })
+	all := sha256.New()
+	for _, s := range a.Stacks {
+		fmt.Fprintf(all, "%s %x\n", s.Name, s.digest)
+	}
+	a.Digest = hex.EncodeToString(all.Sum(nil))
 	return a, nil
 }
 
@@ -157,13 +170,13 @@ func (a *Assembly) Dashboards() (map[string]dashboard.Body, error) {
 	return all, nil
 }
 
-func readJSON(path string, target any) error {
+func readJSON(path string, target any) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := json.Unmarshal(data, target); err != nil {
-		return fmt.Errorf("parse %s: %w", path, err)
+		return nil, fmt.Errorf("parse %s: %w", path, err)
 	}
-	return nil
+	return data, nil
 }

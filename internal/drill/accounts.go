@@ -105,6 +105,9 @@ func (m *measure) readAccounts() {
 		return m.run.Ledger(func(r Row) error { m.readRow(r); return nil })
 	})
 	m.report.Totals.Ledger = m.having(a.ledgerError, inLedger)
+	if m.others > 0 || a.tableError == nil && a.ledgerError == nil {
+		m.report.Totals.Others = &m.others
+	}
 	for _, rows := range m.run.Promoted {
 		var snapshot promotedRows
 		seen := map[int32]bool{}
@@ -227,7 +230,7 @@ func (m *measure) readItem(p Item) {
 	a := &m.accounts
 	number, mine := m.accountOf(p.Identity)
 	if !mine {
-		m.report.Totals.Others++
+		m.others++
 		return
 	}
 	one := &a.list[number]
@@ -246,7 +249,7 @@ func (m *measure) readRow(r Row) {
 	a := &m.accounts
 	number, mine := m.accountOf(r.Identity)
 	if !mine {
-		m.report.Totals.Others++
+		m.others++
 		return
 	}
 	if r.RecordedAt.IsZero() {
@@ -325,7 +328,7 @@ func (m *measure) before(x, y int32) bool {
 func (m *measure) judgeAccounts() {
 	a := &m.accounts
 	lists := map[Name][]int32{}
-	missingBefore := 0
+	missingBefore, wrong := 0, 0
 	for i := range a.list {
 		number, one := int32(i), &a.list[i]
 		atFault := false
@@ -365,7 +368,7 @@ func (m *measure) judgeAccounts() {
 			is(NameDisagreeing)
 		}
 		if atFault {
-			m.report.Totals.AtFault++
+			wrong++
 		}
 	}
 	a.disagreeing = len(lists[NameDisagreeing])
@@ -390,6 +393,9 @@ func (m *measure) judgeAccounts() {
 		m.counted(NameUnexplained, len(lists[NameUnexplained]), both),
 		m.counted(NameDisagreeing, len(lists[NameDisagreeing]), both),
 	)
+	if _, unmeasured := m.report.unmeasuredLists(); wrong > 0 || unmeasured == 0 {
+		m.report.Totals.AtFault = &wrong
+	}
 	for _, name := range []Name{NameLost, NameMissing, NameDoubled, NameDifferent, NameUnexplained, NameDisagreeing, NameLate, NameExplained} {
 		if numbers := lists[name]; len(numbers) > 0 {
 			m.report.Findings = append(m.report.Findings, m.findings(name, numbers))
@@ -403,7 +409,7 @@ func unread(what string, err error) string {
 	case err == nil:
 		return ""
 	case errors.Is(err, errNotRead):
-		return fmt.Sprintf("the %s was not handed over", what)
+		return fmt.Sprintf("the %s was not read", what)
 	}
 	return fmt.Sprintf("the %s was not read to its end: %v", what, err)
 }
@@ -468,14 +474,23 @@ func (m *measure) finding(number int32) Finding {
 	if one.flags.has(inLedger) {
 		f.Ledger = m.holding(one.ledgerMinor, one.ledgerCurrency, one.ledgerRegion, one.ledgerAccepted)
 		if one.recorded != 0 {
-			f.Ledger += ", recorded " + moment(one.recorded).Format(payment.TimestampLayout)
+			f.Ledger += ", recorded " + m.timestamp(one.recorded)
 		}
 	}
 	return f
 }
 
+// timestamp writes a moment in full. A simulated one has no zone.
+func (m *measure) timestamp(nanoseconds int64) string {
+	text := moment(nanoseconds).Format(payment.TimestampLayout)
+	if m.run.Clock.Simulated {
+		return strings.TrimSuffix(text, "Z")
+	}
+	return text
+}
+
 func (m *measure) holding(minor int64, code, region uint8, accepted int64) string {
-	return fmt.Sprintf("%s %s %s", m.amount(minor, code), m.regions.text(region), moment(accepted).Format(payment.TimestampLayout))
+	return fmt.Sprintf("%s %s %s", m.amount(minor, code), m.regions.text(region), m.timestamp(accepted))
 }
 
 func (m *measure) amount(minor int64, code uint8) string {
@@ -495,16 +510,16 @@ func (m *measure) remarkOnRequests() {
 		}
 	}
 	if nameless > 0 {
-		m.remark("%d failed requests had no identity: whether they made a payment cannot be told.", nameless)
+		m.remark("%d failed requests had no identity: it is unknown whether they made a payment.", nameless)
 	}
 	totals := &m.report.Totals
 	totals.Attempts = len(m.byTime)
 	totals.FailedAttempts = len(m.byTime) - int(m.succeeded[len(m.byTime)])
 	if m.reported != len(m.byTime) {
-		m.remark("The requests speak of %d attempts, and %d were observed: the observer has a fault.", m.reported, len(m.byTime))
+		m.remark("The requests have %d attempts, but %d were observed: the observer has a fault.", m.reported, len(m.byTime))
 	}
-	if totals.Others > 0 {
-		m.remark("%d items and rows are of sessions that do not begin with %q and were left alone.", totals.Others, m.run.SessionPrefix)
+	if m.others > 0 {
+		m.remark("%d items and rows are of sessions that do not begin with %q. They are not part of the run.", m.others, m.run.SessionPrefix)
 	}
 	if totals.MissingBefore != nil && *totals.MissingBefore > 0 && m.accounts.ledgerError == nil {
 		m.remark("%d acknowledged payments were not in the ledger before the last reconciliation.", *totals.MissingBefore)

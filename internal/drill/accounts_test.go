@@ -221,7 +221,7 @@ func TestPaymentsOfOthersAreLeftAlone(t *testing.T) {
 	}
 	r := w.measure()
 	wantIntegrity(t, r, nil)
-	if *r.Totals.Table != 30 || *r.Totals.Ledger != 30 || r.Totals.Others != 6 {
+	if *r.Totals.Table != 30 || *r.Totals.Ledger != 30 || *r.Totals.Others != 6 {
 		t.Errorf("the totals are %+v", r.Totals)
 	}
 }

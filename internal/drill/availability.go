@@ -39,7 +39,7 @@ func (m *measure) measurePayments() {
 	case len(m.byTime) == 0:
 		unmeasured = "no attempt was observed"
 	case m.reported > len(m.byTime):
-		unmeasured = fmt.Sprintf("the requests speak of %d attempts, and %d were observed", m.reported, len(m.byTime))
+		unmeasured = fmt.Sprintf("the requests have %d attempts, but %d were observed", m.reported, len(m.byTime))
 	case len(m.faults) == 0 && !m.executions():
 		unmeasured = "no fault was injected, and the plan was not executed"
 	}
@@ -52,16 +52,17 @@ func (m *measure) measurePayments() {
 			unmeasured = reason
 		}
 	}
-	longest := time.Duration(0)
+	longest := &stretch{}
 	for _, one := range m.report.Interruptions {
-		longest = max(longest, one.Length.Duration())
+		from := one.From.UnixNano()
+		longest = longest.longer(stretch{from, from + int64(one.Length)})
 		if one.To == nil && unmeasured == "" {
-			unmeasured = fmt.Sprintf("payments were interrupted at %s and not seen to be taken again for %s", clock(one.FirstFailure), spell(m.rule.For))
+			unmeasured = fmt.Sprintf("payments were interrupted at %s, and the run did not see them accepted again for %s", m.clock(one.FirstFailure), spell(m.rule.For))
 		}
 	}
-	var measured *time.Duration
-	if len(m.report.Interruptions) > 0 || unmeasured == "" {
-		measured = &longest
+	measured := longest
+	if len(m.report.Interruptions) == 0 && unmeasured != "" {
+		measured = nil
 	}
 	m.report.Objectives = append(m.report.Objectives, m.timed(NamePaymentsRTO, m.run.Objectives.PaymentsRTO, m.run.Computed.PaymentsRTO, measured, unmeasured))
 	m.remarkOnLooking()
@@ -217,7 +218,7 @@ func (m *measure) effectOnPayments(f fault) string {
 		shown.PaymentsBack = pointer(moment(back))
 		shown.PaymentsRTO = pointer(Seconds(back - f.begins))
 	} else {
-		shown.note("Payments were not seen to be taken again.")
+		shown.note("The run did not see payments accepted again.")
 	}
 	return ""
 }
@@ -248,7 +249,7 @@ func (m *measure) remarkOnLooking() {
 	}
 	if pauses > 0 {
 		m.remark("Nothing was sent in %d pauses of more than %s, the longest of %s from %s: what happened to payments there is not known.",
-			pauses, spell(m.rule.Silence), spell(time.Duration(longest)), clock(moment(at)))
+			pauses, spell(m.rule.Silence), spell(time.Duration(longest)), m.clock(moment(at)))
 	}
 	if len(m.offered) == 0 {
 		m.remark("The rate on schedule was not recorded. If clients waited for answers before they sent more, failures are understated.")
@@ -258,7 +259,7 @@ func (m *measure) remarkOnLooking() {
 		from, to := one.FirstFailure.UnixNano(), one.From.Add(one.Length.Duration()).UnixNano()
 		if due, known := m.due(from, to); known && due >= 1 {
 			if share := float64(m.requestsIn(from, to)) / due; share < m.rule.Sent {
-				m.remark("In the interruption from %s, %.0f %% of the requests on schedule were sent: failures there are understated.", clock(one.FirstFailure), 100*share)
+				m.remark("In the interruption from %s, %.0f %% of the requests on schedule were sent: failures there are understated.", m.clock(one.FirstFailure), 100*share)
 			}
 		}
 	}

@@ -361,7 +361,7 @@ func TestMeasuredBeyondTheComputedWorstIsRemarked(t *testing.T) {
 	if o.Expected == nil || *o.Expected != 60 || *o.Worst != 80 || o.Status != drill.StatusPass {
 		t.Errorf("the objective is %+v", o)
 	}
-	if !strings.Contains(strings.Join(r.Remarks, "\n"), "The computation leaves something out") {
+	if !strings.Contains(strings.Join(r.Remarks, "\n"), "the calculation leaves something out") {
 		t.Errorf("the remarks are %q", r.Remarks)
 	}
 }

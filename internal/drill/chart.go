@@ -396,9 +396,10 @@ func (p *plotter) drawPanels() {
 			p.measure(g, f.Begins, f.LedgerBack, "ledger back after ")
 		}
 		for _, o := range p.report.Objectives {
-			if o.Name == NameRPO && o.Limit != nil && *o.Limit <= g.top {
+			label := map[Name]string{NameRPO: "RPO ", NameBacklog: "backlog "}[o.Name]
+			if label != "" && o.Measured != nil && o.Limit != nil && *o.Limit <= g.top && g.Limit == nil {
 				y := g.scale(*o.Limit)
-				g.Limit = &limitLine{px(y), px(y - 3), "RPO " + o.Value(o.Limit)}
+				g.Limit = &limitLine{px(y), px(y - 3), label + o.Value(o.Limit)}
 			}
 		}
 		p.endPanel(g)

@@ -142,9 +142,10 @@ type Event struct {
 	// Text is for the reader.
 	Text string `json:"text,omitempty"`
 	// Hits is, of a fault that begins, what it is meant to take away; nothing, of one that should not be felt. A fault that is not
-	// seen to do so leaves the objective
-	// unmeasured.
+	// seen to do so leaves the objective unmeasured.
 	Hits []Subject `json:"hits,omitempty"`
+	// Planned is, of a fault that begins, that it is a planned move: nothing is lost in it.
+	Planned bool `json:"planned,omitempty"`
 }
 
 // Metric is what is sampled.

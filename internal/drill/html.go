@@ -35,12 +35,12 @@ var htmlTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	},
 	"word":     Status.word,
 	"since":    func(from, to time.Time) string { return spell(to.Sub(from)) },
-	"day":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-	"clock":    func(t time.Time) string { return t.UTC().Format("15:04:05.0") },
-	"second":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"day":      func(t time.Time) string { return t.UTC().Format(time.DateTime) },
+	"clock":    clock,
 	"subtract": func(a, b int) int { return a - b },
 	"deref":    func(t *time.Time) time.Time { return *t },
 	"rate":     func(f *float64) float64 { return *f },
+	"sources":  func() any { return sources },
 	"clean":    reconcile.Report.Clean,
 	"bullet":   newBullet,
 }).Parse(htmlSource))
@@ -52,12 +52,13 @@ func (r Report) WriteHTML(w io.Writer) error {
 	data := struct {
 		Report
 		Verdict string
-		Origin  time.Time
+		Zone    string
+		Origin  string
 		Chart   *chart
 		Cards   []card
 		Sound   bool
 		At      func(time.Time) string
-	}{r, r.verdict(), r.origin(), newChart(r), cards, cards[len(cards)-1].Status == StatusPass, func(t time.Time) string { return offset(t, r.origin()) }}
+	}{r, r.verdict(), r.Clock.zone(), r.originName(), newChart(r), cards, cards[len(cards)-1].Status == StatusPass, func(t time.Time) string { return offset(t, r.origin()) }}
 	if err := htmlTemplate.Execute(&page, data); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
@@ -77,46 +78,42 @@ func (r Report) WriteHTML(w io.Writer) error {
 
 // card is a number that everybody looks for first.
 type card struct {
-	Label, Value, Note string
-	Status             Status
+	Label, Value, Sources, Note string
+	Status                      Status
 }
 
-// cards are the three times, and the payments that are not as they should be.
+// cards are the times, and the payments that are not as they should be.
 func cards(r Report) []card {
 	var list []card
-	wrong := card{Label: "Payments at fault", Status: StatusPass, Value: thousands(r.Totals.AtFault)}
-	wrong.Note = "lost, doubled, different or unexplained, of " + thousands(r.Totals.Payments)
-	unmeasured := 0
 	for _, o := range r.Objectives {
-		switch o.Name {
-		case NamePaymentsRTO, NameLedgerRTO, NameRPO:
-			c := card{Label: title(o.Name), Status: o.Status, Value: "not measured", Note: "nothing was promised"}
-			if o.Measured != nil {
-				c.Value = o.Value(o.Measured)
-			}
-			if o.Limit != nil {
-				c.Note = "allowed: " + o.Value(o.Limit)
-			}
-			list = append(list, c)
-		case NameLost, NameMissing, NameDoubled, NameDifferent, NameUnexplained:
-			if o.Status == StatusNotMeasured {
-				unmeasured++
-			}
+		if o.Unit != UnitSeconds {
+			continue
 		}
+		c := card{Label: title(o.Name), Status: o.Status, Value: string(o.Status), Sources: o.Sources(), Note: "no limit"}
+		if o.Measured != nil {
+			c.Value = o.Value(o.Measured)
+		}
+		if o.Limit != nil {
+			c.Note = "limit " + o.Value(o.Limit)
+		}
+		list = append(list, c)
 	}
+	wrong := card{Label: "Payments at fault", Status: StatusPass, Value: optionalCount(r.Totals.AtFault)}
+	wrong.Note = "lost, missing, doubled, different or unexplained, of " + thousands(r.Totals.Payments)
+	of, unmeasured := r.unmeasuredLists()
 	switch {
-	case r.Totals.AtFault > 0:
+	case r.Totals.AtFault == nil:
+		wrong.Status, wrong.Value = StatusNotMeasured, string(StatusNotMeasured)
+	case *r.Totals.AtFault > 0:
 		wrong.Status = StatusFail
-	case unmeasured > 0:
-		wrong.Status, wrong.Value = StatusNotMeasured, "not measured"
 	}
 	if unmeasured > 0 {
-		wrong.Note = fmt.Sprintf("%d of 5 lists not measured", unmeasured)
+		wrong.Note = fmt.Sprintf("%d of %d lists not measured", unmeasured, of)
 	}
 	return append(list, wrong)
 }
 
-// bullet is an objective drawn: how far the measured goes, the limit, and what was computed.
+// bullet is an objective drawn: its time, the limit, and what was calculated.
 type bullet struct {
 	Measured, Limit, Expected, Worst string
 	Class, Title                     string
@@ -153,10 +150,10 @@ func newBullet(o Objective) *bullet {
 	}
 	b.Title = "limit " + o.Value(o.Limit)
 	if o.Measured != nil {
-		b.Title = "measured " + o.Value(o.Measured) + ", " + b.Title
+		b.Title = o.Sources() + ", " + b.Title
 	}
 	if o.Worst != nil {
-		b.Title += ", computed " + o.Value(o.Expected) + ", at most " + o.Value(o.Worst)
+		b.Title += ", calculated: expected " + o.Value(o.Expected) + ", worst case " + o.Value(o.Worst)
 	}
 	return b
 }

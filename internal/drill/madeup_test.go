@@ -21,13 +21,19 @@ func madeUp(t testing.TB, harm bool) *world {
 	w.run.Banner = "SIMULATED: made up for a test of this report. Nothing was run, and no number says anything about the platform."
 	w.run.Title = "Loss of us-east-1 in the made-up environment"
 	w.run.SessionPrefix = "drill-"
+	w.run.Clock = drill.Clock{Simulated: true, Speed: 10, Started: epoch, Took: drill.Seconds(162 * time.Second)}
+	w.run.Provenance = []drill.Fact{
+		{Name: "tool", Value: "0.0.0"}, {Name: "commit", Value: "0123456789abcdef0123456789abcdef01234567"}, {Name: "working tree", Value: "clean"},
+		drill.Unknown("templates", "made up"), {Name: "processor", Value: "made up, 2 cores"},
+	}
+	w.run.NotModeled = []string{"AWS::CloudWatch::Alarm (103)", "AWS::Logs::LogGroup (24)", "AWS::WAFv2::WebACL (2)"}
 	w.run.Computed.PaymentsRTO = &drill.Computed{Expected: 97 * time.Second, Worst: 119 * time.Second}
 	w.run.Computed.LedgerRTO = &drill.Computed{Expected: 6 * time.Minute, Worst: 13 * time.Minute}
 	w.run.Computed.RPO = &drill.Computed{Expected: time.Second, Worst: 5 * time.Minute}
 	w.run.Assumptions = []drill.Assumption{
-		{What: "DNS answers are kept for", Value: "60 s", Source: "“Choosing between alias and non-alias records”, Amazon Route 53 Developer Guide"},
-		{What: "A health check fails after", Value: "3 × 10 s", Source: "the global template: FailureThreshold, RequestInterval"},
-		{What: "Aurora fails over in", Value: "4 min", Source: "made up"},
+		{What: "decision", Value: "2 min", Source: "made up"},
+		{What: "approval", Value: "40 s", Source: "made up"},
+		{What: "Aurora's failover", Value: "3 min 5 s", Source: "made up"},
 	}
 	const (
 		loss, back, switched = 300.0, 1020.0, 1320.0
@@ -78,6 +84,14 @@ func madeUp(t testing.TB, harm bool) *world {
 	event(switched+14, drill.KindDNS, "api.payments.example.com", east, "", "by the plan")
 	event(switched+60, drill.KindPlanEnds, "activate us-east-1", east, drill.ResultCompleted, "")
 	event(switched+60, drill.KindPhase, "steady again", "", "", "")
+
+	w.delay(loss-0.6, loss, drill.SourceAssumed, "replication lag", false, drill.NameRPO)
+	w.delay(loss, loss+33, drill.SourceCalculated, "health checks", true, drill.NamePaymentsRTO)
+	w.delay(loss+36, loss+96, drill.SourceCalculated, "DNS TTL", true, drill.NamePaymentsRTO)
+	w.delay(loss, loss+120, drill.SourceAssumed, "decision", false, drill.NameLedgerRTO)
+	w.delay(loss+120, loss+160, drill.SourceAssumed, "approval", false, drill.NameLedgerRTO)
+	w.delay(loss+160, promoted, drill.SourceAssumed, "Aurora's failover", false, drill.NameLedgerRTO)
+	w.delay(switched-40, switched, drill.SourceAssumed, "Aurora's switchover", false, drill.NameLedgerRTO, drill.NameBacklog)
 
 	// Which Region a client is led to, once an answer has run out that was given up to 60 s before.
 	led := func(when float64) string {

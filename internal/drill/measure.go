@@ -22,7 +22,8 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m := &measure{
 		run: run, rule: run.Sustained.orDefault(), observations: o,
 		report: Report{
-			Banner: run.Banner, Version: Version, Title: run.Title, Broken: run.Broken, Remarks: append([]string{}, run.Remarks...), Faults: []Fault{}, Interruptions: []Interruption{},
+			Banner: run.Banner, Version: Version, Title: run.Title, Clock: run.Clock, Provenance: append([]Fact{}, run.Provenance...),
+			NotModeled: append([]string{}, run.NotModeled...), Broken: run.Broken, Remarks: append([]string{}, run.Remarks...), Faults: []Fault{}, Interruptions: []Interruption{},
 			Promotions: []Promotion{}, Phases: []Phase{}, Findings: []Findings{},
 			Reconciliations: append(run.Reconciliations[:0:0], run.Reconciliations...), Assumptions: append([]Assumption{}, run.Assumptions...),
 		},
@@ -32,7 +33,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	}
 	m.report.Sustained = SustainedRule{Seconds(m.rule.For), m.rule.Success, Seconds(m.rule.Silence), m.rule.Sent}
 	if run.Stopped != "" {
-		m.remark("The run ended before its time: %s.", run.Stopped)
+		m.remark("The run ended early: %s.", run.Stopped)
 	}
 	m.sort()
 	m.readFaults()
@@ -64,6 +65,7 @@ type measure struct {
 	last      int64     // the last
 
 	accounts accounts
+	others   int // items and rows of sessions that are not the run's
 	faults   []fault
 	waits    []record
 }
@@ -124,6 +126,7 @@ func (m *measure) sort() {
 	}
 	slices.SortFunc(m.offered, func(a, b sample) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.value, b.value)) })
 	slices.SortStableFunc(m.events, func(a, b Event) int { return a.At.Compare(b.At) })
+	sortDelays(m.delays)
 	for _, e := range m.events {
 		m.seen(e.At.UnixNano(), e.At.UnixNano())
 	}
@@ -134,7 +137,7 @@ func (m *measure) sort() {
 	m.report.From, m.report.To = moment(m.first), moment(m.last)
 	m.report.Events = append([]Event{}, m.events...)
 	if m.rejected > 0 {
-		m.remark("%d observations were such as cannot be true and are not in here: the observer has a fault.", m.rejected)
+		m.remark("%d observations were impossible and were left out: the observer has a fault.", m.rejected)
 	}
 }
 
@@ -159,7 +162,7 @@ func (m *measure) readFaults() {
 		case KindFaultBegins:
 			m.faults = append(m.faults, fault{index: len(m.report.Faults), begins: e.At.UnixNano(), ends: m.last})
 			m.report.Faults = append(m.report.Faults, Fault{
-				Name: e.Name, Region: e.Region, Text: e.Text, Begins: e.At, Hits: append([]Subject{}, e.Hits...), Notes: []string{},
+				Name: e.Name, Region: e.Region, Text: e.Text, Begins: e.At, Planned: e.Planned, Hits: append([]Subject{}, e.Hits...), Notes: []string{},
 			})
 		case KindFaultEnds:
 			open := slices.IndexFunc(m.report.Faults, func(f Fault) bool { return f.Name == e.Name && f.Ends == nil })
@@ -181,31 +184,36 @@ func (f *Fault) note(format string, arguments ...any) {
 	f.Notes = append(f.Notes, fmt.Sprintf(format, arguments...))
 }
 
+// clock writes a moment of the run.
+func (m *measure) clock(t time.Time) string { return clock(t) + m.run.Clock.zone() }
+
 // executions reports whether the recovery plan was executed, which is a disturbance, too.
 func (m *measure) executions() bool {
 	return slices.ContainsFunc(m.events, func(e Event) bool { return e.Kind == KindPlanBegins })
 }
 
 // timed is an objective over a time. What was measured beyond its limit is missed even if not all was measured.
-func (m *measure) timed(name Name, limit time.Duration, computed *Computed, measured *time.Duration, unmeasured string) Objective {
+func (m *measure) timed(name Name, limit time.Duration, computed *Computed, measured *stretch, unmeasured string) Objective {
 	o := Objective{Name: name, Unit: UnitSeconds, Reason: unmeasured}
 	if computed != nil {
 		o.Expected, o.Worst = pointer(computed.Expected.Seconds()), pointer(computed.Worst.Seconds())
 	}
+	took := time.Duration(0)
 	if measured != nil {
-		o.Measured = pointer(measured.Seconds())
-		if computed != nil && *measured > computed.Worst {
-			m.remark("%s: %s was measured, and at most %s was computed. The computation leaves something out.", title(name), spell(*measured), spell(computed.Worst))
+		took = measured.length()
+		o.Measured, o.Parts = pointer(took.Seconds()), m.parts(name, *measured)
+		if computed != nil && took > computed.Worst {
+			m.remark("%s: the run took %s. The calculated worst case is %s, so the calculation leaves something out.", title(name), spell(took), spell(computed.Worst))
 		}
 	}
 	if limit > 0 {
 		o.Limit = pointer(limit.Seconds())
 		if measured != nil {
-			o.Margin = pointer((limit - *measured).Seconds())
+			o.Margin = pointer((limit - took).Seconds())
 		}
 	}
 	switch {
-	case limit > 0 && measured != nil && *measured > limit:
+	case limit > 0 && took > limit:
 		o.Status = StatusFail
 	case measured == nil && slices.Contains(m.run.Untried, name):
 		o.Status = StatusNotJudged
@@ -257,28 +265,33 @@ func (m *measure) measureReconciliation() {
 		wrong = max(wrong, 1) // the sums or the numbers differ
 	}
 	unmeasured := m.run.Unreconciled
-	if !last.Complete {
-		unmeasured = fmt.Sprintf("the last reconciliation came only to %s", clock(last.DoneUpTo))
+	switch {
+	case !last.Complete:
+		unmeasured = fmt.Sprintf("the last reconciliation ended early, at %s", m.clock(last.DoneUpTo))
+	case last.Counts.Table+last.Counts.Ledger+last.Counts.Unreadable == 0 && m.report.Totals.Payments > 0:
+		unmeasured = cmp.Or(unmeasured, "the last reconciliation compared no payments")
 	}
 	m.report.Objectives = append(m.report.Objectives, m.counted(NameReconciliation, wrong, unmeasured))
 	if last.Clean() && m.accounts.disagreeing > 0 {
-		m.remark("The last reconciliation found nothing wrong from %s to %s, and yet table and ledger disagree on %d payments: one of the two is mistaken, or these lie outside of that window.",
-			clock(last.From), clock(last.To), m.accounts.disagreeing)
+		m.remark("The last reconciliation found nothing wrong from %s to %s, but table and ledger disagree on %d payments. Either one of the two is mistaken, or these payments are outside of that window.",
+			m.clock(last.From), m.clock(last.To), m.accounts.disagreeing)
 	}
 }
 
 // conclude sums up the objectives.
 func (m *measure) conclude() {
-	m.report.Status = StatusPass
+	m.report.Status = StatusNotJudged
 	for _, o := range m.report.Objectives {
 		switch {
 		case o.Status == StatusFail:
 			m.report.Status = StatusFail
-		case o.Status == StatusNotMeasured && m.report.Status == StatusPass:
+		case o.Status == StatusNotMeasured && m.report.Status != StatusFail:
 			m.report.Status = StatusNotMeasured
+		case o.Status == StatusPass && m.report.Status == StatusNotJudged:
+			m.report.Status = StatusPass
 		}
 	}
-	if (m.rejected > 0 || m.run.Stopped != "") && m.report.Status == StatusPass {
+	if (m.rejected > 0 || m.run.Stopped != "") && m.report.Status != StatusFail {
 		m.report.Status = StatusNotMeasured
 	}
 	if len(m.run.Broken) > 0 {

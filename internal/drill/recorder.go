@@ -25,6 +25,7 @@ type Recorder struct {
 	requests blocks[request]
 	samples  blocks[sample]
 	events   []Event
+	delays   []Delay
 	rejected int
 	counts   counts
 	latest   map[sampleKey]sample
@@ -163,6 +164,20 @@ func (r *Recorder) Sample(s Sample) error {
 	return nil
 }
 
+// Delay takes one. The error is an *ObservationError; the measure then says that an observation is missing.
+func (r *Recorder) Delay(d Delay) error {
+	switch {
+	case d.Source != SourceAssumed && d.Source != SourceCalculated:
+		return r.reject(&ObservationError{"delay", "Source", fmt.Sprintf("%q", d.Source), fmt.Sprintf("%q, %q", SourceAssumed, SourceCalculated)})
+	case d.From.IsZero() || d.To.Before(d.From):
+		return r.reject(&ObservationError{"delay", "To", d.To.Format(time.RFC3339Nano), "From or later"})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delays = append(r.delays, d)
+	return nil
+}
+
 func (r *Recorder) reject(err *ObservationError) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,6 +215,7 @@ type observations struct {
 	requests [][]request
 	samples  [][]sample
 	events   []Event
+	delays   []Delay
 	rejected int
 }
 
@@ -209,7 +225,7 @@ func (r *Recorder) observations() observations {
 	return observations{
 		regions: r.regions.clone(), reasons: r.reasons.clone(), currencies: r.currencies.clone(),
 		attempts: r.attempts.view(), requests: r.requests.view(), samples: r.samples.view(),
-		events: slices.Clone(r.events), rejected: r.rejected,
+		events: slices.Clone(r.events), delays: slices.Clone(r.delays), rejected: r.rejected,
 	}
 }
 

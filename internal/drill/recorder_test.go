@@ -132,12 +132,12 @@ func TestMissingObservationIsNoPass(t *testing.T) {
 	}
 	w = perfect()
 	_ = w.recorder.Request(drill.Request{})
-	if r := w.measure(); r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "1 observations were such as cannot be true") {
+	if r := w.measure(); r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "1 observations were impossible") {
 		t.Errorf("status %v, remarks %q", r.Status, r.Remarks)
 	}
 	w = perfect()
 	w.must(w.recorder.Attempt(drill.Attempt{SentAt: at(10), EndedAt: at(11), Outcome: drill.OutcomeAcknowledged, Region: east}))
-	if r := w.measure(); !strings.Contains(strings.Join(r.Remarks, "\n"), "speak of 5000 attempts, and 5001 were observed") {
+	if r := w.measure(); !strings.Contains(strings.Join(r.Remarks, "\n"), "have 5000 attempts, but 5001 were observed") {
 		t.Errorf("remarks %q", r.Remarks)
 	}
 }
@@ -167,12 +167,13 @@ func TestRareNamesShareOne(t *testing.T) {
 
 func TestRunThatCannotBe(t *testing.T) {
 	for field, change := range map[string]func(*drill.Run){
-		"Banner is empty":                      func(r *drill.Run) { r.Banner = "" },
-		"Objectives.RPO is -1s":                func(r *drill.Run) { r.Objectives.RPO = -time.Second },
-		"Objectives.RPO is 0; allowed is more": func(r *drill.Run) { r.Objectives.RPO = 0 },
-		"Sustained.For is -1s":                 func(r *drill.Run) { r.Sustained.For = -time.Second },
-		"Sustained.Success is 0.4":             func(r *drill.Run) { r.Sustained.Success = 0.4 },
-		"Sustained.Sent is 2":                  func(r *drill.Run) { r.Sustained.Sent = 2 },
+		"Banner is empty":                  func(r *drill.Run) { r.Banner = "" },
+		"Objectives.RPO is -1s":            func(r *drill.Run) { r.Objectives.RPO = -time.Second },
+		"Objectives.RPO and Backlog are 0": func(r *drill.Run) { r.Objectives.RPO = 0 },
+		"Objectives.Backlog is -1s":        func(r *drill.Run) { r.Objectives.Backlog = -time.Second },
+		"Sustained.For is -1s":             func(r *drill.Run) { r.Sustained.For = -time.Second },
+		"Sustained.Success is 0.4":         func(r *drill.Run) { r.Sustained.Success = 0.4 },
+		"Sustained.Sent is 2":              func(r *drill.Run) { r.Sustained.Sent = 2 },
 	} {
 		w := newWorld(t)
 		change(&w.run)

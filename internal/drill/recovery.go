@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"time"
 )
 
 // # Payments are recorded again
@@ -36,17 +35,17 @@ func (m *measure) measureLedger() {
 	case len(hit) == 0:
 		unmeasured = "no fault that hits the ledger was injected"
 	case a.untimed > 0:
-		unmeasured = fmt.Sprintf("of %d rows it is not known when they were recorded", a.untimed)
-	case m.run.Objectives.RPO == 0:
-		unmeasured = "there is no RPO to hold the ledger's lag against"
+		unmeasured = fmt.Sprintf("the time of recording is unknown for %d rows", a.untimed)
+	case m.run.Objectives.lag() == 0:
+		unmeasured = "there is no RPO that limits the ledger's lag"
 	}
-	var measured *time.Duration
+	var measured *stretch
 	if unmeasured == "" {
 		records := m.records()
 		for _, f := range hit {
 			took, reason := m.ledgerBack(f, records)
-			if took != nil && (measured == nil || *took > *measured) {
-				measured = took
+			if took != nil {
+				measured = measured.longer(*took)
 			}
 			unmeasured = cmp.Or(unmeasured, reason)
 		}
@@ -73,7 +72,7 @@ func (m *measure) records() []record {
 
 // ledgerBack finds when the ledger was back after a fault. took is the time since then, or until the last observation if it was
 // not seen to be back; it is nil if the fault had no effect. The reason is why it is not measured.
-func (m *measure) ledgerBack(f fault, records []record) (took *time.Duration, reason string) {
+func (m *measure) ledgerBack(f fault, records []record) (took *stretch, reason string) {
 	shown := &m.report.Faults[f.index]
 	before, since := f.begins, []record(nil)
 	for _, r := range records {
@@ -91,20 +90,20 @@ func (m *measure) ledgerBack(f fault, records []record) (took *time.Duration, re
 	}
 	switch {
 	case back == math.MaxInt64:
-		shown.note("Payments were not seen to be recorded again.")
-		return pointer(time.Duration(m.last - f.begins)), fmt.Sprintf("after the fault %q payments were not seen to be recorded again for %s", shown.Name, spell(m.rule.For))
+		shown.note("The run did not see payments recorded again.")
+		return &stretch{f.begins, m.last}, fmt.Sprintf("after the fault %q the run did not see payments recorded again for %s", shown.Name, spell(m.rule.For))
 	case paused <= int64(m.rule.Silence):
 		shown.note("Records had no pause although the fault was injected.")
 		return nil, fmt.Sprintf("the fault %q was injected and records had no pause of more than %s: nothing shows that it hit the ledger", shown.Name, spell(m.rule.Silence))
 	}
 	shown.LedgerBack = pointer(moment(back))
 	shown.LedgerRTO = pointer(Seconds(back - f.begins))
-	return pointer(time.Duration(back - f.begins)), ""
+	return &stretch{f.begins, back}, ""
 }
 
 // recordedAgain finds when payments are recorded again; math.MaxInt64 if they are not.
 func (m *measure) recordedAgain(since []record) int64 {
-	rpo, span, silence := int64(m.run.Objectives.RPO), int64(m.rule.For), int64(m.rule.Silence)
+	lag, span, silence := int64(m.run.Objectives.lag()), int64(m.rule.For), int64(m.rule.Silence)
 	recorded := sort.Search(len(since), func(i int) bool { return since[i].recorded == math.MaxInt64 })
 	if recorded == 0 {
 		return math.MaxInt64
@@ -117,7 +116,7 @@ func (m *measure) recordedAgain(since []record) int64 {
 		sums := make([]int32, len(list)+1)
 		for i, r := range list {
 			sums[i+1] = sums[i]
-			if r.recorded != math.MaxInt64 && r.recorded-r.accepted <= rpo {
+			if r.recorded != math.MaxInt64 && r.recorded-r.accepted <= lag {
 				sums[i+1]++
 			}
 		}
@@ -155,74 +154,75 @@ func (m *measure) recordedAgain(since []record) int64 {
 // because a ledger with a hole in it is complete only up to the hole.
 //
 // The loss is the beginning of the fault that hits the ledger, lasts at the promotion, and has not led to an earlier promotion.
-// Without one the promotion is planned, and the loss is the promotion itself: what the promoted ledger did not have was on its
-// way. Such a promotion is listed, and is the objective's measure only if no fault led to another.
+// Without one, and in a planned move, the promotion is planned. Nothing is lost then, and there is no RPO: what the promoted
+// ledger does not have is its backlog, which waits in a queue. Its age counts from the promotion.
 //
 // The promoted ledger's own rows say what it had, if they were read; otherwise the final ledger's times of recording do: what
 // was recorded after the promotion, or never, was not there.
 //
-// It is not measured if nothing was promoted, if a fault that hits the ledger led to no promotion, or if times are not known.
+// Neither is measured if there was no such promotion, if no payment was acknowledged before it, or if times are not known. The RPO
+// is not measured if a fault that hits the ledger led to no promotion.
 
 func (m *measure) measurePromotions() {
 	a := &m.accounts
-	unmeasured, used := "", map[int]bool{}
-	var measured, planned *time.Duration
-	n := 0
+	worst, unmeasured, of := map[Name]*stretch{}, map[Name]string{}, map[Name]int{}
+	used, n := map[int]bool{}, 0
+	loses := func(f fault) bool { return m.hits(f, SubjectLedger) && !m.report.Faults[f.index].Planned }
 	for _, e := range m.events {
 		if e.Kind != KindPromotion {
 			continue
 		}
 		p := Promotion{Region: e.Region, At: e.At, Loss: e.At, Notes: []string{}}
+		name, behind, flag := NameBacklog, &p.Backlog, flags(0)
 		for _, f := range m.faults {
-			if m.hits(f, SubjectLedger) && !used[f.index] && f.begins <= e.At.UnixNano() && f.ends >= e.At.UnixNano() {
+			if loses(f) && !used[f.index] && f.begins <= e.At.UnixNano() && f.ends >= e.At.UnixNano() {
 				p.Loss, p.Fault = m.report.Faults[f.index].Begins, m.report.Faults[f.index].Name
+				name, behind, flag = NameRPO, &p.RPO, isLate
 				used[f.index] = true
 				break // of several, the earliest: nothing after it was safe
 			}
 		}
+		of[name]++
+		loss := p.Loss.UnixNano()
 		has, reason := m.hadAt(n, e.At.UnixNano())
 		p.Snapshot = n < len(a.promoted) && a.promoted[n].err == nil
 		n++
 		if a.ledgerError == nil {
-			rpo, late := m.behind(p.Loss.UnixNano(), func(number int, one *account) bool { return one.flags.has(inLedger) }, 0)
-			p.FinalRPO, p.FinalLate = &rpo, &late
+			p.FinalBehind, p.FinalLate = m.behind(loss, func(number int, one *account) bool { return one.flags.has(inLedger) }, 0)
+		}
+		if reason == "" {
+			*behind, p.Late = m.behind(loss, has, flag)
+			p.Waiting = pointer(m.waiting(loss, e.At.UnixNano(), has))
+			if *behind == nil {
+				reason = "no payment was acknowledged before the promotion of " + e.Region
+			} else {
+				worst[name] = worst[name].longer(stretch{loss - int64(**behind), loss})
+			}
 		}
 		if reason != "" {
 			p.Notes = append(p.Notes, reason)
-			unmeasured = cmp.Or(unmeasured, reason)
-		} else {
-			listed := isLate
-			if p.Fault == "" {
-				listed = 0
-			}
-			rpo, late := m.behind(p.Loss.UnixNano(), has, listed)
-			waiting := m.waiting(p.Loss.UnixNano(), e.At.UnixNano(), has)
-			p.RPO, p.Late, p.Waiting = &rpo, &late, &waiting
-			of := &measured
-			if p.Fault == "" {
-				of = &planned
-			}
-			if *of == nil || rpo.Duration() > **of {
-				*of = pointer(rpo.Duration())
-			}
+			unmeasured[name] = cmp.Or(unmeasured[name], reason)
 		}
 		m.report.Promotions = append(m.report.Promotions, p)
 	}
-	if len(used) == 0 {
-		measured = planned
-	}
-	switch {
-	case n == 0:
-		unmeasured = "nothing was promoted"
-	case m.report.Totals.Payments == 0:
-		unmeasured = cmp.Or(unmeasured, "no payment was acknowledged")
+	if n == 0 {
+		unmeasured[NameRPO] = "nothing was promoted"
 	}
 	for _, f := range m.faults {
-		if m.hits(f, SubjectLedger) && !used[f.index] {
-			unmeasured = cmp.Or(unmeasured, fmt.Sprintf("the fault %q led to no promotion", m.report.Faults[f.index].Name))
+		if loses(f) && !used[f.index] {
+			unmeasured[NameRPO] = cmp.Or(unmeasured[NameRPO], fmt.Sprintf("the fault %q led to no promotion", m.report.Faults[f.index].Name))
 		}
 	}
-	m.report.Objectives = append(m.report.Objectives, m.timed(NameRPO, m.run.Objectives.RPO, m.run.Computed.RPO, measured, unmeasured))
+	if of[NameRPO] == 0 {
+		unmeasured[NameRPO] = cmp.Or(unmeasured[NameRPO], "no promotion followed a loss; a planned promotion has a backlog and no RPO")
+	}
+	m.report.Objectives = append(m.report.Objectives, m.timed(NameRPO, m.run.Objectives.RPO, m.run.Computed.RPO, worst[NameRPO], unmeasured[NameRPO]))
+	if of[NameBacklog] == 0 {
+		unmeasured[NameBacklog] = "no promotion was planned"
+	}
+	if of[NameBacklog] > 0 || m.run.Objectives.Backlog > 0 {
+		m.report.Objectives = append(m.report.Objectives, m.timed(NameBacklog, m.run.Objectives.Backlog, nil, worst[NameBacklog], unmeasured[NameBacklog]))
+	}
 }
 
 // hadAt tells which payments the ledger had at its promotion, the n-th of the run, or the reason why that is not known.
@@ -236,25 +236,33 @@ func (m *measure) hadAt(n int, at int64) (has func(number int, one *account) boo
 	case a.ledgerError != nil:
 		return nil, unread("ledger", a.ledgerError)
 	case a.untimed > 0:
-		return nil, fmt.Sprintf("of %d rows it is not known when they were recorded", a.untimed)
+		return nil, fmt.Sprintf("the time of recording is unknown for %d rows", a.untimed)
 	}
 	return func(_ int, one *account) bool { return one.flags.has(inLedger) && one.recorded <= at }, ""
 }
 
-// behind is how far a ledger is behind a loss, and how many payments it lacks. They get the flag.
-func (m *measure) behind(loss int64, has func(int, *account) bool, flag flags) (rpo Seconds, late int) {
+// behind is how far a ledger is behind a loss, and how many payments it lacks. They get the flag. Both are nil if no payment was
+// acknowledged before the loss.
+func (m *measure) behind(loss int64, has func(int, *account) bool, flag flags) (behind *Seconds, late *int) {
 	for i := range m.accounts.list {
 		one := &m.accounts.list[i]
-		if !one.flags.has(wasAcknowledged) || has(i, one) {
+		if !one.flags.has(wasAcknowledged) {
 			continue
 		}
-		if accepted := m.acceptedAt(one); accepted < loss {
-			rpo = max(rpo, Seconds(loss-accepted))
-			late++
+		accepted := m.acceptedAt(one)
+		if accepted >= loss {
+			continue
+		}
+		if behind == nil {
+			behind, late = new(Seconds), new(int)
+		}
+		if !has(i, one) {
+			*behind = max(*behind, Seconds(loss-accepted))
+			*late++
 			one.flags |= flag
 		}
 	}
-	return rpo, late
+	return behind, late
 }
 
 // waiting counts the acknowledged payments of a span that a ledger does not have.

@@ -132,7 +132,7 @@ func TestRPOAtPromotion(t *testing.T) {
 	// Twenty payments were accepted from 98 on, 25 ms after they were sent.
 	want(t, r, drill.NameRPO, drill.StatusPass, 1.975)
 	p := r.Promotions[0]
-	if *p.Late != 20 || *p.Waiting != 4000 || *p.FinalLate != 0 || p.FinalRPO.Duration() != 0 || p.Snapshot || !p.Loss.Equal(at(100)) || p.Fault == "" {
+	if *p.Late != 20 || *p.Waiting != 4000 || *p.FinalLate != 0 || p.FinalBehind.Duration() != 0 || p.Backlog != nil || p.Snapshot || !p.Loss.Equal(at(100)) || p.Fault == "" {
 		t.Errorf("the promotion is %+v: late %d, waiting %d, in the end %d", p, *p.Late, *p.Waiting, *p.FinalLate)
 	}
 	if found(r, drill.NameLate) != 20 {
@@ -147,8 +147,8 @@ func TestRPOCountsUpToTheHole(t *testing.T) {
 	r := w.measure()
 	want(t, r, drill.NameRPO, drill.StatusPass, 69.975)
 	want(t, r, drill.NameMissing, drill.StatusFail, 1)
-	if p := r.Promotions[0]; *p.FinalLate != 1 || p.FinalRPO.Duration() != 69975*time.Millisecond {
-		t.Errorf("in the end %d, %v", *p.FinalLate, *p.FinalRPO)
+	if p := r.Promotions[0]; *p.FinalLate != 1 || p.FinalBehind.Duration() != 69975*time.Millisecond {
+		t.Errorf("in the end %d, %v", *p.FinalLate, *p.FinalBehind)
 	}
 }
 
@@ -177,11 +177,49 @@ func TestPlannedPromotion(t *testing.T) {
 		return sending{recorded: 0.01}
 	})
 	r := w.measure()
-	want(t, r, drill.NameRPO, drill.StatusPass, 4.975)
-	if p := r.Promotions[0]; p.Fault != "" || !p.Loss.Equal(at(200)) || *p.Waiting != 0 {
+	want(t, r, drill.NameBacklog, drill.StatusNotJudged, 4.975)
+	want(t, r, drill.NameRPO, drill.StatusNotMeasured, -1)
+	if p := r.Promotions[0]; p.Fault != "" || !p.Loss.Equal(at(200)) || *p.Waiting != 0 || p.RPO != nil || p.Backlog.Duration() != 4975*time.Millisecond {
 		t.Errorf("the promotion is %+v", p)
 	}
 	want(t, r, drill.NameLedgerRTO, drill.StatusNotMeasured, -1)
+	w.run.Objectives.Backlog = time.Second
+	r = w.measure()
+	want(t, r, drill.NameBacklog, drill.StatusFail, 4.975)
+	page, text, data := written(t, r)
+	for form, out := range map[string]string{"page": page, "text": text} {
+		if !strings.Contains(out, "Backlog at planned promotion") {
+			t.Errorf("the %s does not name the backlog", form)
+		}
+	}
+	if strings.Contains(data, "rpoSeconds") || !strings.Contains(data, `"backlogSeconds": 4.975`) {
+		t.Error("the JSON calls the backlog an RPO")
+	}
+}
+
+// TestPlannedMoveHasABacklog: a drill reports a switchover as a fault of the ledger. Nothing is lost in it all the same.
+func TestPlannedMoveHasABacklog(t *testing.T) {
+	w := newWorld(t)
+	w.event(100, drill.Event{Kind: drill.KindFaultBegins, Name: "switchover", Hits: []drill.Subject{drill.SubjectLedger}, Planned: true})
+	w.promoteAt(160)
+	w.event(170, drill.Event{Kind: drill.KindFaultEnds, Name: "switchover"})
+	w.load(0, 300, 10, func(when float64) sending {
+		if when >= 99 && when < 165 {
+			return sending{recorded: 166 - when}
+		}
+		return sending{recorded: 0.01}
+	})
+	w.run.Objectives = drill.Objectives{LedgerRTO: 10 * time.Minute, Backlog: 2 * time.Minute}
+	w.run.Untried = []drill.Name{drill.NameRPO, drill.NamePaymentsRTO}
+	r := w.measure()
+	want(t, r, drill.NameBacklog, drill.StatusPass, 60.975)
+	want(t, r, drill.NameRPO, drill.StatusNotJudged, -1)
+	if o := objective(t, r, drill.NameLedgerRTO); o.Status != drill.StatusPass {
+		t.Errorf("the ledger is %s: %s", o.Status, o.Reason)
+	}
+	if p := r.Promotions[0]; p.RPO != nil || p.Fault != "" {
+		t.Errorf("the promotion is %+v", p)
+	}
 }
 
 // TestPlannedPromotionBesideALoss: bringing a Region back loses nothing, and what is on its way then is not the loss's RPO.
@@ -191,18 +229,19 @@ func TestPlannedPromotionBesideALoss(t *testing.T) {
 	w.load(700, 1000, 10, func(float64) sending { return sending{recorded: 30} })
 	r := w.measure()
 	want(t, r, drill.NameRPO, drill.StatusPass, 1.975)
-	if p := r.Promotions[1]; p.Fault != "" || p.RPO.Duration() != 29975*time.Millisecond {
+	want(t, r, drill.NameBacklog, drill.StatusNotJudged, 29.975)
+	if p := r.Promotions[1]; p.Fault != "" || p.RPO != nil || p.Backlog.Duration() != 29975*time.Millisecond {
 		t.Errorf("the promotion is %+v", p)
 	}
 }
 
 func TestRPOIsNotMeasured(t *testing.T) {
 	for name, change := range map[string]func(*world){
-		"nothing was promoted":        func(w *world) {},
-		"led to no promotion":         func(w *world) { w.event(50, drill.Event{Kind: drill.KindPromotion, Region: west}) },
-		"not known when they were":    func(w *world) { w.promoteAt(200); w.rows[3].RecordedAt = time.Time{} },
-		"ledger was not handed over":  func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
-		"no payment was acknowledged": func(w *world) { w.promoteAt(200); w.recorder = eventsOnly(w) },
+		"nothing was promoted":         func(w *world) {},
+		"led to no promotion":          func(w *world) { w.event(50, drill.Event{Kind: drill.KindPromotion, Region: west}) },
+		"time of recording is unknown": func(w *world) { w.promoteAt(200); w.rows[3].RecordedAt = time.Time{} },
+		"ledger was not read":          func(w *world) { w.promoteAt(200); w.run.Ledger = nil },
+		"no payment was acknowledged":  func(w *world) { w.promoteAt(200); w.recorder = eventsOnly(w) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

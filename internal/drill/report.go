@@ -1,18 +1,21 @@
 package drill
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"payments-dr/internal/payment/reconcile"
 )
 
 // Version is that of the report's JSON. It grows when a field changes its meaning or goes; a new field changes nothing.
-const Version = 1
+const Version = 2
 
 // Status is how something was judged.
 type Status string
@@ -22,7 +25,7 @@ const (
 	StatusFail Status = "fail"
 	// StatusNotMeasured is no pass.
 	StatusNotMeasured Status = "not measured"
-	// StatusNotJudged is a measured time without an objective.
+	// StatusNotJudged is a time without an objective, or one that the run does not put to the test.
 	StatusNotJudged Status = "not judged"
 )
 
@@ -34,10 +37,15 @@ type Report struct {
 	// Version is that of these fields.
 	Version int    `json:"version"`
 	Title   string `json:"title"`
+	// Clock says what the times are. Simulated ones have no zone in JSON, and are UTC in Go only for want of another.
+	Clock Clock `json:"clock"`
+	// Provenance is how the report was made.
+	Provenance []Fact `json:"provenance"`
 	// From and To are the first and the last observation, by the run's own clock.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Status is fail if an objective is missed or the platform is broken, not measured if one could not be measured, and pass if all are met.
+	// Status is fail if an objective is missed or the platform is broken, not measured if one could not be measured, not judged if no
+	// objective was, and pass if all that were judged are met.
 	Status     Status      `json:"status"`
 	Objectives []Objective `json:"objectives"`
 	// Broken is what was found to be broken in the platform; see Run. Anything in it is a failure, whatever the objectives.
@@ -54,8 +62,10 @@ type Report struct {
 	Findings        []Findings         `json:"findings"`
 	Reconciliations []reconcile.Report `json:"reconciliations"`
 	Assumptions     []Assumption       `json:"assumptions"`
-	Events          []Event            `json:"events"`
-	Timeline        Timeline           `json:"timeline"`
+	// NotModeled are the types of resources in the templates that the run left out.
+	NotModeled []string `json:"notModeled"`
+	Events     []Event  `json:"events"`
+	Timeline   Timeline `json:"timeline"`
 	// Sustained is what counted as lasting.
 	Sustained SustainedRule `json:"sustained"`
 }
@@ -74,7 +84,9 @@ type Name string
 const (
 	NamePaymentsRTO Name = "payments-rto"
 	NameLedgerRTO   Name = "ledger-rto"
-	NameRPO         Name = "rpo"
+	// NameRPO is what a promotion after a loss did not have, NameBacklog what a planned promotion did not have yet.
+	NameRPO     Name = "rpo"
+	NameBacklog Name = "backlog"
 	// NameLost are payments that were acknowledged to a client and are not in the table.
 	NameLost Name = "lost"
 	// NameMissing are payments that were acknowledged to a client and are not in the ledger.
@@ -113,13 +125,15 @@ type Objective struct {
 	Name Name `json:"name"`
 	Unit Unit `json:"unit"`
 	// Measured is null if it could not be measured. It may be there although the status is not measured: then it is what was
-	// seen, and not all was.
+	// seen, and not all was. Of a time it is the sum of its parts.
 	Measured *float64 `json:"measured"`
+	// Parts are a time's, by where they come from. A count has none.
+	Parts []Part `json:"parts,omitempty"`
 	// Limit is the most that is allowed; null: nothing was promised.
 	Limit *float64 `json:"limit"`
 	// Margin is the limit less the measured.
 	Margin *float64 `json:"margin"`
-	// Expected and Worst are the computed values; null: not computed.
+	// Expected and Worst are calculated from the templates; null: not calculated.
 	Expected *float64 `json:"expected"`
 	Worst    *float64 `json:"worst"`
 	Status   Status   `json:"status"`
@@ -140,14 +154,15 @@ type Totals struct {
 	FailedAttempts int `json:"failedAttempts"`
 	// Payments are the different identities that were acknowledged.
 	Payments int `json:"payments"`
-	// AtFault are the different identities that are lost, missing, doubled, different or unexplained, one or several of these.
-	AtFault int `json:"atFault"`
+	// AtFault are the different identities that are lost, missing, doubled, different or unexplained, one or several of these. Null:
+	// none was found, and not all of these lists were measured.
+	AtFault *int `json:"atFault"`
 	// Table, LedgerBefore and Ledger are the run's own items and rows; null: not read to the end.
 	Table        *int `json:"table"`
 	LedgerBefore *int `json:"ledgerBefore"`
 	Ledger       *int `json:"ledger"`
-	// Others are items and rows of sessions that are not the run's.
-	Others int `json:"others"`
+	// Others are items and rows of sessions that are not the run's. Null: none was found, and table or ledger were not read to the end.
+	Others *int `json:"others"`
 	// MissingBefore are the acknowledged payments that the ledger did not have before the last reconciliation; null: not known.
 	MissingBefore *int `json:"missingBefore"`
 }
@@ -160,6 +175,8 @@ type Fault struct {
 	Begins time.Time  `json:"begins"`
 	Ends   *time.Time `json:"ends"`
 	Hits   []Subject  `json:"hits"`
+	// Planned: it is a planned move, in which nothing is lost.
+	Planned bool `json:"planned,omitempty"`
 	// FirstFailure is when the first attempt was sent that failed by the fault; null: none was seen, or not meant to be.
 	FirstFailure *time.Time `json:"firstFailure"`
 	// PaymentsBack is when payments were taken again, PaymentsRTO how long after the fault. Null: not seen.
@@ -196,15 +213,16 @@ type Promotion struct {
 	Loss time.Time `json:"loss"`
 	// Fault is the name of the fault; empty: a planned promotion.
 	Fault string `json:"fault,omitempty"`
-	// RPO is how long before the loss the oldest acknowledged payment was accepted that it did not have; Late is how many
-	// acknowledged payments from before the loss it did not have. Null: not known.
-	RPO  *Seconds `json:"rpoSeconds"`
-	Late *int     `json:"late"`
+	// RPO is how long before the loss the oldest acknowledged payment was accepted that it did not have. A planned promotion has a
+	// Backlog instead: how long before the promotion. Late is how many payments these are. Null: not known.
+	RPO     *Seconds `json:"rpoSeconds,omitempty"`
+	Backlog *Seconds `json:"backlogSeconds,omitempty"`
+	Late    *int     `json:"late"`
 	// Waiting is how many were acknowledged from the loss to the promotion and waited for a ledger.
 	Waiting *int `json:"waiting"`
-	// FinalRPO and FinalLate are the same in the end, after the queues and the reconciliation.
-	FinalRPO  *Seconds `json:"finalRpoSeconds"`
-	FinalLate *int     `json:"finalLate"`
+	// FinalBehind and FinalLate are the same in the end, after the queues and the reconciliation.
+	FinalBehind *Seconds `json:"finalBehindSeconds"`
+	FinalLate   *int     `json:"finalLate"`
 	// Snapshot tells that the promoted ledger itself was read at its promotion, and not concluded from times of recording.
 	Snapshot bool     `json:"snapshot"`
 	Notes    []string `json:"notes"`
@@ -357,19 +375,38 @@ func (s *Seconds) UnmarshalJSON(data []byte) error {
 
 // WriteJSON writes the report as JSON.
 func (r Report) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(r); err != nil {
+	err := encoder.Encode(r)
+	data := out.Bytes()
+	if r.Clock.Simulated {
+		data = zoned.ReplaceAll(data, []byte(`$1"`))
+	}
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
 }
 
+// The fields of JSON with times of the run. The zone is left out of simulated ones, and put back to read them.
+var (
+	zoned    = regexp.MustCompile(`("(?:at|begins|doneUpTo|ends|firstFailure|from|ledgerBack|loss|paymentsBack|sentAt|to)":\s*"[0-9T:.-]+)Z"`)
+	zoneless = regexp.MustCompile(strings.TrimSuffix(zoned.String(), `Z"`) + `"`)
+)
+
 // Read reads a report that WriteJSON has written. One of another version is an error.
 func Read(from io.Reader) (Report, error) {
 	var r Report
-	if err := json.NewDecoder(from).Decode(&r); err != nil {
+	data, err := io.ReadAll(from)
+	if err == nil {
+		err = json.Unmarshal(zoneless.ReplaceAll(data, []byte(`${1}Z"`)), &r)
+	}
+	if err != nil {
 		return Report{}, fmt.Errorf("read report: %w", err)
 	}
 	if r.Version != Version {

@@ -102,7 +102,7 @@ func TestBannerComesFirst(t *testing.T) {
 
 // TestPageCallsSoundWhatWasLookedAt: nothing found is not the same as nothing there.
 func TestPageCallsSoundWhatWasLookedAt(t *testing.T) {
-	const all, some = "Every acknowledged payment is in the table", "not everything could be looked at"
+	const all, some = "Every acknowledged payment is in the table", "not all lists were measured"
 	for name, test := range map[string]struct {
 		change func(*world)
 		all    bool
@@ -199,7 +199,7 @@ func TestReadBackIsWrittenTheSame(t *testing.T) {
 	if page != page2 || text != text2 || data != data2 {
 		t.Errorf("page %v, text %v, JSON %v", page == page2, text == text2, data == data2)
 	}
-	if _, err := drill.Read(strings.NewReader(strings.Replace(data, `"version": 1`, `"version": 2`, 1))); err == nil || !strings.Contains(err.Error(), "version is 2; allowed is 1") {
+	if _, err := drill.Read(strings.NewReader(strings.Replace(data, `"version": 2`, `"version": 1`, 1))); err == nil || !strings.Contains(err.Error(), "version is 1; allowed is 2") {
 		t.Errorf("of another version: %v", err)
 	}
 	if _, err := drill.Read(strings.NewReader("{")); err == nil {

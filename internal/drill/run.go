@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -14,13 +15,19 @@ type Run struct {
 	Banner string
 	// Title names the run.
 	Title string
+	// Clock says what the run's times are.
+	Clock Clock
+	// Provenance is how the report was made: the tool, the commit, the templates, the machine.
+	Provenance []Fact
+	// NotModeled are the types of resources in the templates that a rehearsal leaves out.
+	NotModeled []string
 	// Objectives are what was promised. Beside them no payment may be lost, doubled, different or unexplained, whatever the run.
 	Objectives Objectives
 	// Computed are what the objectives' times come to by computation; nil where they were not computed.
 	Computed struct{ PaymentsRTO, LedgerRTO, RPO *Computed }
 	// Sustained says what counts as payments being taken, and recorded, again.
 	Sustained Sustained
-	// Assumptions are what the run stands on without having measured it.
+	// Assumptions are the run's inputs.
 	Assumptions []Assumption
 
 	// SessionPrefix begins the sessions of the run's own payments, where others make payments too. Items and rows of other
@@ -57,13 +64,18 @@ type Run struct {
 type Objectives struct {
 	// PaymentsRTO is how long payments may not be taken.
 	PaymentsRTO time.Duration
-	// LedgerRTO is how long payments may not be recorded. It needs an RPO.
+	// LedgerRTO is how long payments may not be recorded. It needs an RPO or a Backlog.
 	LedgerRTO time.Duration
-	// RPO is how far the promoted ledger may be behind the loss.
+	// RPO is how far the ledger that was promoted after a loss may be behind the loss.
 	RPO time.Duration
+	// Backlog is how far the ledger may be behind at a planned promotion. Nothing is lost then: payments wait in a queue.
+	Backlog time.Duration
 }
 
-// Computed is a time as computed: as a rule, and at the most.
+// lag is how far behind a ledger may be that counts as recording payments.
+func (o Objectives) lag() time.Duration { return cmp.Or(o.RPO, o.Backlog) }
+
+// Computed is a time calculated from the templates.
 type Computed struct{ Expected, Worst time.Duration }
 
 // Sustained says when success counts as lasting. Zero values are the defaults.
@@ -78,7 +90,7 @@ type Sustained struct {
 	Sent float64
 }
 
-// Assumption is something that the run stands on without having measured it.
+// Assumption is an input of the run.
 type Assumption struct {
 	What  string `json:"what"`
 	Value string `json:"value"`
@@ -92,6 +104,7 @@ func (r *Run) check() error {
 		value time.Duration
 	}{
 		{"Objectives.PaymentsRTO", r.Objectives.PaymentsRTO}, {"Objectives.LedgerRTO", r.Objectives.LedgerRTO}, {"Objectives.RPO", r.Objectives.RPO},
+		{"Objectives.Backlog", r.Objectives.Backlog},
 		{"Sustained.For", r.Sustained.For}, {"Sustained.Silence", r.Sustained.Silence},
 	} {
 		if one.value < 0 {
@@ -101,8 +114,8 @@ func (r *Run) check() error {
 	switch s := r.Sustained; {
 	case r.Banner == "":
 		return errors.New("the Banner is empty; allowed is a line that says what the run is")
-	case r.Objectives.LedgerRTO > 0 && r.Objectives.RPO == 0:
-		return errors.New("with Objectives.LedgerRTO, Objectives.RPO is 0; allowed is more than 0")
+	case r.Objectives.LedgerRTO > 0 && r.Objectives.lag() == 0:
+		return errors.New("with Objectives.LedgerRTO, Objectives.RPO and Backlog are 0; one of them must be more than 0")
 	case s.Success != 0 && !(s.Success > 0.5 && s.Success <= 1):
 		return fmt.Errorf("Sustained.Success is %v; allowed is above 0.5 and up to 1", s.Success)
 	case s.Sent != 0 && !(s.Sent > 0 && s.Sent <= 1):

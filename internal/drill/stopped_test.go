@@ -43,7 +43,7 @@ func TestWhatIsNotAskedIsNotJudged(t *testing.T) {
 func TestRunThatEndedEarlyIsNoPass(t *testing.T) {
 	t.Parallel()
 	r := tried(t, drill.Run{Untried: ofLedger, Stopped: "interrupted"})
-	if r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "The run ended before its time: interrupted.") {
+	if r.Status != drill.StatusNotMeasured || !strings.Contains(strings.Join(r.Remarks, "\n"), "The run ended early: interrupted.") {
 		t.Errorf("%s, %v", r.Status, r.Remarks)
 	}
 	r = tried(t, drill.Run{Untried: ofLedger, Unreconciled: "nobody answered"})

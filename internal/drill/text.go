@@ -2,6 +2,7 @@ package drill
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -54,14 +55,15 @@ func (t *textReport) write(r Report) {
 	t.line("%s", t.paint(bold, printable(r.Banner)))
 	t.line("")
 	t.line("%s", t.paint(bold, printable(r.Title)))
-	t.line("%s to %s UTC, %s. Times below are from %s.", r.From.UTC().Format("2006-01-02 15:04:05"), r.To.UTC().Format("15:04:05"),
-		spell(r.To.Sub(r.From)), originName(r))
+	t.line("%s to %s%s, %s. Times below count from %s.", r.From.UTC().Format(time.DateTime), r.To.UTC().Format(time.TimeOnly), r.Clock.zone(),
+		spell(r.To.Sub(r.From)), printable(r.originName()))
+	t.line("%s", r.Clock)
 	t.line("")
 	t.line("%s  %s", t.paint(colours[r.Status.word()], r.Status.word()), t.paint(bold, r.verdict()))
 	t.line("")
 	t.list("BROKEN", r.Broken)
-	t.objectives(r.Objectives)
-	t.list("READ THIS WITH THE NUMBERS", r.Remarks)
+	t.objectives(r)
+	t.list("NOTES ON THE NUMBERS", r.Remarks)
 	t.faults(r)
 	t.phases(r.Phases)
 	t.findings(r.Findings)
@@ -70,11 +72,25 @@ func (t *textReport) write(r Report) {
 	t.line("%s requests: %s acknowledged (%s replayed), %s refused, %s failed. %s attempts, %s not acknowledged. Table %s, ledger %s.",
 		thousands(totals.Requests), thousands(totals.Acknowledged), thousands(totals.Replayed), thousands(totals.Refused), thousands(totals.Failed),
 		thousands(totals.Attempts), thousands(totals.FailedAttempts), orNotRead(totals.Table), orNotRead(totals.Ledger))
+	if len(r.NotModeled) > 0 {
+		t.line("")
+		t.line("%s", t.paint(faint, "NOT MODELED"))
+		t.wrapped(r.NotModeled)
+	}
+	rows := [][]string{{"MADE WITH", ""}}
+	for _, f := range r.Provenance {
+		rows = append(rows, []string{f.Name, f.String()})
+	}
+	if len(rows) > 1 {
+		t.line("")
+		t.table(rows)
+	}
 }
 
-func originName(r Report) string {
+// originName says what times count from.
+func (r Report) originName() string {
 	if len(r.Faults) > 0 {
-		return "the first fault at " + r.Faults[0].Begins.UTC().Format("15:04:05")
+		return fmt.Sprintf("the first fault, %s, at %s%s", r.Faults[0].Name, r.origin().UTC().Format(time.TimeOnly), r.Clock.zone())
 	}
 	return "the beginning"
 }
@@ -86,9 +102,9 @@ func orNotRead(n *int) string {
 	return thousands(*n)
 }
 
-func (t *textReport) objectives(list []Objective) {
-	rows := [][]string{{"OBJECTIVE", "MEASURED", "LIMIT", "MARGIN", "COMPUTED", "AT MOST", "RESULT"}}
-	for _, o := range list {
+func (t *textReport) objectives(r Report) {
+	rows := [][]string{{"OBJECTIVE", "TOTAL", "LIMIT", "MARGIN", "EXPECTED", "WORST CASE", "RESULT"}}
+	for _, o := range r.Objectives {
 		measured := o.Value(o.Measured)
 		if o.Measured == nil {
 			measured = "–"
@@ -96,12 +112,28 @@ func (t *textReport) objectives(list []Objective) {
 		rows = append(rows, []string{title(o.Name), measured, o.Value(o.Limit), o.Value(o.Margin), o.Value(o.Expected), o.Value(o.Worst), o.Status.word()})
 	}
 	t.table(rows, 1, 2, 3, 4, 5)
-	for _, o := range list {
-		if o.Reason != "" {
-			t.line("  %s: %s", title(o.Name), printable(o.Reason))
+	t.line("Expected and worst case are calculated from the templates.")
+	t.line("")
+	rows = [][]string{{"WHERE THE TIMES COME FROM", "", ""}}
+	for _, o := range r.Objectives {
+		if o.Measured != nil && o.Parts != nil {
+			rows = append(rows, []string{title(o.Name), o.Sources(), o.Detail()})
 		}
 	}
-	t.line("")
+	if len(rows) > 1 {
+		t.table(rows)
+		for _, s := range sources {
+			t.line("  %s: %s", s.Source, s.Meaning)
+		}
+		t.line("")
+	}
+	var reasons []string
+	for _, o := range r.Objectives {
+		if o.Reason != "" {
+			reasons = append(reasons, title(o.Name)+": "+o.Reason)
+		}
+	}
+	t.list("REASONS", reasons)
 }
 
 func (t *textReport) list(heading string, lines []string) {
@@ -113,6 +145,22 @@ func (t *textReport) list(heading string, lines []string) {
 		t.line("  - %s", printable(line))
 	}
 	t.line("")
+}
+
+// wrapped writes a list with commas, in lines of up to 120 characters.
+func (t *textReport) wrapped(list []string) {
+	line := ""
+	for i, item := range list {
+		if item = printable(item); i+1 < len(list) {
+			item += ","
+		}
+		if line != "" && utf8.RuneCountInString(line+item) > 118 {
+			t.line(" %s", line)
+			line = ""
+		}
+		line += " " + item
+	}
+	t.line(" %s", line)
 }
 
 func (t *textReport) faults(r Report) {
@@ -133,19 +181,19 @@ func (t *textReport) faults(r Report) {
 		rows = append(rows, []string{due(i), t.at(&i.FirstFailure), until, spell(i.Length.Duration()), thousands(i.FailedAttempts)})
 	}
 	t.tableIf(rows, 3, 4)
-	rows = [][]string{{"PROMOTION OF", "AT", "LOSS", "RPO", "PAYMENTS", "WAITING", "IN THE END", "PAYMENTS"}}
+	rows = [][]string{{"PROMOTION OF", "AT", "AFTER", "RPO", "BACKLOG", "PAYMENTS", "WAITING", "AT THE END", "PAYMENTS"}}
 	for _, p := range r.Promotions {
-		rows = append(rows, []string{p.Region, t.at(&p.At), t.at(&p.Loss), optional(p.RPO), optionalCount(p.Late), optionalCount(p.Waiting), optional(p.FinalRPO), optionalCount(p.FinalLate)})
+		rows = append(rows, []string{p.Region, t.at(&p.At), cmp.Or(p.Fault, "planned"), optional(p.RPO), optional(p.Backlog), optionalCount(p.Late), optionalCount(p.Waiting), optional(p.FinalBehind), optionalCount(p.FinalLate)})
 		for _, note := range p.Notes {
 			rows = append(rows, []string{"  " + note})
 		}
 	}
-	t.tableIf(rows, 3, 4, 5, 6, 7)
+	t.tableIf(rows, 3, 4, 5, 6, 7, 8)
 }
 
 func due(i Interruption) string {
 	if i.Fault == "" {
-		return "no fault's"
+		return "no fault"
 	}
 	return i.Fault
 }
@@ -153,12 +201,12 @@ func due(i Interruption) string {
 func (t *textReport) phases(phases []Phase) {
 	rows := [][]string{{"PHASE", "FROM", "LENGTH", "ATTEMPTS", "ERRORS", "RATE", "P50", "P95", "P99", "MAX", "CLIENT P99", "TO LEDGER P50", "MAX", "ANSWERED BY"}}
 	for _, p := range phases {
-		rate := "–"
+		errs, rate := "–", "–"
 		if p.ErrorRate != nil {
-			rate = percent(*p.ErrorRate)
+			errs, rate = thousands(p.Attempts-p.Acknowledged), percent(*p.ErrorRate)
 		}
 		rows = append(rows, []string{
-			p.Name, t.at(&p.From), spell(p.To.Sub(p.From)), thousands(p.Attempts), thousands(p.Attempts - p.Acknowledged), rate,
+			p.Name, t.at(&p.From), spell(p.To.Sub(p.From)), thousands(p.Attempts), errs, rate,
 			optional(p.Attempt.P50), optional(p.Attempt.P95), optional(p.Attempt.P99), optional(p.Attempt.Max), optional(p.Request.P99),
 			optional(p.Wait.P50), optional(p.Wait.Max), tallies(p.Answered),
 		})

@@ -16,6 +16,8 @@ func title(name Name) string {
 		return "RTO of the ledger"
 	case NameRPO:
 		return "RPO at promotion"
+	case NameBacklog:
+		return "Backlog at planned promotion"
 	case NameLost:
 		return "Acknowledged payments lost"
 	case NameMissing:
@@ -23,13 +25,13 @@ func title(name Name) string {
 	case NameDoubled:
 		return "Payments recorded twice"
 	case NameDifferent:
-		return "Payments recorded over other money"
+		return "Payments recorded with another amount"
 	case NameUnexplained:
-		return "Payments recorded that nobody can explain"
+		return "Payments recorded without an explanation"
 	case NameDisagreeing:
 		return "Payments on which table and ledger disagree"
 	case NameReconciliation:
-		return "Wrong by the last reconciliation"
+		return "Left wrong by the last reconciliation"
 	case NameExplained:
 		return "Payments recorded that failed for the client"
 	case NameLate:
@@ -38,36 +40,37 @@ func title(name Name) string {
 	return string(name)
 }
 
-// meaning is how a thing is measured, in a sentence or two. The definitions in full stand in the code, with what computes them.
+// meaning is how a number is defined, in a sentence or two. The definitions in full stand in the code, with what computes them.
 func meaning(name Name, rule SustainedRule) string {
 	span, success := spell(rule.For.Duration()), percent(rule.Success)
 	switch name {
 	case NamePaymentsRTO:
-		return "The longest interruption: from the fault, or without one from the first failed attempt, to the answer that begins " + span +
+		return "The longest interruption. It begins with the fault, or without one with the first failed attempt. It ends with the answer that begins " + span +
 			" in which at least " + success + " of attempts succeed."
 	case NameLedgerRTO:
-		return "From the fault to the first record of a payment accepted since then that begins " + span + " in which at least " + success +
-			" is recorded within the RPO."
+		return "From the fault to the record that begins " + span + " in which at least " + success + " of payments are recorded soon enough. Only payments accepted since the fault count."
 	case NameRPO:
-		return "How long before the loss the oldest acknowledged payment was accepted that the promoted ledger did not have."
+		return "After a loss: how long before the loss the oldest acknowledged payment was accepted that the promoted ledger did not have."
+	case NameBacklog:
+		return "In a planned move: how long before the promotion the oldest acknowledged payment was accepted that still waited to be recorded. Nothing is lost."
 	case NameLost:
-		return "Acknowledged to a client, and not in the table in the end."
+		return "Acknowledged to a client, and not in the table at the end."
 	case NameMissing:
-		return "Acknowledged to a client, and not in the ledger in the end."
+		return "Acknowledged to a client, and not in the ledger at the end."
 	case NameDoubled:
 		return "Records beyond the one that each payment may have: an identity twice, or two identities for one order."
 	case NameDifferent:
-		return "The table or the ledger has another amount or currency than the client has sent."
+		return "The table or the ledger has another amount or currency than the client sent."
 	case NameUnexplained:
-		return "In the table or the ledger, acknowledged to nobody, and no failed request explains it."
+		return "In the table or the ledger, but no client has an acknowledgment, and no failed request explains it."
 	case NameDisagreeing:
-		return "In one of the two only, or in both over different money, whether acknowledged or not."
+		return "In only one of the two, or in both with different amounts, whether acknowledged or not."
 	case NameReconciliation:
-		return "What the last reconciliation has left missing, conflicting or unaccounted for."
+		return "Payments that the last reconciliation left missing, conflicting or unaccounted."
 	case NameExplained:
-		return "No fault: the request failed for the client, who was told to ask again, and the payment had been accepted."
+		return "No fault. The payment was accepted, but the client's request failed, and the client was told to send it again."
 	case NameLate:
-		return "Acknowledged before the loss and not in the promoted ledger. Queues and reconciliation bring them; what they did not bring is missing."
+		return "Acknowledged before the loss, and not in the promoted ledger. Queues and reconciliation record them later; the rest is missing."
 	}
 	return ""
 }
@@ -82,31 +85,41 @@ func (r Report) verdict() string {
 
 // judgement is what became of the objectives.
 func (r Report) judgement() string {
-	met, failed, unmeasured, judged := 0, 0, 0, 0
+	of := map[Status]int{}
 	for _, o := range r.Objectives {
-		switch o.Status {
-		case StatusPass:
-			met++
-		case StatusFail:
-			failed++
-		case StatusNotMeasured:
-			unmeasured++
-		default:
-			continue
-		}
-		judged++
+		of[o.Status]++
+	}
+	judged, unjudged := len(r.Objectives)-of[StatusNotJudged], ""
+	if of[StatusNotJudged] > 0 {
+		unjudged = fmt.Sprintf(", %d not judged", of[StatusNotJudged])
 	}
 	switch {
-	case failed > 0 && unmeasured > 0:
-		return fmt.Sprintf("%d of %d objectives missed, %d not measured", failed, judged, unmeasured)
-	case failed > 0:
-		return fmt.Sprintf("%d of %d objectives missed", failed, judged)
-	case unmeasured > 0:
-		return fmt.Sprintf("%d of %d objectives not measured, which is no pass", unmeasured, judged)
+	case of[StatusFail] > 0 && of[StatusNotMeasured] > 0:
+		return fmt.Sprintf("%d of %d objectives missed, %d not measured%s", of[StatusFail], judged, of[StatusNotMeasured], unjudged)
+	case of[StatusFail] > 0:
+		return fmt.Sprintf("%d of %d objectives missed%s", of[StatusFail], judged, unjudged)
+	case of[StatusNotMeasured] > 0:
+		return fmt.Sprintf("%d of %d objectives not measured%s: no pass", of[StatusNotMeasured], judged, unjudged)
 	case r.Status == StatusNotMeasured:
-		return "the run ended early or observations are missing, which is no pass"
+		return "the run ended early or observations are missing: no pass"
+	case judged == 0:
+		return "no objective was judged: no pass"
 	}
-	return fmt.Sprintf("all %d objectives met", met)
+	return fmt.Sprintf("all %d objectives met%s", judged, unjudged)
+}
+
+// unmeasuredLists counts the lists that Totals.AtFault sums up, and those of them that were not measured.
+func (r Report) unmeasuredLists() (of, unmeasured int) {
+	for _, o := range r.Objectives {
+		switch o.Name {
+		case NameLost, NameMissing, NameDoubled, NameDifferent, NameUnexplained:
+			of++
+			if o.Measured == nil {
+				unmeasured++
+			}
+		}
+	}
+	return of, unmeasured
 }
 
 // word is a status as it is shown.
@@ -177,8 +190,8 @@ func percent(share float64) string {
 	return text + " %"
 }
 
-// clock writes a moment.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05.0 UTC") }
+// clock writes a moment without its zone.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.0") }
 
 // Value writes one of the objective's numbers for people; nothing for null.
 func (o Objective) Value(v *float64) string {

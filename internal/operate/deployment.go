@@ -90,6 +90,8 @@ type Deployment struct {
 	// Credentials are whose questions these are. They are asked for before AWS is: without, AWS is not asked.
 	Credentials aws.CredentialsProvider
 	Now         func() time.Time
+	// Zone is how Now's times are labeled; empty: UTC. Simulated times are not UTC.
+	Zone string
 }
 
 var (

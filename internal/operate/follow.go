@@ -211,11 +211,11 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 		// A metric's time is the minute's begin, so the minute of the promotion counts.
 		if err == nil && m.Reconciliation != nil && !m.Reconciliation.At.Before(after.Truncate(time.Minute)) {
 			r := *m.Reconciliation
-			if !r.Clean {
+			if !r.clean() {
 				return fmt.Errorf("%w: %s. docs/operate/alarms.md says what each means", ErrNotClean, r)
 			}
-			fmt.Fprintf(f.Out, "Reconciled at %s UTC, clean: %s.\n", r.At.Format("15:04"), r)
-			if gap := m.Gap(); gap > 0 && m.UnreconciledSeconds.At.After(r.At) {
+			fmt.Fprintf(f.Out, "Reconciled at %s %s, clean: %s.\n", r.At.Format("15:04"), cmp.Or(d.Zone, "UTC"), r)
+			if gap, _ := m.Gap(); gap > 0 && m.UnreconciledSeconds.At.After(r.At) {
 				return fmt.Errorf("%w for all payments of the last %s. Each run, every hour, works off a part: see dr status, or run dr reconcile", ErrNoVerdict, short(gap))
 			}
 			return nil
@@ -225,7 +225,7 @@ func (f Follower) reconciled(ctx context.Context, after time.Time) error {
 			if problem := Explain(err); problem != nil && ctx.Err() == nil {
 				why = ": " + problem.Text
 			}
-			return fmt.Errorf("%w since the promotion at %s UTC%s. See dr status later, or run one: docs/operate/runbook.md, \"Reconcile\"", ErrNoVerdict, after.UTC().Format("15:04:05"), why)
+			return fmt.Errorf("%w since the promotion at %s %s%s. See dr status later, or run one: docs/operate/runbook.md, \"Reconcile\"", ErrNoVerdict, after.UTC().Format("15:04:05"), cmp.Or(d.Zone, "UTC"), why)
 		}
 	}
 }

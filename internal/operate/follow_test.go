@@ -220,7 +220,9 @@ func ungraceful(c change) change {
 func reconciledNow(found map[string]float64) func() map[string]Value {
 	return func() map[string]Value {
 		now := time.Now().Truncate(time.Minute)
-		values := map[string]Value{idPayments: {now, 1204}, idClean: {now, 1}}
+		values := map[string]Value{
+			idPayments: {now, 1204}, idMissing: {now, 0}, idRepaired: {now, 0}, idConflicting: {now, 0}, idDiffering: {now, 0}, idUnaccounted: {now, 0}, idUnreadable: {now, 0}, idClean: {now, 1},
+		}
 		for id, n := range found {
 			values[id] = Value{now, n}
 		}
@@ -248,6 +250,10 @@ func TestFollower(t *testing.T) {
 			"--execution-id exec-1 --step-name \"approve\" --approval approve\n", "approve                  completed, took 3s\n", "promote the database     running, limit 5m\n",
 			"promote the database     completed, took 3s\n", "completed, the objective is 15m\n", "Reconciled at ", "clean: 1204 payments, 0 missing",
 		}, ""},
+		"counts without data": {[]change{done}, func() map[string]Value {
+			values := reconciledNow(nil)()
+			return map[string]Value{idPayments: values[idPayments], idClean: values[idClean]}
+		}, nil, []string{"clean: 1204 payments, unknown missing, unknown recorded again, unknown conflicting, unknown unaccounted, unknown differing, unknown unreadable"}, ""},
 		"not clean":                {[]change{done}, reconciledNow(map[string]float64{idConflicting: 2, idClean: 0}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 2 conflicting, 0 unaccounted. docs/operate/alarms.md says what each means"},
 		"recorded meanwhile":       {[]change{done}, reconciledNow(map[string]float64{idMissing: 466, idRepaired: 238}), nil, []string{"Reconciled at ", "clean: 1204 payments, 466 missing, 238 recorded again"}, ""},
 		"not clean by its verdict": {[]change{done}, reconciledNow(map[string]float64{idClean: 0}), ErrNotClean, nil, "the reconciliation is not clean: 1204 payments"},

@@ -178,18 +178,23 @@ func checkReconciled(s Status, add func(Finding, string, string, ...any)) {
 	}
 	asked := s.region(s.Writer).Metrics
 	m := asked.Said
+	var gap time.Duration
+	var known bool
+	if m != nil {
+		gap, known = m.Gap()
+	}
 	switch {
 	case m == nil:
 		// The operator's role of the Region that is activated may not ask the other one.
 		add(FindingDoubt, "reconciled", "not known. %s says: %s. Look there first, with its own role", s.Writer, asked.Problem.Text)
 	case m.Reconciliation == nil:
 		add(FindingAgainst, "reconciled", "no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
-	case !m.Reconciliation.Clean:
+	case !m.Reconciliation.clean():
 		add(FindingAgainst, "reconciled", "not clean %s ago: %s", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
-	case m.Gap() > 0:
-		add(FindingAgainst, "reconciled", "payments of the last %s are not reconciled: wait for the next runs, or run dr reconcile over that time", short(m.Gap()))
-	case m.UnreconciledSeconds == nil:
-		add(FindingGood, "reconciled", "clean %s ago: %s. Whether that run looked back to the last move is yours to know", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
+	case gap > 0:
+		add(FindingAgainst, "reconciled", "payments of the last %s are not reconciled: wait for the next runs, or run dr reconcile over that time", short(gap))
+	case !known:
+		add(FindingDoubt, "reconciled", "clean %s ago: %s. Up to when payments are reconciled is unknown: its metric has no data. Check that this run covers the last move", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
 	default:
 		add(FindingGood, "reconciled", "clean %s ago: %s. Every payment accepted until then is reconciled", short(s.At.Sub(m.Reconciliation.At)), m.Reconciliation)
 	}

@@ -37,7 +37,10 @@ func well() Status {
 		other := map[string]string{east: west, west: east}[region]
 		m := Metrics{Waiting: &Value{noon, 12}, OldestSeconds: &Value{noon, 3}, DeadLetters: &Value{noon, 0}}
 		if region == east {
-			m.Reconciliation = &Reconciliation{At: ago(20 * time.Minute), Payments: 1204, Clean: true}
+			m.Reconciliation = &Reconciliation{
+				At: ago(20 * time.Minute), Payments: 1204, Missing: new(0), Repaired: new(0), Conflicting: new(0), Differing: new(0), Unaccounted: new(0), Unreadable: new(0), Clean: new(true),
+			}
+			m.UnreconciledSeconds = &Value{noon, 1200}
 		} else {
 			m.LagMilliseconds = &Value{noon, 640}
 		}
@@ -98,10 +101,16 @@ func TestJudge(t *testing.T) {
 			[]string{"payments of the last 14h30m are not reconciled. Each run, every hour, works off a part of it"}, nil, east},
 		"no gap": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 7_200} }, nil, nil, east},
 		"not clean": {func(s *Status) {
-			s.Regions[0].Metrics.Said.Reconciliation.Differing, s.Regions[0].Metrics.Said.Reconciliation.Clean = 1, false
+			s.Regions[0].Metrics.Said.Reconciliation.Differing, s.Regions[0].Metrics.Said.Reconciliation.Clean = new(1), new(false)
 		},
 			[]string{"the last reconciliation is not clean: 1204 payments, 0 missing, 0 recorded again, 0 conflicting, 0 unaccounted, 1 differing"}, nil, east},
-		"repaired is clean":  {func(s *Status) { r := s.Regions[0].Metrics.Said.Reconciliation; r.Missing, r.Repaired = 3, 3 }, nil, nil, east},
+		// A metric without a value is no zero, and a verdict that is not known is none.
+		"a count is unknown": {func(s *Status) {
+			r := s.Regions[0].Metrics.Said.Reconciliation
+			r.Missing, r.Unreadable, r.Clean = nil, nil, nil
+		}, []string{"the last reconciliation is not clean: 1204 payments, unknown missing, 0 recorded again, 0 conflicting, 0 unaccounted, unknown unreadable; whether it is clean is unknown"}, nil, east},
+		"the gap is unknown": {func(s *Status) { s.Regions[0].Metrics.Said.UnreconciledSeconds = nil }, []string{"up to when payments are reconciled is not known: the metric of us-east-1 has no data"}, nil, east},
+		"repaired is clean":  {func(s *Status) { r := s.Regions[0].Metrics.Said.Reconciliation; r.Missing, r.Repaired = new(3), new(3) }, nil, nil, east},
 		"the lag is unknown": {func(s *Status) { s.Regions[1].Metrics.Said.LagMilliseconds = nil }, []string{"the replication lag of us-west-2 is not known: its metric has no data"}, nil, east},
 		"at the objective":   {func(s *Status) { s.Regions[1].Metrics.Said.LagMilliseconds.Value = 300_000 }, nil, nil, east},
 		"over the objective": {func(s *Status) { s.Regions[1].Metrics.Said.LagMilliseconds.Value = 300_001 }, []string{"us-west-2 is 5m0.001s behind, over the objective of 5m0s"}, nil, east},
@@ -336,11 +345,14 @@ func TestPreconditions(t *testing.T) {
 		"back, clean":        {back, nil, "reconciled", "ok", "clean 20m00s ago: 1204 payments", false},
 		"back, not clean": {back, func(s *Status, _ *settings.Settings) {
 			r := s.Regions[0].Metrics.Said.Reconciliation
-			r.Missing, r.Clean = 1, false
+			r.Missing, r.Clean = new(1), new(false)
 		}, "reconciled", "NO", "not clean 20m00s ago: 1204 payments, 1 missing", true},
 		"back, a gap": {back, func(s *Status, _ *settings.Settings) {
 			s.Regions[0].Metrics.Said.UnreconciledSeconds = &Value{s.At, 52_200}
 		}, "reconciled", "NO", "payments of the last 14h30m are not reconciled", true},
+		"back, the gap is unknown": {back, func(s *Status, _ *settings.Settings) {
+			s.Regions[0].Metrics.Said.UnreconciledSeconds = nil
+		}, "reconciled", "mind", "clean 20m00s ago: 1204 payments, 0 missing, 0 recorded again, 0 conflicting, 0 unaccounted. Up to when payments are reconciled is unknown", false},
 		"back, not reconciled": {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics.Said.Reconciliation = nil }, "reconciled", "NO", "no reconciliation has come to its end in us-east-1", true},
 		"back, not told":       {back, func(s *Status, _ *settings.Settings) { s.Regions[0].Metrics = no[Metrics](KindDenied, "access denied") }, "reconciled", "mind", "not known. us-east-1 says: access denied", false},
 	} {

@@ -197,7 +197,10 @@ func (t *ReconciledWindow) add(r reconcile.Report) {
 // ReportLine is a report in a line.
 func ReportLine(r reconcile.Report) string {
 	c := r.Counts
-	counts := Reconciliation{Payments: c.Table, Missing: c.Missing, Repaired: c.Repaired, Conflicting: c.Conflicting, Differing: c.Differing, Unaccounted: c.Unaccounted, Unreadable: c.Unreadable}
+	counts := Reconciliation{
+		Payments: c.Table, Missing: &c.Missing, Repaired: &c.Repaired, Conflicting: &c.Conflicting, Differing: &c.Differing,
+		Unaccounted: &c.Unaccounted, Unreadable: &c.Unreadable, Clean: aws.Bool(r.Clean()),
+	}
 	return fmt.Sprintf("%s to %s  %s, %s", r.From.Format("2006-01-02 15:04:05"), r.To.Format("2006-01-02 15:04:05"), counts, short(time.Duration(r.DurationMilliseconds)*time.Millisecond))
 }
 

@@ -243,13 +243,15 @@ func (c Compared) Same() bool {
 	return c.DatabaseProblem == nil && c.TableProblem == nil && c.Sessions != nil && len(c.Databases) > 0 && !c.Different() && len(c.Nothing()) == 0
 }
 
-// Different reports whether a difference was found.
+// Different reports whether a difference was found. A comparison that did not come to its end is not different for that.
 func (c Compared) Different() bool {
-	different := c.Sessions != nil && !c.Sessions.Same()
-	for _, report := range c.Databases {
-		different = different || !report.Same()
+	reports := c.Databases
+	if c.Sessions != nil {
+		reports = append(slices.Clone(reports), *c.Sessions)
 	}
-	return different
+	return slices.ContainsFunc(reports, func(r compare.Report) bool {
+		return r.OnlyLeft+r.OnlyRight+r.Differing > 0 || r.Complete && !r.Same()
+	})
 }
 
 // Nothing says of what nothing was compared, because there was no payment live and none in the copy. That is no proof of anything.

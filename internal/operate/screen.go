@@ -146,13 +146,15 @@ func (s Status) ledger(t screen) {
 		t.line("", "%-14s %s", "reconciled", t.paint(yellow, "not for "+metricWindow.String()))
 	} else {
 		colour := green
-		if !r.Clean {
+		if !r.clean() {
 			colour = red
 		}
 		t.line("", "%-14s %s ago: %s", "reconciled", short(s.At.Sub(r.At)), t.paint(colour, r.String()))
 	}
-	if gap := m.Gap(); gap > 0 {
+	if gap, known := m.Gap(); gap > 0 {
 		t.line("", "%-14s %s", "unreconciled", t.paint(red, "payments of the last "+short(gap)))
+	} else if !known {
+		t.line("", "%-14s %s", "unreconciled", t.paint(yellow, "not known"))
 	}
 }
 

@@ -98,41 +98,58 @@ type Metrics struct {
 	Reconciliation *Reconciliation `json:"reconciliation,omitempty"`
 }
 
-// Gap is the time whose payments are not reconciled, if it is longer than the time between runs explains; otherwise 0.
-func (m Metrics) Gap() time.Duration {
+// Gap is the time whose payments are not reconciled, if it is longer than the time between runs explains; otherwise 0. known is
+// false if UnreconciledSeconds has no data.
+func (m Metrics) Gap() (gap time.Duration, known bool) {
 	if m.UnreconciledSeconds == nil {
-		return 0
+		return 0, false
 	}
-	gap := time.Duration(m.UnreconciledSeconds.Value) * time.Second
+	gap = time.Duration(m.UnreconciledSeconds.Value) * time.Second
 	if gap <= reconcile.LongestGap {
-		return 0
+		return 0, true
 	}
-	return gap
+	return gap, true
 }
 
 // Reconciliation is what one run found, in payments.
 type Reconciliation struct {
 	// At is the minute that it ended in.
-	At          time.Time `json:"at"`
-	Payments    int       `json:"payments"`
-	Missing     int       `json:"missing"`
-	Repaired    int       `json:"repaired"`
-	Conflicting int       `json:"conflicting"`
-	Differing   int       `json:"differing"`
-	Unaccounted int       `json:"unaccounted"`
-	Unreadable  int       `json:"unreadable"`
+	At       time.Time `json:"at"`
+	Payments int       `json:"payments"`
+	// The counts are nil if their metric has no value for that minute: a deployed function may be of another release.
+	Missing     *int `json:"missing"`
+	Repaired    *int `json:"repaired"`
+	Conflicting *int `json:"conflicting"`
+	Differing   *int `json:"differing"`
+	Unaccounted *int `json:"unaccounted"`
+	Unreadable  *int `json:"unreadable"`
 	// Clean is the run's own verdict: ledger and table agree after it. A payment that the ledger recorded while the run looked for it counts
-	// as missing and not as repaired. If several runs ended in the minute, all of them have to agree.
-	Clean bool `json:"clean"`
+	// as missing and not as repaired. If several runs ended in the minute, all of them have to agree. Nil: not known.
+	Clean *bool `json:"clean"`
 }
 
+// clean reports whether the run says that it is clean; one that does not say is not.
+func (r Reconciliation) clean() bool { return r.Clean != nil && *r.Clean }
+
 func (r Reconciliation) String() string {
-	text := fmt.Sprintf("%d payments, %d missing, %d recorded again, %d conflicting, %d unaccounted", r.Payments, r.Missing, r.Repaired, r.Conflicting, r.Unaccounted)
-	if r.Differing > 0 {
-		text += fmt.Sprintf(", %d differing", r.Differing)
+	text := fmt.Sprintf("%d payments", r.Payments)
+	for _, c := range []struct {
+		count *int
+		is    string
+		rare  bool
+	}{
+		{r.Missing, "missing", false}, {r.Repaired, "recorded again", false}, {r.Conflicting, "conflicting", false}, {r.Unaccounted, "unaccounted", false},
+		{r.Differing, "differing", true}, {r.Unreadable, "unreadable", true},
+	} {
+		switch {
+		case c.count == nil:
+			text += ", unknown " + c.is
+		case *c.count > 0 || !c.rare:
+			text += fmt.Sprintf(", %d %s", *c.count, c.is)
+		}
 	}
-	if r.Unreadable > 0 {
-		text += fmt.Sprintf(", %d unreadable", r.Unreadable)
+	if r.Clean == nil {
+		text += "; whether it is clean is unknown"
 	}
 	return text
 }
@@ -532,17 +549,20 @@ func (d *Deployment) metrics(ctx context.Context, region Region) (Metrics, error
 		DeadLetters: newest(idDead, fresh), UnreconciledSeconds: newest(idUnreconciled, fresh),
 	}
 	if last := newest(idPayments, time.Time{}); last != nil {
-		at := func(id string) int {
+		at := func(id string) *int {
 			for _, v := range series[id] {
 				if v.At.Equal(last.At) {
-					return int(v.Value)
+					return aws.Int(int(v.Value))
 				}
 			}
-			return 0
+			return nil
 		}
 		m.Reconciliation = &Reconciliation{
 			At: last.At, Payments: int(last.Value), Missing: at(idMissing), Repaired: at(idRepaired), Conflicting: at(idConflicting),
-			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable), Clean: at(idClean) == 1,
+			Differing: at(idDiffering), Unaccounted: at(idUnaccounted), Unreadable: at(idUnreadable),
+		}
+		if clean := at(idClean); clean != nil {
+			m.Reconciliation.Clean = aws.Bool(*clean == 1)
 		}
 	}
 	return m, nil
@@ -667,11 +687,13 @@ func (s *Status) judge() {
 	if m := s.region(s.Writer).Metrics.Said; m != nil {
 		if m.Reconciliation == nil {
 			wrong("no reconciliation has come to its end in %s for %s", s.Writer, metricWindow)
-		} else if !m.Reconciliation.Clean {
+		} else if !m.Reconciliation.clean() {
 			wrong("the last reconciliation is not clean: %s", m.Reconciliation)
 		}
-		if gap := m.Gap(); gap > 0 {
+		if gap, known := m.Gap(); gap > 0 {
 			wrong("payments of the last %s are not reconciled. Each run, every hour, works off a part of it", short(gap))
+		} else if !known && m.Reconciliation != nil {
+			wrong("up to when payments are reconciled is not known: the metric of %s has no data", s.Writer)
 		}
 	}
 	for _, r := range s.Regions {

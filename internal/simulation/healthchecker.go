@@ -35,6 +35,19 @@ type HealthCheckConfig struct {
 	Changed func(healthy bool)
 }
 
+// Longest is the longest that a checker takes to change its mind after a change that it sees: a change just after a request is
+// noticed by the next one, and each of the requests may take all of the checker's patience.
+func (c HealthCheckConfig) Longest() time.Duration {
+	return time.Duration(c.FailureThreshold) * (c.Interval + c.patience())
+}
+
+func (c HealthCheckConfig) patience() time.Duration {
+	if c.ConnectionOnly {
+		return connectionPatience
+	}
+	return checkerPatience
+}
+
 // HealthCheck simulates Route 53's health checkers of one endpoint. It begins healthy, as Route 53's do. The checkers do not
 // keep step with one another: the first requests are spread over the interval.
 type HealthCheck struct {
@@ -96,10 +109,6 @@ func (h *HealthCheck) check(ctx context.Context, number int) {
 func (h *HealthCheck) ask(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	patience := checkerPatience
-	if h.config.ConnectionOnly {
-		patience = connectionPatience
-	}
 	answered := make(chan bool, 1)
 	go func() {
 		status, err := h.config.Get(ctx)
@@ -108,7 +117,7 @@ func (h *HealthCheck) ask(ctx context.Context) bool {
 	select {
 	case well := <-answered:
 		return well
-	case <-h.config.Clock.After(patience):
+	case <-h.config.Clock.After(h.config.patience()):
 		return false
 	}
 }

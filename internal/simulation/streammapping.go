@@ -31,7 +31,7 @@ type StreamMappingConfig struct {
 	MaximumRetryAttempts int
 	// OnFailure gets a message about each batch that is given up; nil loses it.
 	OnFailure *Queue
-	// Backoff is the wait after a failed attempt, which counts from 1. Lambda's own is not published.
+	// Backoff is the wait after a failed attempt, which counts from 1; nil is StreamBackoff.
 	Backoff func(attempt int) time.Duration
 	Clock   Clock
 	// Observe is told the outcome of each invocation: how many records it had, how many of them are done, and the function's
@@ -57,13 +57,18 @@ type StreamMapping struct {
 	positions []int
 }
 
+// StreamBackoff is an assumption: Lambda's own waits are not published.
+func StreamBackoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(attempt, 10), 30*time.Second)
+}
+
 // NewStreamMapping is a mapping that Run runs. The error is a filter's.
 func NewStreamMapping(config StreamMappingConfig) (*StreamMapping, error) {
 	if config.BatchSize == 0 {
 		config.BatchSize = DefaultStreamBatchSize
 	}
 	if config.Backoff == nil {
-		config.Backoff = func(attempt int) time.Duration { return min(100*time.Millisecond<<min(attempt, 10), 30*time.Second) }
+		config.Backoff = StreamBackoff
 	}
 	m := &StreamMapping{config: config, clock: orReal(config.Clock), positions: make([]int, len(config.Stream.shards))}
 	for _, filter := range config.Filters {

@@ -12,15 +12,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/klauspost/cpuid/v2"
-
 	"payments-dr/internal/assembly"
+	"payments-dr/internal/drill"
 	"payments-dr/internal/simulation/localmysql"
 )
 
@@ -105,9 +103,13 @@ type Config struct {
 func Run(ctx context.Context, config Config) (Report, error) {
 	report := Report{
 		Date:     time.Now().UTC().Format(time.DateOnly),
-		Machine:  fmt.Sprintf("%s, %d processors, %s/%s, %s", strings.TrimSpace(cpuid.CPU.BrandName), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version()),
 		Database: "embedded server of the MySQL protocol",
 	}
+	var machine []string
+	for _, f := range drill.Machine() {
+		machine = append(machine, f.Name+" "+f.Value)
+	}
+	report.Machine = strings.Join(machine, ", ")
 	if config.MariaDB != nil {
 		report.Database = "MariaDB"
 	}

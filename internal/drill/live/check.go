@@ -26,7 +26,7 @@ const checkTimeout, ledgerTimeout = 2 * time.Second, 8 * time.Second
 
 // ofTable and ofLedger are what can be told only by whoever reads the table, or the ledger.
 var (
-	ofLedger = []drill.Name{drill.NameLedgerRTO, drill.NameRPO, drill.NameMissing, drill.NameDoubled, drill.NameDifferent, drill.NameUnexplained, drill.NameDisagreeing}
+	ofLedger = []drill.Name{drill.NameLedgerRTO, drill.NameBacklog, drill.NameMissing, drill.NameDoubled, drill.NameDifferent, drill.NameUnexplained, drill.NameDisagreeing}
 	ofTable  = append([]drill.Name{drill.NameLost}, ofLedger...)
 )
 

@@ -55,10 +55,10 @@ func (l *liveDrill) collect(ctx context.Context) evidence {
 	switch {
 	case l.Ledger == nil && len(found.reconciliations) > 0 && found.unreconciled == "":
 		last := found.reconciliations[len(found.reconciliations)-1]
-		l.remark("The ledger was not read: it is not reached from here. By the platform's own reconciliation in %s, which compares all payments of that time: %d in the table, %d in the ledger, %d missing, %d conflicting, %d unaccounted for.",
+		l.remark("The ledger was not read. The platform's own reconciliation in %s compared all payments of that time: %d in the table, %d in the ledger, %d missing, %d conflicting, %d unaccounted.",
 			writer, last.Counts.Table, last.Counts.Ledger, last.Counts.Missing, last.Counts.Conflicting, last.Counts.Unaccounted)
 	case l.Ledger == nil:
-		l.remark("The ledger was not read: it is not reached from here. No reconciliation says what it has.")
+		l.remark("The ledger was not read, and no reconciliation says what it has.")
 	default:
 		found.ledger = handOver(l.rows(reading, writer))
 	}

@@ -81,7 +81,7 @@ type StopConditions struct {
 
 // tolerances are the names of what can be asked for: times, which have a limit, and counts, of which there may be none.
 var tolerances = struct{ times, counts map[string]drill.Name }{
-	times: map[string]drill.Name{"paymentsRto": drill.NamePaymentsRTO, "ledgerRto": drill.NameLedgerRTO, "rpo": drill.NameRPO},
+	times: map[string]drill.Name{"paymentsRto": drill.NamePaymentsRTO, "ledgerRto": drill.NameLedgerRTO, "backlog": drill.NameBacklog},
 	counts: map[string]drill.Name{
 		"lost": drill.NameLost, "missing": drill.NameMissing, "doubled": drill.NameDoubled, "different": drill.NameDifferent,
 		"unexplained": drill.NameUnexplained, "disagreeing": drill.NameDisagreeing, "reconciliation": drill.NameReconciliation,
@@ -90,6 +90,6 @@ var tolerances = struct{ times, counts map[string]drill.Name }{
 
 // names are all that a report can judge.
 var names = []drill.Name{
-	drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameRPO, drill.NameLost, drill.NameMissing, drill.NameDoubled,
+	drill.NamePaymentsRTO, drill.NameLedgerRTO, drill.NameRPO, drill.NameBacklog, drill.NameLost, drill.NameMissing, drill.NameDoubled,
 	drill.NameDifferent, drill.NameUnexplained, drill.NameDisagreeing, drill.NameReconciliation,
 }

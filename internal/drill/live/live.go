@@ -37,7 +37,7 @@ type Config struct {
 	// Load is where payments go, and who pays: URL, Credentials, and what leads there otherwise than the machine's network.
 	Load     load.Config
 	Recorder *drill.Recorder
-	// Run has the banner and the assumptions of the report.
+	// Run has what the report says of itself: banner, clock, provenance, assumptions.
 	Run drill.Run
 	// Who is the person, for the comment of the plan's execution.
 	Who string
@@ -290,6 +290,10 @@ func (l *liveDrill) measure(found evidence) (drill.Report, error) {
 	h, run := l.Hypothesis, l.Run
 	run.Title = h.Title
 	run.Objectives, run.SessionPrefix = h.Objectives, l.ID+"-"
+	if run.Clock.Started.IsZero() {
+		run.Clock.Started = l.machineBegan.UTC()
+	}
+	run.Clock.Took = drill.Seconds(time.Since(l.machineBegan))
 	for _, name := range names {
 		if !slices.Contains(h.Asked, name) {
 			run.Untried = append(run.Untried, name)

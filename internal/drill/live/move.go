@@ -87,7 +87,7 @@ func (s *steps) tell(e *arcregionswitch.GetPlanExecutionOutput) {
 		s.once(at+" begins", step.StartTime, drill.Event{Kind: drill.KindStepBegins, Name: at, Region: s.to})
 		if at == operate.StepPromote {
 			s.once("writer leaves", step.StartTime, drill.Event{
-				Kind: drill.KindFaultBegins, Name: switchover, Region: s.from, Text: "the promotion begins", Hits: []drill.Subject{drill.SubjectLedger},
+				Kind: drill.KindFaultBegins, Name: switchover, Region: s.from, Text: "the promotion begins", Hits: []drill.Subject{drill.SubjectLedger}, Planned: true,
 			})
 		}
 		if !ended {

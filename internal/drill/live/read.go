@@ -84,8 +84,8 @@ func (f *faults) readTolerances(h *Hypothesis, s *section) {
 			h.Objectives.PaymentsRTO = limit
 		case "ledgerRto":
 			h.Objectives.LedgerRTO = limit
-		case "rpo":
-			h.Objectives.RPO = limit
+		case "backlog":
+			h.Objectives.Backlog = limit
 		}
 		h.Asked = append(h.Asked, tolerances.times[key])
 	}
@@ -98,8 +98,8 @@ func (f *faults) readTolerances(h *Hypothesis, s *section) {
 	if len(h.Asked) == 0 {
 		f.add(s.node, "tolerances is empty; allowed are %s", strings.Join(allTolerances(), ", "))
 	}
-	if h.Objectives.LedgerRTO > 0 && h.Objectives.RPO == 0 && s.has("ledgerRto") {
-		f.add(s.values["ledgerRto"], "tolerances.ledgerRto is given without tolerances.rpo; allowed is both, because a ledger that falls further behind is not back")
+	if h.Objectives.LedgerRTO > 0 && h.Objectives.Backlog == 0 && s.has("ledgerRto") {
+		f.add(s.values["ledgerRto"], "tolerances.ledgerRto is given without tolerances.backlog; give both: a ledger that falls further behind is not back")
 	}
 }
 
@@ -110,7 +110,7 @@ func allTolerances() []string {
 // together checks what single values cannot be checked for.
 func (f *faults) together(h Hypothesis) {
 	none := &yaml.Node{Line: 1}
-	if h.Action.Kind == KindNone && (h.Objectives.PaymentsRTO > 0 || h.Objectives.LedgerRTO > 0 || h.Objectives.RPO > 0) {
+	if h.Action.Kind == KindNone && (h.Objectives.PaymentsRTO > 0 || h.Objectives.LedgerRTO > 0 || h.Objectives.Backlog > 0) {
 		f.add(none, "tolerances has times and action.kind is none; allowed are times with an action: without one nothing is away that could come back")
 	}
 	if !h.NotAfter.IsZero() && !h.NotBefore.Before(h.NotAfter) {

@@ -30,9 +30,9 @@ func TestExamplesCanBeRead(t *testing.T) {
 			t.Errorf("%s asks for %v", file, h.Asked)
 		}
 		// Those that its comments offer can be asked for as well.
-		if whole := strings.NewReplacer("  # ledgerRto", "  ledgerRto", "  # rpo", "  rpo", "  # missing", "  missing", "# window:", "window:", "#   notBefore", "  notBefore", "#   notAfter", "  notAfter").Replace(string(content)); whole != string(content) {
+		if whole := strings.NewReplacer("  # ledgerRto", "  ledgerRto", "  # backlog", "  backlog", "  # missing", "  missing", "# window:", "window:", "#   notBefore", "  notBefore", "#   notAfter", "  notAfter").Replace(string(content)); whole != string(content) {
 			h, err := Read([]byte(whole))
-			if err != nil || h.Objectives.RPO != time.Minute || h.NotAfter.Sub(h.NotBefore) != 2*time.Hour {
+			if err != nil || h.Objectives.Backlog != time.Minute || h.NotAfter.Sub(h.NotBefore) != 2*time.Hour {
 				t.Errorf("%s with its comments: %+v, %v", file, h, err)
 			}
 		}
@@ -41,7 +41,7 @@ func TestExamplesCanBeRead(t *testing.T) {
 
 const whole = `{"title": "t", "environment": "dev", "owner": "o", "reason": "r", "steadyState": {"lasts": "10s", "errorShare": 0.1, "latencyP99": "3s"},
 "load": {"rate": 2, "clients": 3, "mostPayments": 400, "mostTime": "5m"}, "action": {"kind": "plannedSwitchover", "to": "us-west-2"}, "observe": "20s",
-"tolerances": {"paymentsRto": "2m", "ledgerRto": "10m", "rpo": "30s", "doubled": 0}, "stopConditions": {"errorShare": 0.5, "over": "15s", "alarms": ["a", "b"]}}`
+"tolerances": {"paymentsRto": "2m", "ledgerRto": "10m", "backlog": "30s", "doubled": 0}, "stopConditions": {"errorShare": 0.5, "over": "15s", "alarms": ["a", "b"]}}`
 
 func TestRead(t *testing.T) {
 	h, err := Read([]byte(whole))
@@ -49,9 +49,9 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h.SteadyState != (SteadyState{10 * time.Second, 0.1, 3 * time.Second}) || h.Load != (Load{2, 3, 400, 5 * time.Minute}) || h.Action != (Action{KindPlannedSwitchover, "us-west-2"}) ||
-		h.Objectives != (drill.Objectives{PaymentsRTO: 2 * time.Minute, LedgerRTO: 10 * time.Minute, RPO: 30 * time.Second}) || h.Observe != 20*time.Second ||
+		h.Objectives != (drill.Objectives{PaymentsRTO: 2 * time.Minute, LedgerRTO: 10 * time.Minute, Backlog: 30 * time.Second}) || h.Observe != 20*time.Second ||
 		h.Stop.ErrorShare != 0.5 || h.Stop.Over != 15*time.Second || !slices.Equal(h.Stop.Alarms, []string{"a", "b"}) ||
-		!slices.Equal(h.Asked, []drill.Name{drill.NameLedgerRTO, drill.NamePaymentsRTO, drill.NameRPO, drill.NameDoubled}) {
+		!slices.Equal(h.Asked, []drill.Name{drill.NameBacklog, drill.NameLedgerRTO, drill.NamePaymentsRTO, drill.NameDoubled}) {
 		t.Errorf("%+v", h)
 	}
 }
@@ -62,7 +62,7 @@ func TestReadNamesTheFault(t *testing.T) {
 		{`"rate": 2`, `"rate": 101`, `load.rate is "101"; allowed is a number from 0.01 to 100`},
 		{`"rate": 2`, `"rate": NaN`, `load.rate is "NaN"; allowed is a number from 0.01 to 100`},
 		{`"clients": 3`, `"clients": 2.5`, `load.clients is "2.5"; allowed is a whole number from 1 to 200`},
-		{`"rpo": "30s", `, ``, `tolerances.ledgerRto is given without tolerances.rpo`},
+		{`"backlog": "30s", `, ``, `tolerances.ledgerRto is given without tolerances.backlog`},
 		{`"lasts": "10s", `, ``, `steadyState.lasts is missing; allowed is a time from 10s to 30m0s`},
 		{`"to": "us-west-2"`, `"to": null`, `action.to is "null"; allowed is a text that is not empty`},
 		{`"to": "us-west-2"`, `"to": ["us-west-2"]`, `action.to is a list; allowed is a text that is not empty`},

@@ -424,7 +424,7 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 			test.change(t, a)
 			synctest.Test(t, func(t *testing.T) {
 				here := a.Settings.Regions.Primary.Name
-				var lost atomic.Bool
+				var lost, told atomic.Bool
 				shares, err := rehearsal.SharesOf(a)
 				if err != nil {
 					t.Fatal(err)
@@ -441,7 +441,14 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 						return http.StatusOK, `{"steady":true}`, nil
 					},
 					Connect:       func(context.Context, string) error { return test.connect },
-					HealthChanged: func(string, string, bool) {}, AnswerChanged: func(string) {},
+					HealthChanged: func(string, string, bool) {},
+					AnswerChanged: func(region string, detection, ttl time.Duration) {
+						// Two requests in a row, ten seconds apart, each with six seconds of patience.
+						if lost.Load() && region != here && (detection != 32*time.Second || ttl != 10*time.Second) {
+							t.Errorf("the change to %s takes up to %s, and the answer before is kept for %s", region, detection, ttl)
+						}
+						told.Store(true)
+					},
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -482,8 +489,8 @@ func TestHealthCheckOfAWrongPathBringsNoPaymentsBack(t *testing.T) {
 				}
 				o := objective(t, report, drill.NamePaymentsRTO)
 				t.Logf("RTO of payments: %s, measured %q, %s", o.Status, o.Value(o.Measured), o.Reason)
-				if o.Status != test.status {
-					t.Errorf("RTO of payments: %s, want %s", o.Status, test.status)
+				if o.Status != test.status || told.Load() != (test.status == drill.StatusPass) {
+					t.Errorf("RTO of payments: %s, want %s; the answer changed: %v", o.Status, test.status, told.Load())
 				}
 			})
 		})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	smithytime "github.com/aws/smithy-go/time"
+
+	"payments-dr/internal/drill"
 )
 
 // Clock runs speed times as fast as the machine's, from the moment it was made. Its time is called simulated: that of AWS's own
@@ -24,6 +26,11 @@ func (c Clock) Now() time.Time { return c.At(time.Now()) }
 // At is the simulated time of a moment of the machine's.
 func (c Clock) At(real time.Time) time.Time {
 	return c.started.Add(time.Duration(float64(real.Sub(c.started)) * c.speed))
+}
+
+// Run is the clock as a report tells it, now.
+func (c Clock) Run() drill.Clock {
+	return drill.Clock{Simulated: true, Speed: c.speed, Started: c.started.UTC(), Took: drill.Seconds(time.Since(c.started))}
 }
 
 // After is time.After for a simulated duration.

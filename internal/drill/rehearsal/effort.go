@@ -26,6 +26,9 @@ func readUsage() usage {
 
 // effort says what the machine has done for a run that is closed, by part: what bounds how many payments it can take.
 func (r *rehearsal) effort(before, after usage, payments int, took time.Duration) string {
+	if payments == 0 {
+		return "No payment was sent, so the processor time of a payment is not known."
+	}
 	var processor, other, table time.Duration
 	for _, region := range r.platform.Regions {
 		processor += region.Processor.Stats().Processor
@@ -40,10 +43,14 @@ func (r *rehearsal) effort(before, after usage, payments int, took time.Duration
 	}
 	own, children := after.own-before.own, after.children-before.children
 	each := func(part time.Duration) string {
-		return fmt.Sprintf("%.2f", float64(part.Microseconds())/1000/float64(max(payments, 1)))
+		return fmt.Sprintf("%.2f", float64(part.Microseconds())/1000/float64(payments))
 	}
-	return fmt.Sprintf("Processor time of this machine, in milliseconds a payment: %s in all; %s the simulation of AWS, the clients, and a database if embedded; %s the processors; %s the other functions; %s the DynamoDB API; %s databases of their own. "+
-		"%d processors were at it for %s of real time, and busy with it for %.0f %% of that.",
-		each(own+children), each(own), each(processor), each(other), each(table), each(children-processor-other-table),
+	database := "the embedded database is part of the simulation"
+	if r.config.MariaDB != nil {
+		database = each(children-processor-other-table) + " MariaDB"
+	}
+	return fmt.Sprintf("Processor time of this machine for each payment, in milliseconds: %s in total; %s the simulation of AWS and the clients; %s the processor functions; %s the other functions; %s the DynamoDB API; %s. "+
+		"Payments were sent for %[8]s of real time. The run kept the machine's %[7]d cores busy for %.0[9]f %% of that.",
+		each(own+children), each(own), each(processor), each(other), each(table), database,
 		runtime.NumCPU(), took.Round(time.Second), 100*float64(own+children)/float64(took)/float64(runtime.NumCPU()))
 }

@@ -349,25 +349,14 @@ func openLedger(t *testing.T, d rehearsal.Database) *ledger.Ledger {
 	return l
 }
 
-// agree compares each payment of the table with the ledger's row, and the sums, which have no test payments.
+// agree compares each payment of the table with the ledger's row.
 func agree(t *testing.T, l *ledger.Ledger, accepted map[payment.Identity]payment.Payment) {
 	t.Helper()
-	sums, tests := map[string]currency.Amount{}, 0
+	tests := 0
 	for _, p := range accepted {
 		if payment.IsTest(p.Amount) {
 			tests++
-			continue
 		}
-		code := p.Amount.CurrencyCode()
-		if _, ok := sums[code]; !ok {
-			sums[code] = p.Amount
-			continue
-		}
-		total, err := sums[code].Add(p.Amount)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums[code] = total
 	}
 	from, to := time.Now().Add(-21*time.Hour), time.Now().Add(time.Hour)
 	rows, wrong := 0, 0
@@ -384,17 +373,8 @@ func agree(t *testing.T, l *ledger.Ledger, accepted map[payment.Identity]payment
 	if rows != len(accepted) || wrong != 0 {
 		t.Errorf("the ledger has %d rows, %d of them wrong; the table has %d payments", rows, wrong, len(accepted))
 	}
-	recorded, err := l.Sums(t.Context(), from, to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(recorded) != len(sums) || tests == 0 {
-		t.Errorf("the ledger adds up %d currencies, want %d; %d payments were tests", len(recorded), len(sums), tests)
-	}
-	for code, want := range sums {
-		if got := recorded[code].Total; !got.Equal(want) {
-			t.Errorf("the ledger has %s, the table %s", got, want)
-		}
+	if tests == 0 {
+		t.Error("none of the payments is a test payment")
 	}
 }
 

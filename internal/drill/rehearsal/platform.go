@@ -67,6 +67,8 @@ type Options struct {
 	KillWithin      time.Duration
 	// DuplicateProbability is the share of messages of the ledger queues that are delivered twice.
 	DuplicateProbability float64
+	// Retrying, if given, is told each wait of a Region's relay mapping after a failed attempt, by the clock.
+	Retrying func(region string, wait time.Duration)
 	// Client is whose requests the APIs take: whoever signs with these is let in.
 	Client aws.Credentials
 	// LostAnswerProbability is the share of writes to the table, and of requests to the bus, that are done and not answered.
@@ -417,6 +419,13 @@ func (p *Platform) startFunctions(ctx context.Context, r *Region, number uint64)
 	if destination := relay.DestinationConfig.OnFailure.Destination; destination != nil {
 		if config.OnFailure, err = p.queueOf(r, destination); err != nil {
 			return err
+		}
+	}
+	if p.options.Retrying != nil {
+		config.Backoff = func(attempt int) time.Duration {
+			wait := simulation.StreamBackoff(attempt)
+			p.options.Retrying(r.Name, wait)
+			return wait
 		}
 	}
 	if r.mapping, err = simulation.NewStreamMapping(config); err != nil {

@@ -26,13 +26,20 @@ type PublicName struct {
 	config PublicNameConfig
 
 	endpoints map[string]*simulation.HealthCheck // by the check's id
+	detection map[string]time.Duration           // how long each kind of check takes at most, by kind and Region
 	shares    map[string]*errorShare             // by Region
 
 	mu     sync.Mutex
 	last   map[string]string // what each endpoint answered last, by the check's id
 	chosen map[string]bool   // the plan's health checks, by Region
 	answer string
+	ttl    time.Duration // of the answer
 }
+
+// The kinds of checks, as a report names them.
+const checkErrors, checkPlan = "server errors", "plan"
+
+var names = map[route53.Kind]string{route53.KindEndpoint: "endpoint", route53.KindText: "steady", route53.KindConnection: "connection"}
 
 // PublicNameConfig is what the health checks look at.
 type PublicNameConfig struct {
@@ -46,8 +53,9 @@ type PublicNameConfig struct {
 	Shares map[string]*errorShare
 	// HealthChanged is called with each change of a health check: "endpoint", "steady", "connection", "server errors" or "plan".
 	HealthChanged func(check, region string, healthy bool)
-	// AnswerChanged is told where the public name leads from now on.
-	AnswerChanged func(region string)
+	// AnswerChanged is told where the public name leads from now on; how long the check that decided takes at most by the
+	// templates, 0 if it was the plan's; and how long resolvers may keep the answer before.
+	AnswerChanged func(region string, detection, ttl time.Duration)
 }
 
 // NewPublicName reads records and health checks; Run runs the checks.
@@ -60,7 +68,7 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	p := &PublicName{
 		zone: zone, name: s.APIName(), clock: config.Clock, config: config,
 		last:      map[string]string{},
-		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{},
+		endpoints: map[string]*simulation.HealthCheck{}, shares: map[string]*errorShare{}, detection: map[string]time.Duration{},
 		chosen: map[string]bool{s.Regions.Primary.Name: true}, // the passive Region's begins unhealthy
 		answer: s.Regions.Primary.Name,
 	}
@@ -76,7 +84,8 @@ func NewPublicName(config PublicNameConfig) (*PublicName, error) {
 	if len(p.endpoints) == 0 {
 		return nil, fmt.Errorf("no record of %s hangs on a health check of an endpoint", p.name)
 	}
-	return p, nil
+	_, p.ttl, err = p.Answer()
+	return p, err
 }
 
 func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
@@ -93,6 +102,7 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 			return fmt.Errorf("health check %s follows server errors of %s, which nobody counts", check.ID, check.Region)
 		}
 		p.shares[check.Region] = share
+		p.detection[checkErrors+check.Region] = time.Duration(share.periods+1) * share.period // the first is under way
 	case route53.KindEndpoint, route53.KindText, route53.KindConnection:
 		if p.endpoints[check.ID] != nil {
 			return nil
@@ -105,7 +115,7 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 		if err := convert(check.Config, &endpoint); err != nil {
 			return fmt.Errorf("read health check %s: %w", check.ID, err)
 		}
-		p.endpoints[check.ID] = simulation.NewHealthCheck(simulation.HealthCheckConfig{
+		of := simulation.HealthCheckConfig{
 			Checkers: len(endpoint.Regions), Interval: time.Duration(endpoint.RequestInterval) * time.Second,
 			FailureThreshold: endpoint.FailureThreshold, Clock: config.Clock,
 			ConnectionOnly: check.Kind == route53.KindConnection,
@@ -125,13 +135,12 @@ func (p *PublicName) add(config PublicNameConfig, check route53.Check) error {
 				return status, err
 			},
 			Changed: func(healthy bool) { p.note(names[check.Kind], check.Region, healthy) },
-		})
+		}
+		p.detection[names[check.Kind]+check.Region] = of.Longest()
+		p.endpoints[check.ID] = simulation.NewHealthCheck(of)
 	}
 	return nil
 }
-
-// names are the checks' names in a report.
-var names = map[route53.Kind]string{route53.KindEndpoint: "endpoint", route53.KindText: "steady", route53.KindConnection: "connection"}
 
 // noteAnswer keeps what a check was answered last.
 func (p *PublicName) noteAnswer(id, to, answer string, err error) {
@@ -160,7 +169,7 @@ func (p *PublicName) Run(ctx context.Context) {
 				before := share.healthy()
 				share.end()
 				if after := share.healthy(); after != before {
-					p.note("server errors", region, after)
+					p.note(checkErrors, region, after)
 				}
 			}
 		})
@@ -190,11 +199,11 @@ func (p *PublicName) Choose(region string) {
 	p.mu.Unlock()
 	for left := range before {
 		if left != region {
-			p.note("plan", left, false)
+			p.note(checkPlan, left, false)
 		}
 	}
 	if !before[region] {
-		p.note("plan", region, true)
+		p.note(checkPlan, region, true)
 	}
 }
 
@@ -227,14 +236,15 @@ func (p *PublicName) healthy(check route53.Check) bool {
 // note tells of a change, and of the answer's if that has changed with it.
 func (p *PublicName) note(check, region string, healthy bool) {
 	p.config.HealthChanged(check, region, healthy)
-	answer, _, err := p.Answer()
+	answer, ttl, err := p.Answer()
 	p.mu.Lock()
 	changed := err == nil && answer != p.answer
+	kept := p.ttl
 	if changed {
-		p.answer = answer
+		p.answer, p.ttl = answer, ttl
 	}
 	p.mu.Unlock()
 	if changed {
-		p.config.AnswerChanged(answer)
+		p.config.AnswerChanged(answer, p.detection[check+region], kept)
 	}
 }

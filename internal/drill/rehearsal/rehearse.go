@@ -51,6 +51,18 @@ const (
 	environmentWait = time.Second
 )
 
+// What the assumed times are called, in the assumptions of a report and in the parts of its times.
+const (
+	assumedDecision   = "decision"
+	assumedApproval   = "approval"
+	assumedSwitchover = "Aurora's switchover"
+	assumedFailover   = "Aurora's failover"
+	assumedMapping    = "switching a mapping"
+	assumedLag        = "replication lag"
+	assumedFault      = "length of the fault"
+	assumedRetry      = "retry of the relay's mapping"
+)
+
 // Assumed are the times that nothing here runs for, and that a rehearsal therefore takes from elsewhere. They are simulated ones.
 type Assumed struct {
 	// Decision is from the loss to the start of the plan: the alarm, and whoever looks at it.
@@ -77,16 +89,20 @@ func DefaultAssumed() (Assumed, []drill.Assumption) {
 		TableLag: time.Second,
 	}
 	return a, []drill.Assumption{
-		{What: "from the loss to the start of the plan", Value: a.Decision.String(), Source: "assumption: three minutes of the canary's alarm, and a minute to look"},
-		{What: "approval", Value: a.Approval.String(), Source: "assumption: the second person is at hand"},
-		{What: "Aurora's switchover", Value: a.Switchover.String(), Source: `AWS: "Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide, and its announcements: under a minute as a rule`},
-		{What: "Aurora's failover", Value: a.Failover.String(), Source: `AWS: same page: typically minutes`},
-		{What: "switching a mapping", Value: a.Mapping.String(), Source: "assumption: nothing is published"},
-		{What: "the old writer is a secondary again after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
-		{What: "replication lag", Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
+		{What: assumedDecision + ": from the loss to the start of the plan", Value: a.Decision.String(), Source: "assumption: three minutes for the canary's alarm, and one for a person to decide"},
+		{What: assumedApproval, Value: a.Approval.String(), Source: "assumption: the second person is available"},
+		{What: assumedSwitchover, Value: a.Switchover.String(), Source: `AWS: "Using switchover or failover in Amazon Aurora Global Database", Amazon Aurora User Guide, and its announcements: usually under a minute`},
+		{What: assumedFailover, Value: a.Failover.String(), Source: `AWS: same page: typically minutes`},
+		{What: assumedMapping, Value: a.Mapping.String(), Source: "assumption: AWS publishes no time"},
+		{What: assumedFault + ", if it ends by itself", Value: faultLasts.String() + "; in chaos one to two minutes; flapping 40s", Source: "the scenario"},
+		{What: assumedRetry, Value: "200ms after the first failure, doubled after each, at most 30s", Source: "assumption: AWS publishes no time"},
+		{What: "retry of an event bus", Value: "2s after the first failure, doubled after each, at most 1m0s", Source: "assumption: AWS publishes no time"},
+		{What: "the old writer rejoins as a secondary after", Value: a.Rejoining.String(), Source: "assumption: it depends on the size of the database, and may take hours"},
+		{What: assumedLag, Value: a.ReplicationLag.String(), Source: `AWS: "Using Amazon Aurora Global Database": typically under a second`},
 		{What: "replication lag of the session table, if it is eventually consistent", Value: a.TableLag.String(), Source: `AWS: "Global tables: multi-active, multi-Region replication", Amazon DynamoDB Developer Guide: usually a second or less`},
-		{What: "messages of the ledger's queue that come twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: nothing is published but that it happens"},
-		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; a request over them waits up to %s for one, and is refused then", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
+		{What: "from a health check's result to the DNS answer", Value: "0s", Source: "not simulated; dr recovery-time calculates 5 s, at worst 10 s"},
+		{What: "messages of the ledger queue that arrive twice", Value: fmt.Sprintf("%g %%", 100*duplicates), Source: "assumption: AWS publishes no rate"},
+		{What: "processors at a time in a Region", Value: fmt.Sprintf("%d; any other request waits up to %s for one, and is then refused", regionProcessors, environmentWait), Source: "this machine's size; Lambda would start one more"},
 		{What: "reconciliations", Value: "every " + reconcileEvery.String(), Source: "the deployed schedule is every hour, which is longer than a rehearsal"},
 		{What: "health checkers", Value: "one for each Region that the template names", Source: "AWS has several in each and does not say how many"},
 	}
@@ -116,6 +132,8 @@ type Config struct {
 	Run drill.Run
 	// Recorder takes the observations.
 	Recorder *drill.Recorder
+	// Delays takes the delays, which only the platform knows; nil: Recorder.
+	Delays *drill.Recorder
 	// Progress is where the run is shown as it goes; nil: nowhere.
 	Progress io.Writer
 	// Log receives what the functions write; nil: nobody.
@@ -147,6 +165,8 @@ type rehearsal struct {
 
 	closing         sync.Once
 	mu              sync.Mutex
+	fault           time.Time // when the fault began that lasts; zero: none does
+	retries         bool      // whether the ledger waits for the relay of the Region with the fault
 	promoted        []func(func(drill.Row) error) error
 	reconciliations []reconcile.Report
 	reconciledAt    time.Time // the last one's end
@@ -222,6 +242,9 @@ func newRehearsal(config Config) *rehearsal {
 	if config.Log == nil {
 		config.Log = io.Discard
 	}
+	if config.Delays == nil {
+		config.Delays = config.Recorder
+	}
 	r := &rehearsal{config: config, settings: config.Assembly.Settings}
 	r.here, r.there = r.settings.Regions.Primary.Name, r.settings.Regions.Secondary.Name
 	return r
@@ -258,7 +281,7 @@ func (r *rehearsal) start(ctx context.Context) error {
 	r.database.SetLag(r.clock.Real(r.config.Assumed.ReplicationLag))
 	options := Options{
 		Binaries: r.config.Binaries, Table: r.table, Databases: databases, Clock: r.clock, Client: clientKeys, Seed: r.config.Seed, Log: r.config.Log,
-		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, Real: r.clock.Real,
+		Environments: regionProcessors, EnvironmentWait: r.clock.Real(environmentWait), DuplicateProbability: duplicates, Real: r.clock.Real, Retrying: r.retrying,
 	}
 	if r.replica != nil {
 		options.Eventual = &Eventual{Table: r.replica, Lag: r.config.Assumed.TableLag}
@@ -282,8 +305,11 @@ func (r *rehearsal) start(ctx context.Context) error {
 			}
 			r.event(drill.Event{Kind: drill.KindHealthCheck, Name: check, Region: region, Result: result})
 		},
-		AnswerChanged: func(region string) {
+		AnswerChanged: func(region string, detection, ttl time.Duration) {
 			r.event(drill.Event{Kind: drill.KindDNS, Name: r.settings.APIName(), Region: region})
+			if region != r.here { // the Region with the fault is left
+				r.delayByDNS(detection, ttl)
+			}
 		},
 	})
 	if err != nil {
@@ -414,6 +440,61 @@ func (r *rehearsal) ask(ctx context.Context, region, path string) (status int, b
 func (r *rehearsal) event(e drill.Event) {
 	e.At = r.clock.Now()
 	_ = r.config.Recorder.Event(e) // what cannot be true is counted by the recorder
+	switch e.Kind {
+	case drill.KindFaultBegins:
+		r.delay(assumedLag, drill.SourceAssumed, e.At.Add(-r.config.Assumed.ReplicationLag), e.At, drill.NameRPO)
+		r.setFault(e.At)
+	case drill.KindFaultEnds:
+		r.setFault(time.Time{})
+	}
+}
+
+func (r *rehearsal) setFault(began time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fault = began
+}
+
+func (r *rehearsal) delay(what string, source drill.Source, from, to time.Time, of ...drill.Name) {
+	_ = r.config.Delays.Delay(drill.Delay{What: what, Source: source, From: from, To: to, Of: of, AtMost: source == drill.SourceCalculated})
+}
+
+// assume waits for an assumed time that the named times can contain.
+func (r *rehearsal) assume(ctx context.Context, what string, d time.Duration, of ...drill.Name) error {
+	from := r.clock.Now()
+	err := r.sleep(ctx, d)
+	if err == nil {
+		r.delay(what, drill.SourceAssumed, from, from.Add(d), of...)
+	}
+	return err
+}
+
+// retrying takes a wait of a Region's relay mapping after a failed attempt.
+func (r *rehearsal) retrying(region string, wait time.Duration) {
+	now := r.clock.Now()
+	r.mu.Lock()
+	retries := r.retries
+	r.mu.Unlock()
+	if retries && region == r.here {
+		r.delay(assumedRetry, drill.SourceAssumed, now, now.Add(wait), drill.NameLedgerRTO)
+	}
+}
+
+// delayByDNS records what a change of the public name's answer has taken and will take by the templates, if a fault lasts.
+func (r *rehearsal) delayByDNS(detection, ttl time.Duration) {
+	now := r.clock.Now()
+	r.mu.Lock()
+	began := r.fault
+	r.mu.Unlock()
+	if began.IsZero() {
+		return
+	}
+	noticed := began.Add(detection)
+	if noticed.After(now) {
+		noticed = now
+	}
+	r.delay("health checks", drill.SourceCalculated, began, noticed, drill.NamePaymentsRTO)
+	r.delay("DNS TTL", drill.SourceCalculated, now, now.Add(ttl), drill.NamePaymentsRTO)
 }
 
 func (r *rehearsal) phase(name string) { r.event(drill.Event{Kind: drill.KindPhase, Name: name}) }
@@ -456,13 +537,15 @@ func (r *rehearsal) execute(ctx context.Context, to string, mode Mode) error {
 	r.event(drill.Event{Kind: drill.KindPlanBegins, Name: name, Region: to})
 	err := Execution{
 		Steps: r.plan, Mode: mode, To: to, Clock: r.clock,
-		Approve: func(ctx context.Context) error { return r.sleep(ctx, r.config.Assumed.Approval) },
+		Approve: func(ctx context.Context) error {
+			return r.assume(ctx, assumedApproval, r.config.Assumed.Approval, drill.NameLedgerRTO)
+		},
 		Promote: r.promote,
 		SetMapping: func(ctx context.Context, region string, on bool) error {
 			if r.platform.Region(region).region.Down() {
 				return fmt.Errorf("%s does not answer", region)
 			}
-			if err := r.sleep(ctx, r.config.Assumed.Mapping); err != nil {
+			if err := r.assume(ctx, assumedMapping, r.config.Assumed.Mapping, drill.NameLedgerRTO); err != nil {
 				return err
 			}
 			r.platform.Region(region).LedgerMapping.SetEnabled(on)
@@ -506,16 +589,16 @@ func (r *rehearsal) watched(step Step, result StepResult) {
 // promote changes the writer, and takes as long as Aurora would. What the promoted database has at that moment is kept for the
 // measure.
 func (r *rehearsal) promote(ctx context.Context, region string, failover bool) error {
-	change, takes := r.database.Switchover, r.config.Assumed.Switchover
+	change, what, takes := r.database.Switchover, assumedSwitchover, r.config.Assumed.Switchover
 	if failover {
-		change, takes = r.database.Failover, r.config.Assumed.Failover
+		change, what, takes = r.database.Failover, assumedFailover, r.config.Assumed.Failover
 	}
 	// The database here changes roles in an instant. The wait comes after it, so that the old writer takes nothing any more while
 	// Aurora would be at it; the new one's ledger is switched on by a later step.
 	if err := change(ctx, region); err != nil {
 		return err
 	}
-	if err := r.sleep(ctx, takes); err != nil {
+	if err := r.assume(ctx, what, takes, drill.NameLedgerRTO, drill.NameBacklog); err != nil {
 		return err
 	}
 	rows, err := r.rows(ctx, region)
@@ -579,6 +662,7 @@ func (r *rehearsal) reconcile(ctx context.Context, region, payload string) error
 		return nil // the other Region's reconciles
 	}
 	report := answer.Report
+	report.From, report.To, report.DoneUpTo = r.clock.At(report.From), r.clock.At(report.To), r.clock.At(report.DoneUpTo)
 	r.mu.Lock()
 	r.reconciliations, r.reconciledAt = append(r.reconciliations, report), r.clock.Now()
 	r.mu.Unlock()
@@ -625,6 +709,7 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 		}
 	}
 	run := r.config.Run
+	run.Clock, run.NotModeled = r.clock.Run(), NotModeled(r.config.Assembly)
 	run.LedgerBefore, run.Untried = before, scenarios[r.config.Fault].untried
 	if run.Ledger, err = r.rows(ctx, writer); err != nil {
 		return drill.Report{}, err

@@ -3,6 +3,9 @@ package rehearsal_test
 import (
 	"context"
 	"encoding/json"
+	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +25,7 @@ func rehearse(t *testing.T, a *assembly.Assembly, binaries map[string]string, fa
 		Assumed: assumed, Recorder: &drill.Recorder{},
 		Run: drill.Run{
 			Banner: "SIMULATED", Title: fault, Assumptions: assumptions,
-			Objectives: drill.Objectives{PaymentsRTO: 2 * time.Minute, LedgerRTO: 15 * time.Minute, RPO: 5 * time.Minute},
+			Objectives: drill.Objectives{PaymentsRTO: 2 * time.Minute, LedgerRTO: 15 * time.Minute, RPO: 5 * time.Minute, Backlog: 5 * time.Minute},
 		},
 	})
 }
@@ -79,7 +82,35 @@ func TestRegionLossLosesNothing(t *testing.T) {
 	if len(led) != 2 {
 		t.Errorf("the public name led to %v", led)
 	}
-	if o := objective(t, report, drill.NamePaymentsRTO); o.Measured == nil || *o.Measured < 30 {
-		t.Errorf("the loss of a Region was not felt: RTO of payments %v", o.Measured)
+	payments := objective(t, report, drill.NamePaymentsRTO)
+	if payments.Measured == nil || *payments.Measured < 30 {
+		t.Errorf("the loss of a Region was not felt: RTO of payments %v", payments.Measured)
+	}
+	// What the run was given is not what it showed.
+	for name, want := range map[drill.Name]string{
+		drill.NamePaymentsRTO: "calculated ", drill.NameLedgerRTO: "assumed 7 min 50 s + observed ", drill.NameRPO: "assumed ", drill.NameBacklog: "assumed ",
+	} {
+		o := objective(t, report, name)
+		if sources := o.Sources(); o.Measured != nil && *o.Measured > 0 && !strings.HasPrefix(sources, want) {
+			t.Errorf("%s is %q, want %q", name, sources, want)
+		}
+		sum := 0.0
+		for _, p := range o.Parts {
+			sum += p.Seconds.Duration().Seconds()
+		}
+		if o.Measured != nil && math.Abs(sum-*o.Measured) > 0.001 {
+			t.Errorf("%s: the parts add up to %v, not to %v", name, sum, *o.Measured)
+		}
+	}
+	if c := report.Clock; !c.Simulated || c.Speed != 10 || time.Since(c.Started) > 5*time.Minute || c.Took <= 0 {
+		t.Errorf("the clock is %+v", c)
+	}
+	if !slices.Contains(report.NotModeled, "AWS::Backup::BackupVault (2)") {
+		t.Errorf("not modeled: %q", report.NotModeled)
+	}
+	for _, r := range report.Reconciliations {
+		if r.To.After(report.To.Add(time.Hour)) || r.To.Before(report.From) {
+			t.Errorf("a reconciliation up to %s is not by the clock of a run from %s to %s", r.To, report.From, report.To)
+		}
 	}
 }

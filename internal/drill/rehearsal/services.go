@@ -121,6 +121,9 @@ func (s *services) metric(ctx context.Context, region string, m awswire.Metric) 
 		return 0, now, false
 	}
 	report := s.r.reconciliations[len(s.r.reconciliations)-1]
+	if m.Name == telemetry.MetricUnreconciledSeconds {
+		return now.Sub(report.To).Seconds(), now, true
+	}
 	counts, clean := report.Counts, 0
 	if report.Clean() {
 		clean = 1

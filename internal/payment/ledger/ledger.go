@@ -339,45 +339,6 @@ func (l *Ledger) Window(ctx context.Context, from, to time.Time, each func(payme
 // pageSize is how many payments Window holds at a time.
 const pageSize = 1000
 
-// Sum is what the payments of one currency come to. There is none of payment.TestCurrency.
-type Sum struct {
-	Count int64
-	Total currency.Amount
-}
-
-// Sums adds up, exactly, the payments that were accepted at from or later and before to, by currency. Test payments are left
-// out: payment.TestCurrency is no money.
-func (l *Ledger) Sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
-	sums, err := l.sums(ctx, ceiling(from), ceiling(to))
-	if err != nil {
-		return nil, classify("add up payments", err)
-	}
-	return sums, nil
-}
-
-func (l *Ledger) sums(ctx context.Context, from, to time.Time) (map[string]Sum, error) {
-	rows, err := l.database.QueryContext(ctx,
-		"SELECT currency, COUNT(*), SUM(amount) FROM payments WHERE accepted_at >= ? AND accepted_at < ? AND currency <> ? GROUP BY currency",
-		from, to, payment.TestCurrency)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	sums := map[string]Sum{}
-	for rows.Next() {
-		var code, number string
-		var sum Sum
-		if err := rows.Scan(&code, &sum.Count, &number); err != nil {
-			return nil, err
-		}
-		if sum.Total, err = amount(number, code); err != nil {
-			return nil, err
-		}
-		sums[code] = sum
-	}
-	return sums, rows.Err()
-}
-
 // Oldest is when the earliest of the payments that were accepted before a moment was accepted, and whether there is any.
 func (l *Ledger) Oldest(ctx context.Context, before time.Time) (oldest time.Time, found bool, err error) {
 	var earliest sql.NullTime

@@ -15,7 +15,6 @@ SELECT * FROM payments WHERE (session_id, transaction_id) IN ((_binary's',_binar
 SELECT * FROM payments WHERE accepted_at >= '2026-11-22 03:00:00' AND accepted_at < '2026-11-22 03:10:00' AND (accepted_at > '2026-11-22 03:00:00' OR session_id > _binary'' OR session_id = _binary'' AND transaction_id > _binary'') ORDER BY accepted_at, session_id, transaction_id LIMIT 1000
 SELECT * FROM payments WHERE (session_id, transaction_id) IN ((_binary's',_binary't-0'),(_binary's',_binary't-1'),(_binary's',_binary't-2'),(_binary's',_binary't-3'))
 SELECT * FROM payments WHERE accepted_at >= '2026-11-22 03:00:00' AND accepted_at < '2026-11-22 03:10:00' AND (accepted_at > '2026-11-22 03:00:00' OR session_id > _binary'' OR session_id = _binary'' AND transaction_id > _binary'') ORDER BY accepted_at, session_id, transaction_id LIMIT 1000
-SELECT currency, COUNT(*), SUM(amount) FROM payments WHERE accepted_at >= '2026-11-22 03:00:00' AND accepted_at < '2026-11-22 03:10:00' AND currency <> 'XTS' GROUP BY currency
 SELECT * FROM payments WHERE session_id = _binary's'
 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'reconciliations'
 SELECT MAX(reconciled_to) FROM reconciliations

@@ -9,8 +9,8 @@ import (
 	"payments-dr/internal/assembly"
 )
 
-// modelled are the types of resources that a rehearsal runs, or whose part in it is known.
-var modelled = []string{
+// modeled are the types of resources that a rehearsal runs, or whose part in it is known.
+var modeled = []string{
 	"AWS::ApiGateway::BasePathMapping", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::DomainName", "AWS::ApiGateway::GatewayResponse",
 	"AWS::ApiGateway::Method", "AWS::ApiGateway::Resource", "AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage",
 	"AWS::ARCRegionSwitch::Plan", "AWS::DynamoDB::GlobalTable", "AWS::Events::EventBus", "AWS::Events::Rule",
@@ -19,13 +19,13 @@ var modelled = []string{
 	"Custom::CrossRegionExportReader", "Custom::CrossRegionExportWriter",
 }
 
-// NotModelled are the types of resources in the templates that a rehearsal leaves out, with how many there are of each. None of
+// NotModeled are the types of resources in the templates that a rehearsal leaves out, with how many there are of each. None of
 // them carries a payment: a part of one that does and is not understood stops the rehearsal at its start.
-func NotModelled(a *assembly.Assembly) []string {
+func NotModeled(a *assembly.Assembly) []string {
 	counts := map[string]int{}
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Template.Resources {
-			if !slices.Contains(modelled, resource.Type) && !strings.HasPrefix(resource.Type, "AWS::CDK::") {
+			if !slices.Contains(modeled, resource.Type) && !strings.HasPrefix(resource.Type, "AWS::CDK::") {
 				counts[resource.Type]++
 			}
 		}
