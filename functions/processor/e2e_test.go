@@ -104,6 +104,7 @@ func invoke(t testing.TB, e *lambdaruntime.Environment, request events.APIGatewa
 	if err := json.Unmarshal(out, &response); err != nil {
 		t.Errorf("read response %s: %v", out, err)
 	}
+	described().checkEvents(t, request, response)
 	return response
 }
 

@@ -67,6 +67,7 @@ func serve(t *testing.T, table table, request events.APIGatewayProxyRequest) (ev
 			t.Errorf("body of a %d: %s", response.StatusCode, response.Body)
 		}
 	}
+	described().checkEvents(t, request, response)
 	return response, log.String()
 }
 

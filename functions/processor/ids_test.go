@@ -104,6 +104,7 @@ func wantPlain(t *testing.T, id string) {
 
 // way is one Region from the client to the ledger's queue, in this process.
 type way struct {
+	t       *testing.T // of the payment that is on the way
 	table   *wireTable
 	client  *client.Client
 	targets []string // of the requests
@@ -126,7 +127,7 @@ func newWay(t testing.TB) *way {
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		w.targets = append(w.targets, r.RequestURI)
-		api.ServeHTTP(out, r)
+		described().checked(w.t, api, resourceOf).ServeHTTP(out, r)
 	}))
 	t.Cleanup(server.Close)
 	var err error
@@ -154,6 +155,7 @@ func newWay(t testing.TB) *way {
 // take takes a payment from its client to the ledger's queue, and reads it.
 func (w *way) take(t *testing.T, id payment.Identity) {
 	t.Helper()
+	w.t = t
 	amount, err := currency.NewAmount("0.01", payment.TestCurrency)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -78,8 +79,33 @@ func (a *API) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 }
 
 // RespondError answers a request with a server error, as when API Gateway itself is unwell.
-func (a *API) RespondError(w http.ResponseWriter) {
-	status := a.respond(w, "DEFAULT_5XX", http.StatusInternalServerError, "Internal server error")
+func (a *API) RespondError(w http.ResponseWriter) { a.Respond(w, "DEFAULT_5XX") }
+
+// ownResponses are the responses that an API with IAM authorization and without validators, API keys and usage plans makes by itself,
+// by type, with the status ("Gateway response types for API Gateway", Amazon API Gateway Developer Guide) and a message.
+var ownResponses = map[string]struct {
+	status  int
+	message string
+}{
+	"ACCESS_DENIED":                {http.StatusForbidden, "User is not authorized to access this resource"},
+	"API_CONFIGURATION_ERROR":      {http.StatusInternalServerError, "Internal server error"},
+	"DEFAULT_5XX":                  {http.StatusInternalServerError, "Internal server error"},
+	"EXPIRED_TOKEN":                {http.StatusForbidden, "The security token included in the request is expired"},
+	"INTEGRATION_FAILURE":          {http.StatusGatewayTimeout, "Internal server error"},
+	"INTEGRATION_TIMEOUT":          {http.StatusGatewayTimeout, "Endpoint request timed out"},
+	"INVALID_SIGNATURE":            {http.StatusForbidden, "The request signature does not match"},
+	"MISSING_AUTHENTICATION_TOKEN": {http.StatusForbidden, "Missing Authentication Token"},
+	"REQUEST_TOO_LARGE":            {http.StatusRequestEntityTooLarge, "Request Too Long"},
+	"THROTTLED":                    {http.StatusTooManyRequests, "Too Many Requests"},
+	"WAF_FILTERED":                 {http.StatusForbidden, "Forbidden"},
+}
+
+// ResponseTypes are the types of the responses that the API may make by itself, sorted.
+func ResponseTypes() []string { return slices.Sorted(maps.Keys(ownResponses)) }
+
+// Respond answers a request with the API's own response of a type, one of ResponseTypes.
+func (a *API) Respond(w http.ResponseWriter, kind string) {
+	status := a.respond(w, kind)
 	if a.config.Observe != nil {
 		a.config.Observe(status)
 	}
@@ -94,7 +120,7 @@ func (a *API) serve(w http.ResponseWriter, request *http.Request) int {
 	if host != a.config.DomainName {
 		rest, ok := strings.CutPrefix(path, "/"+a.config.Stage)
 		if !ok {
-			return a.respond(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Forbidden")
+			return a.respondAs(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Forbidden")
 		}
 		path = rest
 	}
@@ -103,7 +129,7 @@ func (a *API) serve(w http.ResponseWriter, request *http.Request) int {
 	}
 	route, parameters, ok := a.route(request.Method, path)
 	if !ok {
-		return a.respond(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Missing Authentication Token")
+		return a.respond(w, "MISSING_AUTHENTICATION_TOKEN")
 	}
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
@@ -112,17 +138,17 @@ func (a *API) serve(w http.ResponseWriter, request *http.Request) int {
 	var user string
 	if route.Signed {
 		if request.Header.Get("Authorization") == "" {
-			return a.respond(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Missing Authentication Token")
+			return a.respond(w, "MISSING_AUTHENTICATION_TOKEN")
 		}
 		if a.config.Verify != nil {
 			if user, err = a.config.Verify(request, body); err != nil {
-				return a.respond(w, "INVALID_SIGNATURE", http.StatusForbidden, err.Error())
+				return a.respondAs(w, "INVALID_SIGNATURE", http.StatusForbidden, err.Error())
 			}
 		}
 	}
 	payload, err := json.Marshal(a.event(request, route, path, parameters, body, user))
 	if err != nil {
-		return a.respond(w, "INTEGRATION_FAILURE", http.StatusInternalServerError, "Internal server error")
+		return a.respond(w, "INTEGRATION_FAILURE")
 	}
 
 	// The function goes on when its caller has gone or nobody waits for it any more, as Lambda's does.
@@ -138,19 +164,19 @@ func (a *API) serve(w http.ResponseWriter, request *http.Request) int {
 	var answer []byte
 	select {
 	case <-a.config.Clock.After(integrationTimeout):
-		return a.respond(w, "INTEGRATION_TIMEOUT", http.StatusGatewayTimeout, "Endpoint request timed out")
+		return a.respond(w, "INTEGRATION_TIMEOUT")
 	case got := <-invoked:
 		switch {
 		case errors.Is(got.err, ErrThrottled):
-			return a.respond(w, "INTEGRATION_FAILURE", http.StatusInternalServerError, "Internal server error")
+			return a.respond(w, "INTEGRATION_FAILURE")
 		case got.err != nil: // a function error, or an environment that died
-			return a.respond(w, "DEFAULT_5XX", http.StatusBadGateway, "Internal server error")
+			return a.respondAs(w, "DEFAULT_5XX", http.StatusBadGateway, "Internal server error")
 		}
 		answer = got.answer
 	}
 	var response events.APIGatewayProxyResponse
 	if err := json.Unmarshal(answer, &response); err != nil || response.StatusCode == 0 {
-		return a.respond(w, "API_CONFIGURATION_ERROR", http.StatusBadGateway, "Internal server error") // "malformed Lambda proxy response"
+		return a.respondAs(w, "API_CONFIGURATION_ERROR", http.StatusBadGateway, "Internal server error") // "malformed Lambda proxy response"
 	}
 	for name, value := range response.Headers {
 		w.Header().Set(name, value)
@@ -245,8 +271,12 @@ func (a *API) event(request *http.Request, route Route, path string, parameters 
 	}
 }
 
-// respond answers with a gateway response of a type, or with the default of its class.
-func (a *API) respond(w http.ResponseWriter, kind string, status int, message string) int {
+func (a *API) respond(w http.ResponseWriter, kind string) int {
+	return a.respondAs(w, kind, ownResponses[kind].status, ownResponses[kind].message)
+}
+
+// respondAs answers with a gateway response of a type, or with the default of its class.
+func (a *API) respondAs(w http.ResponseWriter, kind string, status int, message string) int {
 	response, ok := a.config.Responses[kind]
 	if !ok {
 		response = a.config.Responses[map[bool]string{true: "DEFAULT_4XX", false: "DEFAULT_5XX"}[status < http.StatusInternalServerError]]

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,28 @@ func TestAPIAnswersForAFunctionThatDoesNot(t *testing.T) {
 		testAPI(tt.function, hurried{}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://api.test/health", nil))
 		if answer.Code != tt.status || answer.Body.String() != tt.body {
 			t.Errorf("%s: %d %s, want %d %s", tt.name, answer.Code, answer.Body, tt.status, tt.body)
+		}
+	}
+}
+
+func TestAPIMakesItsOwnResponses(t *testing.T) {
+	for kind, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"THROTTLED":           {429, `{"error":"Too Many Requests"}`},
+		"REQUEST_TOO_LARGE":   {413, `{"error":"Request Too Long"}`},
+		"WAF_FILTERED":        {403, `{"error":"Forbidden"}`},
+		"INTEGRATION_FAILURE": {503, `{"error":"later"}`}, // the template's status
+		"DEFAULT_5XX":         {500, `{"error":"internal error"}`},
+	} {
+		if !slices.Contains(simulation.ResponseTypes(), kind) {
+			t.Errorf("%s is not among %v", kind, simulation.ResponseTypes())
+		}
+		answer := httptest.NewRecorder()
+		testAPI(inProcess(echo), nil).Respond(answer, kind)
+		if answer.Code != want.status || answer.Body.String() != want.body {
+			t.Errorf("%s: %d %s, want %d %s", kind, answer.Code, answer.Body, want.status, want.body)
 		}
 	}
 }
