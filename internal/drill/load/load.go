@@ -4,6 +4,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,9 +19,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/bojanz/currency"
 
+	"payments-dr/client"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/public"
 )
 
 // The clients, as good clients are. Their times are the clock's.
@@ -58,7 +60,7 @@ type Config struct {
 	Clients int
 	// Most is how many payments are sent at the most; 0: as many as there is time for.
 	Most int
-	// Seed is that of amounts and of pauses.
+	// Seed is that of the amounts.
 	Seed uint64
 	// URL is the API's, by its public name.
 	URL         string
@@ -106,17 +108,13 @@ func New(config Config) (*Load, error) {
 		config.Currency = payment.DefaultCurrency
 	}
 	l := &Load{config: config, slots: make(chan struct{}, mostUnderWay)}
-	for i := range config.Clients {
+	for range config.Clients {
 		c := &payer{config: config}
 		of := client.Config{
-			URL: config.URL, Credentials: config.Credentials, RootCAs: config.Trust,
+			URL: config.URL, Credentials: config.Credentials, Transport: transport(config, c.dial),
 			MaxAttempts: clientAttempts, AttemptTimeout: config.Clock.Real(AttemptTimeout), ConnectionAge: config.Clock.Real(connectionAge),
-			Random:    rand.NewPCG(config.Seed, uint64(i)),
 			Wait:      config.Clock.Sleep,
 			Attempted: func(a client.Attempt) { l.attempted(a) },
-		}
-		if config.Answer != nil {
-			of.Dial = c.dial
 		}
 		var err error
 		if c.payments, err = client.New(of); err != nil {
@@ -125,6 +123,18 @@ func New(config Config) (*Load, error) {
 		l.clients = append(l.clients, c)
 	}
 	return l, nil
+}
+
+// transport leads the clients' connections where the public name leads; nil: the machine looks names up.
+func transport(config Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	if config.Answer == nil && config.Trust == nil {
+		return nil
+	}
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: config.Trust, MinVersion: tls.VersionTLS12}}
+	if config.Answer != nil {
+		t.DialContext = dial
+	}
+	return t
 }
 
 // Session is the session of a payment's number.
@@ -211,7 +221,7 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 	id := payment.Identity{SessionID: Session(l.config.SessionPrefix, number), TransactionID: "t-" + strconv.Itoa(number)}
 	ctx, cancel := context.WithTimeout(ctx, l.config.Clock.Real(Patience))
 	defer cancel()
-	accepted, err := c.payments.Pay(ctx, payment.Request{Identity: id, Amount: amount})
+	accepted, err := c.payments.Pay(ctx, public.Request(payment.Request{Identity: id, Amount: amount}))
 	request := drill.Request{
 		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged,
 		Region: accepted.Region, Attempts: accepted.Attempts, Replayed: accepted.Replayed,
