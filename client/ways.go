@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -46,8 +47,15 @@ func (c *Client) connect() *connections {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	t.TLSClientConfig.ServerName = (&url.URL{Host: c.host}).Hostname()
-	if t.DialContext == nil {
-		t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	dial := t.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	// net/http goes on connecting after a request has given up. Without an end, a lost Region would collect goroutines.
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		return dial(ctx, network, address)
 	}
 	if t.TLSHandshakeTimeout == 0 {
 		t.TLSHandshakeTimeout = connectTimeout
