@@ -26,19 +26,19 @@ const (
 	defaultMaxAttempts = 5
 	// DefaultAttemptTimeout outlasts the API, which gives up on its table after 5 s and answers 503.
 	DefaultAttemptTimeout = 6 * time.Second
-	// defaultFailoverTimeout leaves a request that moves to the other Region 3 s for its answer, of the 5 s that the slowest request
+	// DefaultFailoverTimeout leaves a request that moves to the other Region 3 s for its answer, of the 5 s that the slowest request
 	// may take when a Region is lost. It is longer than a cold start of the API's function.
-	defaultFailoverTimeout = 2 * time.Second
-	// defaultAvoidFor is between two looks at a failed Region. Each look may cost one request 2 s.
-	defaultAvoidFor = 20 * time.Second
+	DefaultFailoverTimeout = 2 * time.Second
+	// DefaultAvoidFor is between two looks at a failed Region. Each look may cost one request 2 s.
+	DefaultAvoidFor = 20 * time.Second
 	// defaultRetryTokens are ten retries. Without a limit, clients that each send five times turn an outage into five times the
 	// load, which can keep a Region from recovering.
 	defaultRetryTokens = 10
-	// defaultConnectionAge bounds how long a busy client stays with a Region after the public name has moved. net/http looks a
+	// DefaultConnectionAge bounds how long a busy client stays with a Region after the public name has moved. net/http looks a
 	// name up only for a new connection (golang/go#23427), and HTTP/2 keeps one connection for as long as there is traffic.
 	// API Gateway cannot close it for us: it remaps the Connection header of an integration's response ("Amazon API Gateway
 	// important notes", Amazon API Gateway Developer Guide).
-	defaultConnectionAge = 10 * time.Second
+	DefaultConnectionAge = 10 * time.Second
 )
 
 // Region is a Region's own API.
@@ -155,8 +155,8 @@ func New(config Config) (*Client, error) {
 		host: u.Host, credentials: config.Credentials, signer: sigv4a.New(), transport: config.Transport,
 		logger:      cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
 		maxAttempts: cmp.Or(config.MaxAttempts, defaultMaxAttempts), timeout: cmp.Or(config.AttemptTimeout, DefaultAttemptTimeout),
-		failover: cmp.Or(config.FailoverTimeout, defaultFailoverTimeout), avoidFor: cmp.Or(config.AvoidFor, defaultAvoidFor),
-		hedgeAfter: config.HedgeAfter, age: cmp.Or(config.ConnectionAge, defaultConnectionAge), mostTokens: tokens, tokens: tokens,
+		failover: cmp.Or(config.FailoverTimeout, DefaultFailoverTimeout), avoidFor: cmp.Or(config.AvoidFor, DefaultAvoidFor),
+		hedgeAfter: config.HedgeAfter, age: cmp.Or(config.ConnectionAge, DefaultConnectionAge), mostTokens: tokens, tokens: tokens,
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now: time.Now, wait: smithytime.SleepWithContext,
 		attempted: func(Attempt) {},
 	}

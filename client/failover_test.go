@@ -419,6 +419,88 @@ func TestSlowRegionsAreWaitedFor(t *testing.T) {
 	})
 }
 
+// TestASlowRegionIsWaitedForWhereTheOtherIsLost has nothing to fail over to, known and unknown.
+func TestASlowRegionIsWaitedForWhereTheOtherIsLost(t *testing.T) {
+	slow := func(takes time.Duration) http.HandlerFunc {
+		return func(out http.ResponseWriter, r *http.Request) {
+			time.Sleep(takes)
+			says(200, accepted)(out, r)
+		}
+	}
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		w.lose(east, true)
+		w.pay()
+		w.answer(west, slow(3*time.Second))
+		if got := w.pay(); got.Region != west || got.Attempts != 1 {
+			t.Errorf("%+v, want the slow answer to the first attempt", got)
+		}
+	})
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		w.lose(west, true)
+		w.answer(east, slow(4*time.Second))
+		if got := w.pay(); got.Region != east || got.Attempts != 3 {
+			t.Errorf("%+v, want the slow answer to the third attempt", got)
+		}
+	})
+}
+
+// TestOneRegionIsBackAfterATotalOutage has both Regions avoided, and one of them back. The one that failed longer ago is tried first.
+func TestOneRegionIsBackAfterATotalOutage(t *testing.T) {
+	for _, tt := range []struct {
+		back, first string
+		attempts    int
+	}{{east, east, 1}, {east, west, 2}, {west, east, 2}, {west, west, 1}} {
+		inWorld(t, Config{}, func(t *testing.T, w *world) {
+			w.pay()
+			for _, region := range []string{east, west} {
+				w.answer(region, says(500, "{}"))
+			}
+			if _, err := w.client.Pay(t.Context(), request()); err == nil {
+				t.Fatal("a payment was accepted")
+			}
+			for _, region := range []string{east, west} {
+				w.answer(region, hangs)
+			}
+			w.answer(tt.back, nil)
+			for _, way := range w.client.ways {
+				way.avoidUntil = time.Now().Add(time.Minute)
+				if way.region == tt.first {
+					way.avoidUntil = time.Now().Add(time.Second)
+				}
+			}
+			if got := w.pay(); got.Region != tt.back || got.Attempts != tt.attempts || got.Latency > 5*time.Second {
+				t.Errorf("%s is back, %s first: %+v, want its answer to attempt %d within 5 s", tt.back, tt.first, got, tt.attempts)
+			}
+		})
+	}
+}
+
+// TestAnOldSuccessIsNoSign has a Region answer a request from before it failed.
+func TestAnOldSuccessIsNoSign(t *testing.T) {
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		w.answer(east, func(out http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Second)
+			says(200, accepted)(out, r)
+		})
+		var old sync.WaitGroup
+		old.Go(func() {
+			if got := w.pay(); got.Region != east || got.Attempts != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+		time.Sleep(500 * time.Millisecond)
+		w.answer(east, says(500, "{}"))
+		w.pay()
+		old.Wait()
+		if got := w.pay(); got.Region != west || got.Attempts != 1 {
+			t.Errorf("%+v, want the Region that has not failed", got)
+		}
+	})
+}
+
 // TestAnUnknownOutcomeStaysUnknownAcrossRegions has one Region accept without an answer, and the other refuse.
 func TestAnUnknownOutcomeStaysUnknownAcrossRegions(t *testing.T) {
 	inWorld(t, Config{}, func(t *testing.T, w *world) {
@@ -463,7 +545,8 @@ func TestAHedgeIsAnsweredByTheOtherRegion(t *testing.T) {
 		}
 		w.answer(east, slow)
 		for i := range 3 {
-			if got := w.pay(); got.Region != west || got.Attempts != 2 || got.Latency != 300*time.Millisecond {
+			start := time.Now()
+			if got := w.pay(); got.Region != west || got.Attempts != 2 || got.Latency != 300*time.Millisecond || time.Since(start) != got.Latency {
 				t.Errorf("hedge %d: %+v, want the other Region's answer after 300 ms", i, got)
 			}
 		}

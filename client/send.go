@@ -199,8 +199,8 @@ func (c *Client) round(ctx context.Context, w *way, fresh bool, tried []*way, at
 	timeout := c.timeout
 	now := c.tried(tried, w)
 	left, other := c.others(now)
-	// The first two attempts may end early. Where nothing else helps, patience does.
-	if attempts < 2 && (other || !fresh && left) {
+	// Patience is for a Region that is expected to answer, or is the last.
+	if other || !fresh && left {
 		timeout = min(timeout, c.failover)
 	}
 	if c.hedgeAfter == 0 || !other || attempts+1 >= c.maxAttempts {

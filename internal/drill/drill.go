@@ -71,6 +71,8 @@ type Request struct {
 	Outcome         Outcome
 	// Reason and Region are those of the last attempt.
 	Reason, Region string
+	// Client is the kind of client; empty: not told.
+	Client ClientKind
 	// Attempts is how many there were, each of them an Attempt; 0 if nothing could be sent.
 	Attempts int
 	// Replayed tells that the acknowledgment was of a payment that had been accepted earlier.

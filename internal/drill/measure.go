@@ -43,6 +43,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m.judgeAccounts()
 	m.measureReconciliation()
 	m.measurePhases()
+	m.measureClients()
 	m.drawTimeline()
 	m.conclude()
 	return m.report, nil

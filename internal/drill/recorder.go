@@ -20,6 +20,7 @@ type Recorder struct {
 	regions    names
 	reasons    names
 	currencies names
+	kinds      names
 
 	attempts blocks[attempt]
 	requests blocks[request]
@@ -51,6 +52,7 @@ type request struct {
 	sent, ended                 int64
 	attempts                    uint16
 	currency, region, reason    uint8
+	kind                        uint8
 	outcome                     uint8
 	replayed                    bool
 }
@@ -111,7 +113,7 @@ func (r *Recorder) Request(q Request) error {
 	r.requests.add(request{
 		session: q.SessionID, transaction: q.TransactionID, order: q.Order, minor: minor, currency: r.currencies.index(q.Amount.CurrencyCode()),
 		sent: q.SentAt.UnixNano(), ended: q.EndedAt.UnixNano(), attempts: uint16(q.Attempts),
-		region: r.regions.index(q.Region), reason: r.reasons.index(q.Reason), outcome: outcome, replayed: q.Replayed,
+		region: r.regions.index(q.Region), reason: r.reasons.index(q.Reason), kind: r.kinds.index(string(q.Client)), outcome: outcome, replayed: q.Replayed,
 	})
 	return nil
 }
@@ -194,7 +196,7 @@ func minorUnits(a currency.Amount) (minor int64, ok bool) {
 
 // observations are what a Recorder had at a moment. They do not change.
 type observations struct {
-	regions, reasons, currencies names
+	regions, reasons, currencies, kinds names
 
 	attempts [][]attempt
 	requests [][]request
@@ -207,7 +209,7 @@ func (r *Recorder) observations() observations {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return observations{
-		regions: r.regions.clone(), reasons: r.reasons.clone(), currencies: r.currencies.clone(),
+		regions: r.regions.clone(), reasons: r.reasons.clone(), currencies: r.currencies.clone(), kinds: r.kinds.clone(),
 		attempts: r.attempts.view(), requests: r.requests.view(), samples: r.samples.view(),
 		events: slices.Clone(r.events), rejected: r.rejected,
 	}

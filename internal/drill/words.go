@@ -35,7 +35,7 @@ func title(name Name) string {
 	case NameLate:
 		return "Payments not in the ledger at its promotion"
 	}
-	return string(name)
+	return clientTitle(name)
 }
 
 // meaning is how a thing is measured, in a sentence or two. The definitions in full stand in the code, with what computes them.
@@ -69,7 +69,7 @@ func meaning(name Name, rule SustainedRule) string {
 	case NameLate:
 		return "Acknowledged before the loss and not in the promoted ledger. Queues and reconciliation bring them; what they did not bring is missing."
 	}
-	return ""
+	return clientMeaning(name)
 }
 
 // verdict is the whole in a sentence.

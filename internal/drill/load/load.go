@@ -29,16 +29,13 @@ import (
 const (
 	// clientAttempts and AttemptTimeout are a client's patience with one answer, Patience that with a payment.
 	clientAttempts = 8
-	AttemptTimeout = 6 * time.Second
+	AttemptTimeout = client.DefaultAttemptTimeout
 	// Patience is how long a client tries a payment, and so how long a load takes to end at the most.
 	Patience = 30 * time.Second
 	// mostUnderWay bounds the payments that wait for an answer. Over it the schedule is not kept, and the measure says so.
 	mostUnderWay = 4_000
 	// Sessions is how many sessions the payments are spread over.
 	Sessions = 97
-	// connectionAge is the client's default, in the clock's time. Nothing else ends a connection that works: a client does not
-	// learn that the public name has moved while its connections to the old Region answer.
-	connectionAge = 10 * time.Second
 )
 
 // Clock is the time of a run: the machine's (Wall), or one that passes faster.
@@ -58,6 +55,8 @@ type Config struct {
 	// Rate is payments a second of the clock, Clients how many clients they come from.
 	Rate    float64
 	Clients int
+	// Regions, if given, are what every second client fails over between by itself. The others know only the public name.
+	Regions []client.Region
 	// Most is how many payments are sent at the most; 0: as many as there is time for.
 	Most int
 	// Seed is that of the amounts.
@@ -67,8 +66,8 @@ type Config struct {
 	Credentials aws.CredentialsProvider
 	// Trust is whom the API's certificate may be of; nil: the machine's authorities.
 	Trust *x509.CertPool
-	// Answer is where the public name leads and for how long that may be cached, Address where that Region's API is. Nil: the
-	// machine looks names up.
+	// Answer is where the public name leads and for how long that may be cached, Address where that Region's API is; Address is asked
+	// for the Regions' own hosts, too. Nil: the machine looks names up.
 	Answer  func() (region string, ttl time.Duration, err error)
 	Address func(region string) string
 	// SessionPrefix begins the payments' sessions; Session has them whole.
@@ -95,6 +94,7 @@ type Load struct {
 // payer pays. Whenever its client makes a connection, it looks the public name up, and caches the answer for its time to live.
 type payer struct {
 	config   Config
+	kind     drill.ClientKind
 	payments *client.Client
 
 	mu    sync.Mutex
@@ -108,13 +108,19 @@ func New(config Config) (*Load, error) {
 		config.Currency = payment.DefaultCurrency
 	}
 	l := &Load{config: config, slots: make(chan struct{}, mostUnderWay)}
-	for range config.Clients {
-		c := &payer{config: config}
+	for i := range config.Clients {
+		c := &payer{config: config, kind: drill.ClientDNS}
 		of := client.Config{
 			URL: config.URL, Credentials: config.Credentials, Transport: transport(config, c.dial),
-			MaxAttempts: clientAttempts, AttemptTimeout: config.Clock.Real(AttemptTimeout), ConnectionAge: config.Clock.Real(connectionAge),
+			MaxAttempts: clientAttempts,
+			// The client's own times, by the clock.
+			AttemptTimeout: config.Clock.Real(AttemptTimeout), FailoverTimeout: config.Clock.Real(client.DefaultFailoverTimeout),
+			AvoidFor: config.Clock.Real(client.DefaultAvoidFor), ConnectionAge: config.Clock.Real(client.DefaultConnectionAge),
 			Wait:      config.Clock.Sleep,
 			Attempted: func(a client.Attempt) { l.attempted(a) },
+		}
+		if i%2 == 1 && len(config.Regions) > 0 {
+			c.kind, of.Regions = drill.ClientFailover, config.Regions
 		}
 		var err error
 		if c.payments, err = client.New(of); err != nil {
@@ -154,10 +160,16 @@ func (l *Load) Sent() int {
 	return l.sent
 }
 
-// dial connects to where the client believes the name to lead.
-func (c *payer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	region, err := c.lookUp()
+// dial connects to a Region's own host, or to where the client believes the public name to lead.
+func (c *payer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
+		return nil, err
+	}
+	var region string
+	if own := slices.IndexFunc(c.config.Regions, func(r client.Region) bool { return r.Host == host }); own >= 0 {
+		region = c.config.Regions[own].Name
+	} else if region, err = c.lookUp(); err != nil {
 		return nil, err
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, c.config.Address(region))
@@ -223,7 +235,7 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 	defer cancel()
 	accepted, err := c.payments.Pay(ctx, public.Request(payment.Request{Identity: id, Amount: amount}))
 	request := drill.Request{
-		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged,
+		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged, Client: c.kind,
 		Region: accepted.Region, Attempts: accepted.Attempts, Replayed: accepted.Replayed,
 	}
 	if err != nil {
