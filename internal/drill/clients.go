@@ -73,6 +73,32 @@ func (m *measure) measureClients() {
 	}
 }
 
+// followingDNS has payments measured without the attempts of clients that fail over, if there are other clients. A client that fails
+// over says nothing about DNS.
+func (m *measure) followingDNS(measurePayments func()) {
+	all, succeeded, reported := m.byTime, m.succeeded, m.reported
+	defer func() { m.byTime, m.succeeded, m.reported = all, succeeded, reported }()
+	failover := func(kind uint8) bool { return ClientKind(m.kinds.text(kind)) == ClientFailover }
+	if others := slices.DeleteFunc(slices.Clone(all), func(a attempt) bool { return failover(a.kind) }); len(others) > 0 && len(others) < len(all) {
+		m.remark("The RTO of payments, and the interruptions, are those of clients that follow DNS alone.")
+		m.byTime, m.succeeded, m.reported = others, make([]int32, len(others)+1), 0
+		for i, a := range others {
+			m.succeeded[i+1] = m.succeeded[i]
+			if a.succeeded() {
+				m.succeeded[i+1]++
+			}
+		}
+		for _, block := range m.requests {
+			for i := range block {
+				if !failover(block[i].kind) {
+					m.reported += int(block[i].attempts)
+				}
+			}
+		}
+	}
+	measurePayments()
+}
+
 func (c *Clients) add(q *request) {
 	c.Requests++
 	if q.outcome != acknowledged {

@@ -77,6 +77,42 @@ func fail(q *drill.Request, failed bool) {
 	}
 }
 
+// The RTO of payments is about DNS: what clients that fail over see neither hides an interruption nor makes one.
+func TestPaymentsAreMeasuredWithoutFailover(t *testing.T) {
+	for _, tt := range []struct {
+		failing drill.ClientKind
+		want    time.Duration
+	}{{drill.ClientDNS, 20 * time.Second}, {drill.ClientFailover, 0}} {
+		recorder := paid(t, func(int, *drill.Request) {})
+		fault := drill.Event{At: clientsFrom.Add(time.Minute), Kind: drill.KindFaultBegins, Name: "loss", Region: "us-east-1"}
+		if err := recorder.Event(fault); err != nil {
+			t.Fatal(err)
+		}
+		for number := range 300 * 50 { // 25 a second of each kind
+			kind := []drill.ClientKind{drill.ClientDNS, drill.ClientFailover}[number%2]
+			at := clientsFrom.Add(time.Duration(number) * 20 * time.Millisecond)
+			a := drill.Attempt{SentAt: at, EndedAt: at, Outcome: drill.OutcomeAcknowledged, Client: kind}
+			if since := at.Sub(fault.At); kind == tt.failing && since >= 0 && since < 20*time.Second {
+				a.Outcome, a.Reason = drill.OutcomeFailed, "503"
+			}
+			if err := recorder.Attempt(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		report, err := drill.Measure(recorder, drill.Run{Banner: "a test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest := time.Duration(0)
+		for _, one := range report.Interruptions {
+			longest = max(longest, one.Length.Duration())
+		}
+		if longest.Round(time.Second) != tt.want || report.Totals.Attempts != 300*50 {
+			t.Errorf("%s fails: interrupted for %v, want %v; %d attempts in all", tt.failing, longest, tt.want, report.Totals.Attempts)
+		}
+	}
+}
+
 func TestTheLongestGapIsThatOfItsKind(t *testing.T) {
 	report, err := drill.Measure(paid(t, func(n int, q *drill.Request) {
 		switch { // DNS: acknowledgments at 2.1 s and 7.1 s

@@ -54,6 +54,8 @@ type Attempt struct {
 	Reason string
 	// Region is where the answer came from; empty if none came.
 	Region string
+	// Client is the kind of client; empty: not told.
+	Client ClientKind
 }
 
 // Request is a client's wish to pay, with all its attempts. One that has no answer when the run ends is recorded as failed then.

@@ -37,7 +37,7 @@ func Measure(r *Recorder, run Run) (Report, error) {
 	m.sort()
 	m.readFaults()
 	m.readAccounts()
-	m.measurePayments()
+	m.followingDNS(m.measurePayments)
 	m.measureLedger()
 	m.measurePromotions()
 	m.judgeAccounts()

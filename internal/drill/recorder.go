@@ -39,6 +39,7 @@ type attempt struct {
 	sent, ended    int64
 	outcome        uint8 // an index of outcomes
 	region, reason uint8 // indices of names
+	kind           uint8 // the same
 }
 
 func (a attempt) succeeded() bool { return a.outcome == acknowledged }
@@ -76,7 +77,7 @@ func (r *Recorder) Attempt(a Attempt) error {
 	defer r.mu.Unlock()
 	r.attempts.add(attempt{
 		sent: a.SentAt.UnixNano(), ended: a.EndedAt.UnixNano(), outcome: outcome,
-		region: r.regions.index(a.Region), reason: r.reasons.index(a.Reason),
+		region: r.regions.index(a.Region), reason: r.reasons.index(a.Reason), kind: r.kinds.index(string(a.Client)),
 	})
 	switch a.Outcome {
 	case OutcomeAcknowledged:

@@ -117,7 +117,7 @@ func New(config Config) (*Load, error) {
 			AttemptTimeout: config.Clock.Real(AttemptTimeout), FailoverTimeout: config.Clock.Real(client.DefaultFailoverTimeout),
 			AvoidFor: config.Clock.Real(client.DefaultAvoidFor), ConnectionAge: config.Clock.Real(client.DefaultConnectionAge),
 			Wait:      config.Clock.Sleep,
-			Attempted: func(a client.Attempt) { l.attempted(a) },
+			Attempted: func(a client.Attempt) { l.attempted(c, a) },
 		}
 		if i%2 == 1 && len(config.Regions) > 0 {
 			c.kind, of.Regions = drill.ClientFailover, config.Regions
@@ -256,8 +256,8 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 	_ = l.config.Recorder.Request(request) // what cannot be true is counted by the recorder
 }
 
-func (l *Load) attempted(a client.Attempt) {
-	attempt := drill.Attempt{SentAt: l.config.Clock.At(a.Began), EndedAt: l.config.Clock.At(a.Ended), Outcome: drill.OutcomeAcknowledged, Region: a.Region}
+func (l *Load) attempted(c *payer, a client.Attempt) {
+	attempt := drill.Attempt{SentAt: l.config.Clock.At(a.Began), EndedAt: l.config.Clock.At(a.Ended), Outcome: drill.OutcomeAcknowledged, Region: a.Region, Client: c.kind}
 	if !a.Settled {
 		attempt.Outcome, attempt.Reason = drill.OutcomeFailed, reason(a.Status, a.Err)
 		if a.Err == nil && a.Status >= http.StatusBadRequest && a.Status < http.StatusInternalServerError && a.Status != http.StatusTooManyRequests {
