@@ -61,7 +61,8 @@ type Config struct {
 	DialHost string
 	// Credentials sign the requests. Only Health needs none.
 	Credentials aws.CredentialsProvider
-	// Transport is cloned for the client's connections. Nil: proxies as the environment has them, and 1.5 s to connect.
+	// Transport is cloned for the client's connections. The client sets its name in TLS, and gives up connecting after 1.5 s. Nil: a
+	// transport with the proxies of the environment.
 	Transport *http.Transport
 	// Logger gets a warning when a Region begins to be avoided and when the clock is corrected. It gets no ids and no amounts. Nil:
 	// nothing is logged.
