@@ -630,8 +630,11 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	}
 	run := r.config.Run
 	run.LedgerBefore, run.Untried = before, scenarios[r.config.Fault].untried
-	if scenarios[r.config.Fault].accepts != "" {
+	if accepts := scenarios[r.config.Fault].accepts; accepts != "" {
 		run.FailoverWithin = failoverWithin
+		run.Assumptions = append(slices.Clone(run.Assumptions), drill.Assumption{
+			What: "what accepts payments throughout, so that a client with failover loses none", Value: accepts, Source: "the fault's definition",
+		})
 	}
 	if run.Ledger, err = r.rows(ctx, writer); err != nil {
 		return drill.Report{}, err
