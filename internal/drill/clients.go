@@ -19,7 +19,8 @@ const (
 const (
 	// NameFailoverFailed are requests of clients that fail over which were not acknowledged in the end.
 	NameFailoverFailed Name = "failover-failed"
-	// NameFailoverSlowest is the longest that a client that fails over waited for an acknowledgment.
+	// NameFailoverSlowest is the longest that a client that fails over waited for an acknowledgment, of a request that was due while a
+	// fault lasted, or in a run without a fault.
 	NameFailoverSlowest Name = "failover-slowest"
 )
 
@@ -40,6 +41,7 @@ type Clients struct {
 // measureClients tells the requests of each kind of client apart, and judges those of the clients that fail over.
 func (m *measure) measureClients() {
 	of := map[ClientKind]*Clients{}
+	var slowest *Seconds // of clients that fail over, while a fault lasts
 	acknowledgments := map[ClientKind][]int64{}
 	for _, block := range m.requests {
 		for i := range block {
@@ -51,9 +53,16 @@ func (m *measure) measureClients() {
 			if of[kind] == nil {
 				of[kind] = &Clients{Kind: kind}
 			}
-			of[kind].add(q)
-			if q.outcome == acknowledged {
-				acknowledgments[kind] = append(acknowledgments[kind], q.ended)
+			of[kind].Requests++
+			if q.outcome != acknowledged {
+				of[kind].Failed++
+				continue
+			}
+			of[kind].Acknowledged++
+			of[kind].Slowest = slower(of[kind].Slowest, q)
+			acknowledgments[kind] = append(acknowledgments[kind], q.ended)
+			if kind == ClientFailover && m.duringFault(q.sent) {
+				slowest = slower(slowest, q)
 			}
 		}
 	}
@@ -69,7 +78,7 @@ func (m *measure) measureClients() {
 	}
 	slices.SortFunc(m.report.Clients, func(a, b Clients) int { return cmp.Compare(a.Kind, b.Kind) })
 	if c := of[ClientFailover]; c != nil && m.run.FailoverWithin > 0 {
-		m.report.Objectives = append(m.report.Objectives, c.failed(), c.slowest(m.run.FailoverWithin))
+		m.report.Objectives = append(m.report.Objectives, c.failed(), slowestObjective(slowest, m.run.FailoverWithin))
 	}
 }
 
@@ -99,16 +108,17 @@ func (m *measure) followingDNS(measurePayments func()) {
 	measurePayments()
 }
 
-func (c *Clients) add(q *request) {
-	c.Requests++
-	if q.outcome != acknowledged {
-		c.Failed++
-		return
+// slower is the longer of a time and of a request's.
+func slower(than *Seconds, q *request) *Seconds {
+	if took := Seconds(q.ended - q.sent); than == nil || took > *than {
+		return &took
 	}
-	c.Acknowledged++
-	if took := Seconds(q.ended - q.sent); c.Slowest == nil || took > *c.Slowest {
-		c.Slowest = &took
-	}
+	return than
+}
+
+// duringFault reports whether a fault lasts at a moment, or the run has none.
+func (m *measure) duringFault(at int64) bool {
+	return len(m.faults) == 0 || slices.ContainsFunc(m.faults, func(f fault) bool { return f.begins <= at && at <= f.ends })
 }
 
 // failed judges the requests that failed: none may.
@@ -120,11 +130,11 @@ func (c *Clients) failed() Objective {
 	return o
 }
 
-// slowest judges the slowest request that was acknowledged.
-func (c *Clients) slowest(limit time.Duration) Objective {
+// slowestObjective judges the slowest request that was acknowledged.
+func slowestObjective(slowest *Seconds, limit time.Duration) Objective {
 	o := Objective{Name: NameFailoverSlowest, Unit: UnitSeconds, Limit: pointer(limit.Seconds()), Status: StatusNotMeasured, Reason: "no request was acknowledged"}
-	if c.Slowest != nil {
-		took := c.Slowest.Duration()
+	if slowest != nil {
+		took := slowest.Duration()
 		o.Measured, o.Margin, o.Status, o.Reason = pointer(took.Seconds()), pointer((limit - took).Seconds()), StatusPass, ""
 		if took > limit {
 			o.Status = StatusFail
@@ -150,7 +160,7 @@ func clientMeaning(name Name) string {
 	case NameFailoverFailed:
 		return "Requests that no Region acknowledged, of clients that fail over by themselves. One Region accepts payments throughout the fault."
 	case NameFailoverSlowest:
-		return "The longest time from when a request was due to its acknowledgment, of clients that fail over by themselves."
+		return "The longest time from when a request was due to its acknowledgment, of clients that fail over by themselves, while the fault lasts."
 	}
 	return ""
 }

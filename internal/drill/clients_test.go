@@ -50,10 +50,25 @@ func TestEachKindOfClientIsReported(t *testing.T) {
 		"DNS alone fails":            {func(n int, q *drill.Request) { fail(q, n%2 == 0) }, 5 * time.Second, drill.StatusPass, drill.StatusPass},
 		"no Region accepts":          {func(n int, q *drill.Request) { fail(q, true) }, 0, "", ""},
 		"kinds that nobody has told": {func(n int, q *drill.Request) { q.Client = "" }, 5 * time.Second, "", ""},
-		"no client that fails over":  {func(n int, q *drill.Request) { q.Client = drill.ClientDNS }, 5 * time.Second, "", ""},
+		"slow before the fault": {func(n int, q *drill.Request) {
+			if n < 4 {
+				q.EndedAt = q.SentAt.Add(9 * time.Second)
+			}
+		}, 5 * time.Second, drill.StatusPass, drill.StatusPass},
+		"slow while it lasts": {func(n int, q *drill.Request) {
+			if n == 5 {
+				q.EndedAt = q.SentAt.Add(9 * time.Second)
+			}
+		}, 5 * time.Second, drill.StatusPass, drill.StatusFail},
+		"no client that fails over": {func(n int, q *drill.Request) { q.Client = drill.ClientDNS }, 5 * time.Second, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			report, err := drill.Measure(paid(t, tt.change), drill.Run{Banner: "a test", FailoverWithin: tt.within})
+			recorder := paid(t, tt.change)
+			fault := drill.Event{At: clientsFrom.Add(2 * time.Second), Kind: drill.KindFaultBegins, Name: "loss", Region: "us-east-1"}
+			if err := recorder.Event(fault); err != nil {
+				t.Fatal(err)
+			}
+			report, err := drill.Measure(recorder, drill.Run{Banner: "a test", FailoverWithin: tt.within})
 			if err != nil {
 				t.Fatal(err)
 			}
