@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 const east, west = "us-east-1", "us-west-2"
@@ -566,6 +568,47 @@ func TestAHedgeIsAnsweredByTheOtherRegion(t *testing.T) {
 		w.answer(west, says(500, "{}"))
 		if got := w.pay(); got.Region != east || got.Attempts != 2 || got.Latency != time.Second {
 			t.Errorf("%+v, want the first Region's answer", got)
+		}
+	})
+}
+
+// TestBothAnswersToAHedge has both Regions answer at the same moment, and one answer count.
+func TestBothAnswersToAHedge(t *testing.T) {
+	inWorld(t, Config{HedgeAfter: 300 * time.Millisecond}, func(t *testing.T, w *world) {
+		w.pay()
+		for region, takes := range map[string]time.Duration{east: 600 * time.Millisecond, west: 300 * time.Millisecond} {
+			w.answer(region, func(out http.ResponseWriter, r *http.Request) {
+				time.Sleep(takes)
+				replayed := map[string]string{east: "true", west: "false"}[region]
+				says(200, accepted, "Idempotent-Replayed", replayed)(out, r)
+			})
+		}
+		for range 20 {
+			if got := w.pay(); got.Attempts != 2 || got.Latency != 600*time.Millisecond || got.AcceptedIn != east {
+				t.Errorf("%+v, want an answer of two", got)
+			}
+			w.client.tokens = w.client.mostTokens
+		}
+	})
+}
+
+// TestLateCredentialsAreNoFaultOfARegion has a provider that takes longer than an attempt may.
+func TestLateCredentialsAreNoFaultOfARegion(t *testing.T) {
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		good := w.client.credentials
+		w.client.credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			<-ctx.Done()
+			return aws.Credentials{}, ctx.Err()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if _, err := w.client.Pay(ctx, request()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		w.client.credentials = good
+		if got := w.pay(); got.Region != east || got.Attempts != 1 || w.took(west) != 0 {
+			t.Errorf("%+v, want the Region that has not failed", got)
 		}
 	})
 }

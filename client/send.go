@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/smithy-go/aws-http-auth/credentials"
@@ -109,6 +110,7 @@ type outcome struct {
 	ended    time.Time
 	givenUp  bool // by the caller, or because another attempt settled the request
 	unsigned bool // and so not sent
+	unsent   bool // because the credentials came too late
 }
 
 // throttled is an answer that says nothing about the Region but that it is busy.
@@ -121,7 +123,7 @@ func (o outcome) refused() bool {
 
 // failed is that the Region did not answer as it should.
 func (o outcome) failed() bool {
-	return !o.settled && !o.refused() && !o.throttled() && !o.givenUp && !o.unsigned
+	return !o.settled && !o.refused() && !o.throttled() && !o.givenUp && !o.unsigned && !o.unsent
 }
 
 // send sends a request until read is content with what came back. What read finds not to be as the contract says settles
@@ -137,7 +139,7 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 		for _, o := range outcomes {
 			if !o.unsigned {
 				answer = Answer{Status: o.status, Region: o.region, Attempts: answer.Attempts + 1, Latency: o.ended.Sub(started)}
-				unknown = unknown || request.writes() && !o.settled && !o.refused() && !o.throttled()
+				unknown = unknown || request.writes() && !o.settled && !o.refused() && !o.throttled() && !o.unsent
 			}
 			tried = c.tried(tried, o.way)
 		}
@@ -208,9 +210,21 @@ func (c *Client) round(ctx context.Context, w *way, fresh bool, tried []*way, at
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var one sync.Mutex
+	settled := false
+	first := func(r reply) error { // both may be answered, and one answer counts
+		one.Lock()
+		defer one.Unlock()
+		if settled {
+			return nil
+		}
+		err := read(r)
+		settled = err == nil
+		return err
+	}
 	came := make(chan outcome, 2)
 	under := 1
-	go func() { came <- c.try(ctx, w, timeout, request, read) }()
+	go func() { came <- c.try(ctx, w, timeout, request, first) }()
 	hedge := time.NewTimer(c.hedgeAfter)
 	defer hedge.Stop()
 	var outcomes []outcome
@@ -225,7 +239,7 @@ func (c *Client) round(ctx context.Context, w *way, fresh bool, tried []*way, at
 		case <-hedge.C:
 			if next, ok := c.choose(now); ok && c.spend() {
 				under++
-				go func() { came <- c.try(ctx, next, c.timeout, request, read) }()
+				go func() { came <- c.try(ctx, next, c.timeout, request, first) }()
 			}
 		}
 	}
@@ -244,7 +258,7 @@ func (c *Client) try(ctx context.Context, w *way, timeout time.Duration, request
 	if o.unsigned = errors.Is(o.err, ErrUnsigned); o.unsigned {
 		return o
 	}
-	o.ended = c.now()
+	o.ended, o.unsent = c.now(), errors.Is(o.err, errCredentialsLate)
 	if o.err == nil && o.status == http.StatusOK {
 		o.err = read(o.reply)
 		o.settled = o.err == nil
@@ -396,6 +410,9 @@ func escape(segment string) string {
 	return strings.ReplaceAll(url.QueryEscape(segment), "+", "%20")
 }
 
+// errCredentialsLate is no fault of a Region, and nothing was sent.
+var errCredentialsLate = errors.New("get credentials in time")
+
 func (c *Client) sign(ctx context.Context, request *http.Request, body []byte, at time.Time) error {
 	if c.credentials == nil {
 		return fmt.Errorf("%w: there are no credentials", ErrUnsigned)
@@ -403,7 +420,7 @@ func (c *Client) sign(ctx context.Context, request *http.Request, body []byte, a
 	who, err := c.credentials.Retrieve(ctx)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("get credentials: %w", ctx.Err())
+		return fmt.Errorf("%w: %w", errCredentialsLate, ctx.Err())
 	case err != nil:
 		return fmt.Errorf("%w: get credentials: %w", ErrUnsigned, err)
 	case !who.HasKeys():
