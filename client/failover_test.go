@@ -467,9 +467,9 @@ func TestOneRegionIsBackAfterATotalOutage(t *testing.T) {
 			}
 			w.answer(tt.back, nil)
 			for _, way := range w.client.ways {
-				way.avoidUntil = time.Now().Add(time.Minute)
+				way.failed = time.Now().Add(-time.Second)
 				if way.region == tt.first {
-					way.avoidUntil = time.Now().Add(time.Second)
+					way.failed = time.Now().Add(-2 * time.Second)
 				}
 			}
 			if got := w.pay(); got.Region != tt.back || got.Attempts != tt.attempts || got.Latency > 5*time.Second {
@@ -477,6 +477,27 @@ func TestOneRegionIsBackAfterATotalOutage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnErrorIsBetterThanSilence has the only Region that is left answer one request with an error, as when it has to start more of
+// its functions.
+func TestAnErrorIsBetterThanSilence(t *testing.T) {
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		w.answer(east, hangs)
+		failing := true
+		w.answer(west, func(out http.ResponseWriter, r *http.Request) {
+			if failing {
+				failing = false
+				says(500, "{}")(out, r)
+				return
+			}
+			says(200, accepted)(out, r)
+		})
+		if got := w.pay(); got.Region != west || got.Attempts != 3 || got.Latency > 2500*time.Millisecond {
+			t.Errorf("%+v, want the Region that answers again, and not the silent one", got)
+		}
+	})
 }
 
 // TestAnOldSuccessIsNoSign has a Region answer a request from before it failed.

@@ -166,27 +166,16 @@ func (c *Client) send(ctx context.Context, request call, read func(reply) error)
 			return answer, failure
 		}
 		pause := c.pause(answer.Attempts)
-		if next, ok := c.choose(tried); ok && !last.throttled() {
-			way, fresh = next, true // free, and at once: what the failed Region asks for is not the other's concern
-		} else {
+		// A fresh Region gets the request at once, and free: what the failed one asks for is not its concern.
+		if way, fresh = c.choose(tried); !fresh || last.throttled() {
 			asked := c.retryAfter(last.header.Get("Retry-After"))
 			if asked > maxRetryAfter || !c.spend() {
 				return answer, failure
 			}
-			switch {
-			case last.throttled() && !ok: // the others are worse
-				next = last.way
-			case next == nil: // all were tried: begin again
-				tried = c.tried(nil, last.way)
-				next, ok = c.choose(tried)
-			}
-			if next == nil { // there is one
-				next, tried = last.way, nil
-			}
 			if last.throttled() {
 				asked = max(asked, throttledPause)
 			}
-			way, fresh, pause = next, ok, asked+pause
+			pause += asked
 		}
 		if done := c.waitFor(ctx, pause); done != nil {
 			failure.Err = errors.Join(last.err, done)
@@ -273,7 +262,7 @@ func (c *Client) try(ctx context.Context, w *way, timeout time.Duration, request
 		c.work(w, began)
 	case o.failed():
 		c.leave(w, used)
-		c.fail(w, cmp.Or(errorText(o.err), strconv.Itoa(o.status)))
+		c.fail(w, o.status == 0, cmp.Or(errorText(o.err), strconv.Itoa(o.status)))
 	}
 	c.attempted(Attempt{Began: began, Ended: o.ended, Host: w.url.Host, Status: o.status, Region: o.region, Settled: o.settled, Err: o.err})
 	return o

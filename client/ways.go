@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -32,6 +33,8 @@ type way struct {
 	// failed is when the way failed last, avoidUntil until when it gets no request. A way that has not failed since it last worked
 	// has an avoidUntil of zero.
 	failed, avoidUntil time.Time
+	// silent tells that the last failure was no answer.
+	silent bool
 }
 
 // connections are the connections that requests use from a moment on.
@@ -107,29 +110,38 @@ func (c *Client) alike(w *way) []*way {
 	return alike
 }
 
-// choose returns the way for an attempt of a request that has tried some ways. fresh tells that the way has not failed lately. Nil:
-// all were tried.
+// choose returns the way for an attempt of a request that has tried some ways. fresh tells that the way is untried and has not failed
+// lately.
 //
 // The order is the public name, then the Regions. A way whose time of avoidance is over is chosen once, and then avoided until the
-// attempt has ended: one request at a time finds out whether it works. If all are avoided, the one that comes first is chosen whose
-// avoidance ends first.
+// attempt has ended: one request at a time finds out whether it works. If no way is fresh, a Region that answers, if only with an
+// error, is better than a silent one; then the one is better that failed longer ago.
 func (c *Client) choose(tried []*way) (chosen *way, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	for _, w := range c.ways {
-		switch {
-		case slices.Contains(tried, w):
-		case !now.Before(w.avoidUntil):
+		if !slices.Contains(tried, w) && w.rank(now) == 0 {
 			if !w.avoidUntil.IsZero() {
 				w.avoidUntil = now.Add(c.failover)
 			}
 			return w, true
-		case chosen == nil || w.avoidUntil.Before(chosen.avoidUntil):
-			chosen = w
 		}
 	}
-	return chosen, false
+	return slices.MinFunc(c.ways, func(a, b *way) int {
+		return cmp.Or(cmp.Compare(a.rank(now), b.rank(now)), a.failed.Compare(b.failed))
+	}), false
+}
+
+// rank is 0 for a way that is not avoided, 1 for one that answered with an error, and 2 for a silent one. Client.mu is held.
+func (w *way) rank(now time.Time) int {
+	switch {
+	case !now.Before(w.avoidUntil):
+		return 0
+	case w.silent:
+		return 2
+	}
+	return 1
 }
 
 // others reports whether a request that has tried some ways has another left, and whether one of these has not failed lately.
@@ -154,12 +166,12 @@ func (c *Client) tried(before []*way, w *way) []*way {
 
 // fail avoids a way, and the others that lead to the same Region. The time is random, so that clients that saw a Region fail
 // together do not return together.
-func (c *Client) fail(w *way, why string) {
+func (c *Client) fail(w *way, silent bool, why string) {
 	c.mu.Lock()
 	now, begins := c.now(), w.avoidUntil.IsZero()
 	until := now.Add(c.avoidFor/2 + time.Duration(c.random.Int64N(int64(c.avoidFor))))
 	for _, one := range c.alike(w) {
-		one.failed, one.avoidUntil = now, until
+		one.failed, one.avoidUntil, one.silent = now, until, silent
 	}
 	region := w.region
 	c.mu.Unlock()
