@@ -421,6 +421,30 @@ func TestSlowRegionsAreWaitedFor(t *testing.T) {
 	})
 }
 
+// TestSlowRegionsAreWaitedForWithoutATokenToo has both Regions slow and avoided, and no retry left.
+func TestSlowRegionsAreWaitedForWithoutATokenToo(t *testing.T) {
+	inWorld(t, Config{}, func(t *testing.T, w *world) {
+		w.pay()
+		for _, region := range []string{east, west} {
+			w.answer(region, says(500, "{}"))
+		}
+		for w.client.tokens >= tokenParts {
+			if _, err := w.client.Pay(t.Context(), request()); err == nil {
+				t.Fatal("a payment was accepted")
+			}
+		}
+		for _, region := range []string{east, west} {
+			w.answer(region, func(out http.ResponseWriter, r *http.Request) {
+				time.Sleep(4 * time.Second)
+				says(200, accepted)(out, r)
+			})
+		}
+		if got := w.pay(); got.Attempts != 1 {
+			t.Errorf("%+v, want the slow answer to the first attempt", got)
+		}
+	})
+}
+
 // TestASlowRegionIsWaitedForWhereTheOtherIsLost has nothing to fail over to, known and unknown.
 func TestASlowRegionIsWaitedForWhereTheOtherIsLost(t *testing.T) {
 	slow := func(takes time.Duration) http.HandlerFunc {

@@ -190,8 +190,8 @@ func (c *Client) round(ctx context.Context, w *way, fresh bool, tried []*way, at
 	timeout := c.timeout
 	now := c.tried(tried, w)
 	left, other := c.others(now)
-	// Patience is for a Region that is expected to answer, or is the last.
-	if other || !fresh && left {
+	// An attempt ends early only if the request can go on: free, or for a token.
+	if other || !fresh && left && c.affords() {
 		timeout = min(timeout, c.failover)
 	}
 	if c.hedgeAfter == 0 || !other || attempts+1 >= c.maxAttempts {
@@ -291,6 +291,13 @@ func (c *Client) spend() bool {
 	}
 	c.tokens -= tokenParts
 	return true
+}
+
+// affords reports whether there is a token.
+func (c *Client) affords() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tokens >= tokenParts
 }
 
 // retryAfter is what a Retry-After header asks for: seconds, or a date (RFC 9110). What is neither asks for nothing.
