@@ -90,6 +90,7 @@ var layers = []struct {
 }{
 	{"cmd", 8}, {"internal/drill", 7}, {"internal/operate", 6}, {"stacks", 5}, {"constructs", 4}, {"internal/assembly", 3},
 	{"internal/simulation", 2}, {"internal/settings", 2}, {"functions", 2}, {"internal/payment", 1},
+	{"client", 0},
 }
 
 // wrongImport says what is wrong with an import of one package of this module by another, or nothing.
@@ -116,6 +117,9 @@ func wrongImport(importer, imported string) string {
 	}
 	if from == to || high > low {
 		return ""
+	}
+	if from == "client" {
+		return importer + " imports " + imported + ", and the public client imports nothing of this module"
 	}
 	below := "internal/payment"
 	for _, l := range layers {
@@ -154,6 +158,8 @@ func TestAWrongImportIsNamed(t *testing.T) {
 	for _, c := range []struct{ importer, imported, want string }{
 		{"functions/relay", "internal/payment", ""},
 		{"functions/relay", "internal/settings", "functions/relay imports internal/settings, and imports of functions point down from it: move what it needs to internal/payment"},
+		{"internal/payment/canary", "client", ""},
+		{"client", "internal/payment", "client imports internal/payment, and the public client imports nothing of this module"},
 		{"internal/payment/ledger", "internal/settings", "move what it needs to internal/payment"},
 		{"internal/simulation/route53", "internal/assembly", "internal/simulation/route53 imports internal/assembly"},
 		{"internal/settings", "internal/simulation", "internal/settings imports internal/simulation"},

@@ -10,9 +10,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"payments-dr/client"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/public"
 	"payments-dr/internal/settings"
 )
 
@@ -75,7 +76,7 @@ func newPayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			accepted, err := payments.Pay(command.Context(), request)
+			accepted, err := payments.Pay(command.Context(), public.Request(request))
 			if unavailable, unknown := errors.AsType[*client.UnavailableError](err); unknown {
 				why := operate.ExplainWithin(err, client.DefaultAttemptTimeout).Text
 				if unavailable.Message != "" {

@@ -43,7 +43,7 @@ type rehearseOptions struct {
 func (o *rehearseOptions) flags(flags *pflag.FlagSet) {
 	flags.Float64Var(&o.speed, "speed", 10, "how many times as fast as AWS's own waits they pass here")
 	flags.Float64Var(&o.rate, "rate", 2, "payments a simulated second")
-	flags.IntVar(&o.clients, "clients", 12, "how many clients pay")
+	flags.IntVar(&o.clients, "clients", 12, "how many clients pay; every second one fails over by itself")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of everything that is random")
 	flags.StringVar(&o.database, "database", "auto", "mariadb, embedded, or auto: MariaDB if it is installed")
 	flags.StringVar(&o.consistency, "consistency", "", "strong or eventual: the session table's; empty: as the template has it")

@@ -23,9 +23,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/bojanz/currency"
 
+	"payments-dr/client"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
 	"payments-dr/internal/payment/paymenttest"
+	"payments-dr/internal/payment/public"
 	"payments-dr/internal/payment/sessiontable"
 	"payments-dr/internal/simulation"
 	"payments-dr/internal/simulation/eventbus"
@@ -160,13 +161,17 @@ func (w *way) take(t *testing.T, id payment.Identity) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if accepted, err := w.client.Pay(t.Context(), payment.Request{Identity: id, Amount: amount}); err != nil {
+	if accepted, err := w.client.Pay(t.Context(), public.Request(payment.Request{Identity: id, Amount: amount})); err != nil {
 		t.Fatalf("pay: %+v, %v", accepted, err)
 	}
 	w.targets = nil
-	read, err := w.client.Get(t.Context(), id)
-	if err != nil || read.Payment.Identity != id {
-		t.Fatalf("read %+v, %v", read.Payment, err)
+	reading, err := w.client.Get(t.Context(), public.Identity(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := public.Payment(reading.Payment)
+	if err != nil || read.Identity != id {
+		t.Fatalf("read %+v, %v", read, err)
 	}
 	if want := "/payments/" + id.SessionID + "/" + id.TransactionID; !slices.Equal(w.targets, []string{want}) {
 		t.Errorf("requested %q, want %s as it stands", w.targets, want)
@@ -206,8 +211,8 @@ func (w *way) take(t *testing.T, id payment.Identity) {
 	if err := json.Unmarshal([]byte(messages[0].Body), &event); err != nil {
 		t.Fatal(err)
 	}
-	if received, err := payment.ParseEventDetail(event.Detail); err != nil || !received.Equal(read.Payment) {
-		t.Errorf("received %+v, %v; want %+v", received, err, read.Payment)
+	if received, err := payment.ParseEventDetail(event.Detail); err != nil || !received.Equal(read) {
+		t.Errorf("received %+v, %v; want %+v", received, err, read)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -492,7 +493,7 @@ func (r templateRegion) api(function simulation.Invoker) *simulation.API {
 
 // realFunction is the real binary, with the table behind an endpoint.
 func realFunction(t testing.TB, endpoint string) *simulation.Function {
-	environment := map[string]string{"METRICS_NAMESPACE": "Payment/test"}
+	environment := map[string]string{"METRICS_NAMESPACE": "Payment/test", "INTERRUPTION_SECONDS": "20", "STEADY_SECONDS": "300"}
 	if endpoint != "" {
 		environment["TABLE_NAME"], environment["AWS_ENDPOINT_URL_DYNAMODB"] = tableName, endpoint
 	}
@@ -650,7 +651,7 @@ func TestExamplesAreReal(t *testing.T) {
 		list: func(string, string, int) ([]payment.Payment, bool, error) {
 			return []payment.Payment{accepted}, true, nil
 		},
-		probe: func(context.Context) error { return nil },
+		probe: func(context.Context, time.Duration) (time.Time, error) { return time.Time{}, nil },
 	}
 	body, err := json.Marshal(request)
 	if err != nil {

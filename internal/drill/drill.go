@@ -54,6 +54,8 @@ type Attempt struct {
 	Reason string
 	// Region is where the answer came from; empty if none came.
 	Region string
+	// Client is the kind of client; empty: not told.
+	Client ClientKind
 }
 
 // Request is a client's wish to pay, with all its attempts. One that has no answer when the run ends is recorded as failed then.
@@ -71,6 +73,8 @@ type Request struct {
 	Outcome         Outcome
 	// Reason and Region are those of the last attempt.
 	Reason, Region string
+	// Client is the kind of client; empty: not told.
+	Client ClientKind
 	// Attempts is how many there were, each of them an Attempt; 0 if nothing could be sent.
 	Attempts int
 	// Replayed tells that the acknowledgment was of a payment that had been accepted earlier.

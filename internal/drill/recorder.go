@@ -20,6 +20,7 @@ type Recorder struct {
 	regions    names
 	reasons    names
 	currencies names
+	kinds      names
 
 	attempts blocks[attempt]
 	requests blocks[request]
@@ -39,6 +40,7 @@ type attempt struct {
 	sent, ended    int64
 	outcome        uint8 // an index of outcomes
 	region, reason uint8 // indices of names
+	kind           uint8 // the same
 }
 
 func (a attempt) succeeded() bool { return a.outcome == acknowledged }
@@ -52,6 +54,7 @@ type request struct {
 	sent, ended                 int64
 	attempts                    uint16
 	currency, region, reason    uint8
+	kind                        uint8
 	outcome                     uint8
 	replayed                    bool
 }
@@ -75,7 +78,7 @@ func (r *Recorder) Attempt(a Attempt) error {
 	defer r.mu.Unlock()
 	r.attempts.add(attempt{
 		sent: a.SentAt.UnixNano(), ended: a.EndedAt.UnixNano(), outcome: outcome,
-		region: r.regions.index(a.Region), reason: r.reasons.index(a.Reason),
+		region: r.regions.index(a.Region), reason: r.reasons.index(a.Reason), kind: r.kinds.index(string(a.Client)),
 	})
 	switch a.Outcome {
 	case OutcomeAcknowledged:
@@ -112,7 +115,7 @@ func (r *Recorder) Request(q Request) error {
 	r.requests.add(request{
 		session: q.SessionID, transaction: q.TransactionID, order: q.Order, minor: minor, currency: r.currencies.index(q.Amount.CurrencyCode()),
 		sent: q.SentAt.UnixNano(), ended: q.EndedAt.UnixNano(), attempts: uint16(q.Attempts),
-		region: r.regions.index(q.Region), reason: r.reasons.index(q.Reason), outcome: outcome, replayed: q.Replayed,
+		region: r.regions.index(q.Region), reason: r.reasons.index(q.Reason), kind: r.kinds.index(string(q.Client)), outcome: outcome, replayed: q.Replayed,
 	})
 	return nil
 }
@@ -209,7 +212,7 @@ func minorUnits(a currency.Amount) (minor int64, ok bool) {
 
 // observations are what a Recorder had at a moment. They do not change.
 type observations struct {
-	regions, reasons, currencies names
+	regions, reasons, currencies, kinds names
 
 	attempts [][]attempt
 	requests [][]request
@@ -223,7 +226,7 @@ func (r *Recorder) observations() observations {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return observations{
-		regions: r.regions.clone(), reasons: r.reasons.clone(), currencies: r.currencies.clone(),
+		regions: r.regions.clone(), reasons: r.reasons.clone(), currencies: r.currencies.clone(), kinds: r.kinds.clone(),
 		attempts: r.attempts.view(), requests: r.requests.view(), samples: r.samples.view(),
 		events: slices.Clone(r.events), delays: slices.Clone(r.delays), rejected: r.rejected,
 	}

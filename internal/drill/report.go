@@ -58,6 +58,8 @@ type Report struct {
 	Interruptions []Interruption `json:"interruptions"`
 	Promotions    []Promotion    `json:"promotions"`
 	Phases        []Phase        `json:"phases"`
+	// Clients are the kinds of clients, where the run tells them apart.
+	Clients []Clients `json:"clients,omitempty"`
 	// Findings has the payments at fault, a list for each fault there is.
 	Findings        []Findings         `json:"findings"`
 	Reconciliations []reconcile.Report `json:"reconciliations"`

@@ -25,6 +25,9 @@ type Run struct {
 	Objectives Objectives
 	// Computed are what the objectives' times come to by computation; nil where they were not computed.
 	Computed struct{ PaymentsRTO, LedgerRTO, RPO *Computed }
+	// FailoverWithin is how long a request of a client that fails over may take, if a Region accepts payments throughout the run.
+	// None of these requests may fail then. 0: not judged.
+	FailoverWithin time.Duration
 	// Sustained says what counts as payments being taken, and recorded, again.
 	Sustained Sustained
 	// Assumptions are the run's inputs.

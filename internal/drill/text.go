@@ -66,6 +66,7 @@ func (t *textReport) write(r Report) {
 	t.list("NOTES ON THE NUMBERS", r.Remarks)
 	t.faults(r)
 	t.phases(r.Phases)
+	t.clients(r.Clients)
 	t.findings(r.Findings)
 	t.reconciliations(r)
 	totals := r.Totals

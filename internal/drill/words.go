@@ -37,7 +37,7 @@ func title(name Name) string {
 	case NameLate:
 		return "Payments not in the ledger at its promotion"
 	}
-	return string(name)
+	return clientTitle(name)
 }
 
 // meaning is how a number is defined, in a sentence or two. The definitions in full stand in the code, with what computes them.
@@ -72,7 +72,7 @@ func meaning(name Name, rule SustainedRule) string {
 	case NameLate:
 		return "Acknowledged before the loss, and not in the promoted ledger. Queues and reconciliation record them later; the rest is missing."
 	}
-	return ""
+	return clientMeaning(name)
 }
 
 // verdict is the whole in a sentence.

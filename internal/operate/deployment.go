@@ -5,10 +5,12 @@ package operate
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +27,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"payments-dr/internal/payment/client"
+	"payments-dr/client"
 	"payments-dr/internal/settings"
 )
 
@@ -108,6 +110,14 @@ type Way struct {
 	Trust *x509.CertPool
 }
 
+// Transport is the way for a client of the payment API; nil: the client's own.
+func (w Way) Transport() *http.Transport {
+	if w.Dial == nil && w.Trust == nil {
+		return nil
+	}
+	return &http.Transport{DialContext: w.Dial, TLSClientConfig: &tls.Config{RootCAs: w.Trust, MinVersion: tls.VersionTLS12}}
+}
+
 // Open makes a deployment of AWS's clients. Nothing is asked yet. asOperator asks each Region with its own operator's role, which
 // the configuration's credentials have to be allowed to take.
 func Open(s *settings.Settings, config aws.Config, asOperator bool) (*Deployment, error) {
@@ -122,7 +132,7 @@ func OpenBy(way Way, s *settings.Settings, config aws.Config, asOperator bool) (
 	client := func(dial string) (API, error) {
 		return client.New(client.Config{
 			URL: "https://" + s.APIName(), DialHost: dial, MaxAttempts: 1, AttemptTimeout: callTimeout,
-			Dial: way.Dial, RootCAs: way.Trust,
+			Transport: way.Transport(),
 		})
 	}
 	d := &Deployment{Settings: s, Credentials: config.Credentials, Now: time.Now}

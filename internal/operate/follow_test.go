@@ -22,7 +22,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
-	"payments-dr/internal/payment/client"
+	"payments-dr/client"
 )
 
 // fake is a Region as a test has it: each question is a function, and one that is nil is never answered.

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"payments-dr/internal/payment/client"
+	"payments-dr/client"
 )
 
 // Kind is what stood in the way of an answer.

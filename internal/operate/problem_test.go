@@ -16,7 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"payments-dr/internal/payment/client"
+	"payments-dr/client"
 )
 
 // wrapped is an error as the SDK hands it on.

@@ -17,7 +17,7 @@ import (
 	metrictypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
-	"payments-dr/internal/payment/client"
+	"payments-dr/client"
 	"payments-dr/internal/payment/reconcile"
 	"payments-dr/internal/payment/telemetry"
 )

@@ -25,7 +25,7 @@ const sourceResolvers = `AWS: an alias to a record of its own zone has that reco
 // the client's own and no time of the platform: whoever makes a first attempt then has no part of it.
 var clientRetry = Item{
 	What: "beside: the client's own retry", Takes: Time{3 * time.Second, 10 * time.Second},
-	Sources: []string{"assumption: like package paymentclient, a client ends an attempt after 6 s, tries again within 4 and then asks DNS anew"},
+	Sources: []string{"assumption: like the package client without its Regions, a client ends an attempt after 6 s, tries again within 4 and then asks DNS anew"},
 }
 
 // metricDelay is the time from the end of a period until the alarm has looked at it.

@@ -4,6 +4,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,25 +19,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/bojanz/currency"
 
+	"payments-dr/client"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/public"
 )
 
 // The clients, as good clients are. Their times are the clock's.
 const (
 	// clientAttempts and AttemptTimeout are a client's patience with one answer, Patience that with a payment.
 	clientAttempts = 8
-	AttemptTimeout = 6 * time.Second
+	AttemptTimeout = client.DefaultAttemptTimeout
 	// Patience is how long a client tries a payment, and so how long a load takes to end at the most.
 	Patience = 30 * time.Second
 	// mostUnderWay bounds the payments that wait for an answer. Over it the schedule is not kept, and the measure says so.
 	mostUnderWay = 4_000
 	// Sessions is how many sessions the payments are spread over.
 	Sessions = 97
-	// connectionAge is the client's default, in the clock's time. Nothing else ends a connection that works: a client does not
-	// learn that the public name has moved while its connections to the old Region answer.
-	connectionAge = 10 * time.Second
 )
 
 // Clock is the time of a run: the machine's (Wall), or one that passes faster.
@@ -56,17 +55,19 @@ type Config struct {
 	// Rate is payments a second of the clock, Clients how many clients they come from.
 	Rate    float64
 	Clients int
+	// Regions, if given, are what every second client fails over between by itself. The others know only the public name.
+	Regions []client.Region
 	// Most is how many payments are sent at the most; 0: as many as there is time for.
 	Most int
-	// Seed is that of amounts and of pauses.
+	// Seed is that of the amounts.
 	Seed uint64
 	// URL is the API's, by its public name.
 	URL         string
 	Credentials aws.CredentialsProvider
 	// Trust is whom the API's certificate may be of; nil: the machine's authorities.
 	Trust *x509.CertPool
-	// Answer is where the public name leads and for how long that may be cached, Address where that Region's API is. Nil: the
-	// machine looks names up.
+	// Answer is where the public name leads and for how long that may be cached, Address where that Region's API is; Address is asked
+	// for the Regions' own hosts, too. Nil: the machine looks names up.
 	Answer  func() (region string, ttl time.Duration, err error)
 	Address func(region string) string
 	// SessionPrefix begins the payments' sessions; Session has them whole.
@@ -93,6 +94,7 @@ type Load struct {
 // payer pays. Whenever its client makes a connection, it looks the public name up, and caches the answer for its time to live.
 type payer struct {
 	config   Config
+	kind     drill.ClientKind
 	payments *client.Client
 
 	mu    sync.Mutex
@@ -107,16 +109,18 @@ func New(config Config) (*Load, error) {
 	}
 	l := &Load{config: config, slots: make(chan struct{}, mostUnderWay)}
 	for i := range config.Clients {
-		c := &payer{config: config}
+		c := &payer{config: config, kind: drill.ClientDNS}
 		of := client.Config{
-			URL: config.URL, Credentials: config.Credentials, RootCAs: config.Trust,
-			MaxAttempts: clientAttempts, AttemptTimeout: config.Clock.Real(AttemptTimeout), ConnectionAge: config.Clock.Real(connectionAge),
-			Random:    rand.NewPCG(config.Seed, uint64(i)),
+			URL: config.URL, Credentials: config.Credentials, Transport: transport(config, c.dial),
+			MaxAttempts: clientAttempts,
+			// The client's own times, by the clock.
+			AttemptTimeout: config.Clock.Real(AttemptTimeout), FailoverTimeout: config.Clock.Real(client.DefaultFailoverTimeout),
+			AvoidFor: config.Clock.Real(client.DefaultAvoidFor), ConnectionAge: config.Clock.Real(client.DefaultConnectionAge),
 			Wait:      config.Clock.Sleep,
-			Attempted: func(a client.Attempt) { l.attempted(a) },
+			Attempted: func(a client.Attempt) { l.attempted(c, a) },
 		}
-		if config.Answer != nil {
-			of.Dial = c.dial
+		if i%2 == 1 && len(config.Regions) > 0 {
+			c.kind, of.Regions = drill.ClientFailover, config.Regions
 		}
 		var err error
 		if c.payments, err = client.New(of); err != nil {
@@ -125,6 +129,18 @@ func New(config Config) (*Load, error) {
 		l.clients = append(l.clients, c)
 	}
 	return l, nil
+}
+
+// transport leads the clients' connections where the public name leads; nil: the machine looks names up.
+func transport(config Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	if config.Answer == nil && config.Trust == nil {
+		return nil
+	}
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: config.Trust, MinVersion: tls.VersionTLS12}}
+	if config.Answer != nil {
+		t.DialContext = dial
+	}
+	return t
 }
 
 // Session is the session of a payment's number.
@@ -144,10 +160,16 @@ func (l *Load) Sent() int {
 	return l.sent
 }
 
-// dial connects to where the client believes the name to lead.
-func (c *payer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	region, err := c.lookUp()
+// dial connects to a Region's own host, or to where the client believes the public name to lead.
+func (c *payer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
+		return nil, err
+	}
+	var region string
+	if own := slices.IndexFunc(c.config.Regions, func(r client.Region) bool { return r.Host == host }); own >= 0 {
+		region = c.config.Regions[own].Name
+	} else if region, err = c.lookUp(); err != nil {
 		return nil, err
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, c.config.Address(region))
@@ -211,9 +233,9 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 	id := payment.Identity{SessionID: Session(l.config.SessionPrefix, number), TransactionID: "t-" + strconv.Itoa(number)}
 	ctx, cancel := context.WithTimeout(ctx, l.config.Clock.Real(Patience))
 	defer cancel()
-	accepted, err := c.payments.Pay(ctx, payment.Request{Identity: id, Amount: amount})
+	accepted, err := c.payments.Pay(ctx, public.Request(payment.Request{Identity: id, Amount: amount}))
 	request := drill.Request{
-		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged,
+		Identity: id, Amount: amount, SentAt: due, EndedAt: l.config.Clock.Now(), Outcome: drill.OutcomeAcknowledged, Client: c.kind,
 		Region: accepted.Region, Attempts: accepted.Attempts, Replayed: accepted.Replayed,
 	}
 	if err != nil {
@@ -234,8 +256,8 @@ func (l *Load) pay(ctx context.Context, c *payer, number, cents int, due time.Ti
 	_ = l.config.Recorder.Request(request) // what cannot be true is counted by the recorder
 }
 
-func (l *Load) attempted(a client.Attempt) {
-	attempt := drill.Attempt{SentAt: l.config.Clock.At(a.Began), EndedAt: l.config.Clock.At(a.Ended), Outcome: drill.OutcomeAcknowledged, Region: a.Region}
+func (l *Load) attempted(c *payer, a client.Attempt) {
+	attempt := drill.Attempt{SentAt: l.config.Clock.At(a.Began), EndedAt: l.config.Clock.At(a.Ended), Outcome: drill.OutcomeAcknowledged, Region: a.Region, Client: c.kind}
 	if !a.Settled {
 		attempt.Outcome, attempt.Reason = drill.OutcomeFailed, reason(a.Status, a.Err)
 		if a.Err == nil && a.Status >= http.StatusBadRequest && a.Status < http.StatusInternalServerError && a.Status != http.StatusTooManyRequests {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"payments-dr/client"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/drill/load"
 	"payments-dr/internal/payment"
@@ -78,8 +79,8 @@ func TestRetriesAreLimitedOverAllPayments(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Run(t.Context())
-	if got := requests.Load(); l.Sent() != 200 || got != 209 { // the first nine attempts that fail are repeated
-		t.Errorf("%d payments made %d requests, want 200 and 209", l.Sent(), got)
+	if got := requests.Load(); l.Sent() != 200 || got != 210 { // ten retries
+		t.Errorf("%d payments made %d requests, want 200 and 210", l.Sent(), got)
 	}
 }
 
@@ -95,5 +96,42 @@ func TestLoadWithoutCredentials(t *testing.T) {
 	report, err := drill.Measure(recorder, drill.Run{Banner: "a test"})
 	if err != nil || report.Totals.Failed != 3 || report.Totals.Attempts != 0 {
 		t.Errorf("%+v, %v", report.Totals, err)
+	}
+}
+
+// Every second client fails over between the Regions. The public name leads to a Region that fails all requests.
+func TestTheLoadHasTwoKindsOfClients(t *testing.T) {
+	t.Parallel()
+	places := map[string]string{}
+	for region, status := range map[string]int{"us-east-1": http.StatusInternalServerError, "us-west-2": http.StatusOK} {
+		api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var p map[string]string
+			_ = json.NewDecoder(r.Body).Decode(&p)
+			w.Header().Set("X-Region", region)
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"transaction_id":%q,"session_id":%q,"amount":%s,"currency":"USD","region":%q}`, p["transaction_id"], p["session_id"], p["amount"], region)
+		}))
+		defer api.Close()
+		places[region] = api.Listener.Addr().String()
+	}
+	recorder := &drill.Recorder{}
+	l, err := load.New(load.Config{
+		Clock: load.Wall{}, Rate: 200, Clients: 4, Most: 20, URL: "http://127.0.0.1", Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""),
+		Regions: []client.Region{{Name: "us-east-1", Host: "us-east-1.region.api.example.com"}, {Name: "us-west-2", Host: "us-west-2.region.api.example.com"}},
+		Answer:  func() (string, time.Duration, error) { return "us-east-1", time.Second, nil },
+		Address: func(region string) string { return places[region] }, SessionPrefix: "drill-x-", Recorder: recorder,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Run(t.Context())
+	report, err := drill.Measure(recorder, drill.Run{Banner: "a test"})
+	if err != nil || len(report.Clients) != 2 {
+		t.Fatalf("%+v, %v", report.Clients, err)
+	}
+	for _, c := range report.Clients {
+		if want := map[drill.ClientKind]int{drill.ClientDNS: 10}[c.Kind]; c.Requests != 10 || c.Failed != want {
+			t.Errorf("%s: %d of %d requests failed, want %d of 10", c.Kind, c.Failed, c.Requests, want)
+		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"payments-dr/client"
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/drill"
 	"payments-dr/internal/drill/load"
@@ -319,8 +320,12 @@ func (r *rehearsal) start(ctx context.Context) error {
 	if err := r.warm(ctx); err != nil {
 		return err
 	}
+	var regions []client.Region
+	for _, region := range r.settings.Both() {
+		regions = append(regions, client.Region{Name: region.Name, Host: r.settings.RegionalAPIName(region)})
+	}
 	r.load, err = load.New(load.Config{
-		Clock: r.clock, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
+		Clock: r.clock, Regions: regions, Rate: r.config.Rate, Clients: r.config.Clients, Seed: r.config.Seed, URL: "https://" + r.settings.APIName(),
 		Credentials: credentials.NewStaticCredentialsProvider(clientKeys.AccessKeyID, clientKeys.SecretAccessKey, ""), Trust: r.platform.Trust(),
 		Answer: r.name.Answer, Address: r.apiAddress, SessionPrefix: "rehearsal-", Recorder: r.config.Recorder,
 	})
@@ -711,6 +716,12 @@ func (r *rehearsal) measure(ctx context.Context) (drill.Report, error) {
 	run := r.config.Run
 	run.Clock, run.NotModeled = r.clock.Run(), NotModeled(r.config.Assembly)
 	run.LedgerBefore, run.Untried = before, scenarios[r.config.Fault].untried
+	if accepts := scenarios[r.config.Fault].accepts; accepts != "" {
+		run.FailoverWithin = failoverWithin
+		run.Assumptions = append(slices.Clone(run.Assumptions), drill.Assumption{
+			What: "what accepts payments throughout, so that a client with failover loses none", Value: accepts, Source: "the fault's definition",
+		})
+	}
 	if run.Ledger, err = r.rows(ctx, writer); err != nil {
 		return drill.Report{}, err
 	}

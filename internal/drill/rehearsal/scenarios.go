@@ -26,8 +26,17 @@ type Scenario struct {
 	Description string
 	// untried are the times that it does not put to the test.
 	untried []drill.Name
+	// accepts says which Regions accept payments throughout. A client that fails over then loses no request. Empty: none does.
+	accepts string
 	play    func(ctx context.Context, r *rehearsal) error
 }
+
+const (
+	acceptsBoth  = "both Regions"
+	acceptsOther = "the secondary Region"
+	// failoverWithin is how long a request may take, of a client that fails over while a Region accepts payments.
+	failoverWithin = 5 * time.Second
+)
 
 // Scenarios are what can be rehearsed, by name.
 func Scenarios() map[string]Scenario { return scenarios }
@@ -41,45 +50,54 @@ func init() { // because the scenarios call one another by name
 	scenarios = map[string]Scenario{
 		"region-loss": {
 			Description: "everything in the primary Region stops, in mid-flight; the plan fails over, the Region comes back, the plan fails back",
+			accepts:     acceptsOther,
 			play:        playRegionLoss,
 		},
 		"planned-move": {
 			Description: "nothing is broken; the plan moves everything to the other Region and back",
 			untried:     []drill.Name{drill.NameLedgerRTO, drill.NameRPO},
+			accepts:     acceptsBoth,
 			play:        playPlannedMove,
 		},
 		"database-down": {
 			Description: "the writer's database is gone, and the Region around it is well; the plan fails over and back",
+			accepts:     acceptsBoth,
 			play:        playDatabaseDown,
 		},
 		"api-errors": {
 			Description: "the primary Region's API answers every request with a server error",
 			untried:     untriedByPayments,
+			accepts:     acceptsOther,
 			play:        playPassing("api-errors", apiErrors),
 		},
 		"table-unreachable": {
 			Description: "the primary Region's functions do not reach their table",
 			untried:     untriedByPayments,
+			accepts:     acceptsOther,
 			play:        playPassing("table-unreachable", tableUnreachable),
 		},
 		"bus-down": {
 			Description: "the primary Region's event bus refuses all events",
 			untried:     []drill.Name{drill.NameRPO, drill.NameBacklog},
+			accepts:     acceptsBoth,
 			play:        playPassing("bus-down", busDown),
 		},
 		"partition": {
 			Description: "both Regions live and do not reach each other",
 			untried:     untriedByPayments,
+			accepts:     acceptsBoth,
 			play:        playPassing("partition", partition),
 		},
 		"slow": {
 			Description: "the table takes 400 ms more a call, and the database is half a minute behind",
 			untried:     untriedByPayments,
+			accepts:     acceptsBoth,
 			play:        playPassing("slow", slow),
 		},
 		"flapping": {
 			Description: "the primary Region's API comes and goes every 40 seconds",
 			untried:     untriedByPayments,
+			accepts:     acceptsOther,
 			play:        playFlapping,
 		},
 		"write-pause": {
@@ -90,11 +108,13 @@ func init() { // because the scenarios call one another by name
 		"bad-deploy": {
 			Description: "the primary Region's processor ends at every invocation",
 			untried:     untriedByPayments,
+			accepts:     acceptsOther,
 			play:        playPassing("bad-deploy", badDeploy),
 		},
 		"chaos": {
 			Description: "a seeded random schedule of the faults that pass by themselves",
 			untried:     untriedByPayments,
+			accepts:     acceptsOther,
 			play:        playChaos,
 		},
 	}

@@ -19,11 +19,11 @@ import (
 
 	smithytime "github.com/aws/smithy-go/time"
 
+	"payments-dr/client"
 	"payments-dr/internal/assembly/cost"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/operate/preflight"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
 	"payments-dr/internal/settings"
 )
 

@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"payments-dr/client"
 	"payments-dr/internal/assembly/cost"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/operate/accept"
 	"payments-dr/internal/operate/preflight"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
 	"payments-dr/internal/settings"
 )
 

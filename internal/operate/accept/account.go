@@ -17,11 +17,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/smithy-go"
 
+	"payments-dr/client"
 	"payments-dr/internal/assembly"
 	"payments-dr/internal/operate"
 	"payments-dr/internal/operate/preflight"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
+	"payments-dr/internal/payment/public"
 	"payments-dr/internal/settings"
 )
 
@@ -100,7 +101,7 @@ func (a *Account) client(region string) (*client.Client, error) {
 	if region != "" {
 		to = s.RegionalAPIName(settings.Region{Name: region})
 	}
-	made, err := client.New(client.Config{URL: "https://" + s.APIName(), DialHost: to, Credentials: a.Config.Credentials, Dial: a.Way.Dial, RootCAs: a.Way.Trust})
+	made, err := client.New(client.Config{URL: "https://" + s.APIName(), DialHost: to, Credentials: a.Config.Credentials, Transport: a.Way.Transport()})
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +114,16 @@ func (a *Account) client(region string) (*client.Client, error) {
 
 // Pay is World's.
 func (a *Account) Pay(ctx context.Context, region string, request payment.Request) (client.Acceptance, error) {
-	return ask(a, region, func(c *client.Client) (client.Acceptance, error) { return c.Pay(ctx, request) })
+	return ask(a, region, func(c *client.Client) (client.Acceptance, error) { return c.Pay(ctx, public.Request(request)) })
 }
 
 // Read is World's.
 func (a *Account) Read(ctx context.Context, id payment.Identity) (payment.Payment, error) {
-	reading, err := ask(a, "", func(c *client.Client) (client.Reading, error) { return c.Get(ctx, id) })
-	return reading.Payment, err
+	reading, err := ask(a, "", func(c *client.Client) (client.Reading, error) { return c.Get(ctx, public.Identity(id)) })
+	if err != nil {
+		return payment.Payment{}, err
+	}
+	return public.Payment(reading.Payment)
 }
 
 // Move is World's.

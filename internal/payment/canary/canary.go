@@ -4,19 +4,18 @@ package canary
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	smithytime "github.com/aws/smithy-go/time"
-	"github.com/bojanz/currency"
 	"github.com/google/uuid"
 
+	"payments-dr/client"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
 )
 
 const (
@@ -46,14 +45,14 @@ type Config struct {
 	OtherRegion, OtherAPIName string
 	// Credentials are whose payments these are.
 	Credentials aws.CredentialsProvider
-	// RootCAs are the authorities that the API's certificates may be of; nil: the machine's.
-	RootCAs *x509.CertPool
+	// Transport is what connections are made of; nil: the client's own.
+	Transport *http.Transport
 }
 
 // api is what a canary needs of a client of the payment API.
 type api interface {
-	Pay(context.Context, payment.Request) (client.Acceptance, error)
-	Get(context.Context, payment.Identity) (client.Reading, error)
+	Pay(context.Context, client.Request) (client.Acceptance, error)
+	Get(context.Context, client.Identity) (client.Reading, error)
 	Health(context.Context) (client.Answer, error)
 	CloseIdleConnections()
 }
@@ -68,12 +67,12 @@ type Canary struct {
 
 // New makes a canary. It connects to nothing.
 func New(config Config) (*Canary, error) {
-	public, err := client.New(client.Config{URL: "https://" + config.APIName, Credentials: config.Credentials, RootCAs: config.RootCAs})
+	public, err := client.New(client.Config{URL: "https://" + config.APIName, Credentials: config.Credentials, Transport: config.Transport})
 	if err != nil {
 		return nil, fmt.Errorf("make canary: %w", err)
 	}
 	other, err := client.New(client.Config{
-		URL: "https://" + config.APIName, DialHost: config.OtherAPIName, MaxAttempts: 1, AttemptTimeout: probeTimeout, RootCAs: config.RootCAs,
+		URL: "https://" + config.APIName, DialHost: config.OtherAPIName, MaxAttempts: 1, AttemptTimeout: probeTimeout, Transport: config.Transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make canary: %w", err)
@@ -147,11 +146,9 @@ func (c *Canary) pay(ctx context.Context) (Payment, error) {
 	if err != nil {
 		return Payment{}, fmt.Errorf("make transaction id: %w", err)
 	}
-	amount, err := currency.NewAmount(amountNumber, payment.TestCurrency)
-	if err != nil {
-		return Payment{}, fmt.Errorf("make amount: %w", err)
+	request := client.Request{
+		Identity: client.Identity{SessionID: SessionID(c.region), TransactionID: id.String()}, Amount: amountNumber, Currency: payment.TestCurrency,
 	}
-	request := payment.Request{Identity: payment.Identity{SessionID: SessionID(c.region), TransactionID: id.String()}, Amount: amount}
 	paid := Payment{SessionID: request.SessionID, TransactionID: request.TransactionID}
 
 	payContext, cancel := context.WithTimeout(ctx, payTimeout)
@@ -168,8 +165,9 @@ func (c *Canary) pay(ctx context.Context) (Payment, error) {
 	if err != nil {
 		return paid.failed("read payment back", err)
 	}
-	if read := reading.Payment; !read.Amount.Equal(amount) || read.Region != accepted.AcceptedIn {
-		return paid.failed("read payment back", fmt.Errorf("it is of %s and was accepted in %s, after %s in %s", read.Amount, read.Region, amount, accepted.AcceptedIn))
+	if read := reading.Payment; read.Amount != amountNumber || read.Currency != payment.TestCurrency || read.Region != accepted.AcceptedIn {
+		return paid.failed("read payment back", fmt.Errorf("it is of %s %s and was accepted in %s, after %s %s in %s",
+			read.Amount, read.Currency, read.Region, amountNumber, payment.TestCurrency, accepted.AcceptedIn))
 	}
 	paid.Succeeded = true
 	return paid, nil

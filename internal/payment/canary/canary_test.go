@@ -2,6 +2,7 @@ package canary
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,25 +17,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/uuid"
 
+	"payments-dr/client"
 	"payments-dr/internal/payment"
-	"payments-dr/internal/payment/client"
 )
 
 const here, there = "us-east-1", "us-west-2"
 
 // fake is an API of functions; one that is nil must not be called.
 type fake struct {
-	pay    func(context.Context, payment.Request) (client.Acceptance, error)
-	get    func(context.Context, payment.Identity) (client.Reading, error)
+	pay    func(context.Context, client.Request) (client.Acceptance, error)
+	get    func(context.Context, client.Identity) (client.Reading, error)
 	health func(context.Context) (client.Answer, error)
 	mu     sync.Mutex
 	closed int
 }
 
-func (f *fake) Pay(ctx context.Context, r payment.Request) (client.Acceptance, error) {
+func (f *fake) Pay(ctx context.Context, r client.Request) (client.Acceptance, error) {
 	return f.pay(ctx, r)
 }
-func (f *fake) Get(ctx context.Context, id payment.Identity) (client.Reading, error) {
+func (f *fake) Get(ctx context.Context, id client.Identity) (client.Reading, error) {
 	return f.get(ctx, id)
 }
 func (f *fake) Health(ctx context.Context) (client.Answer, error) { return f.health(ctx) }
@@ -47,12 +48,12 @@ func (f *fake) CloseIdleConnections() {
 func newFake(region string, attempts int) *fake {
 	answer := client.Answer{Status: 200, Region: region, Attempts: attempts, Latency: 12345 * time.Microsecond}
 	f := &fake{}
-	stored := map[payment.Identity]payment.Payment{}
-	f.pay = func(_ context.Context, r payment.Request) (client.Acceptance, error) {
-		stored[r.Identity] = payment.Payment{Identity: r.Identity, Amount: r.Amount, Region: region, Timestamp: time.Now(), Status: payment.StatusProcessed}
+	stored := map[client.Identity]client.Payment{}
+	f.pay = func(_ context.Context, r client.Request) (client.Acceptance, error) {
+		stored[r.Identity] = client.Payment{Identity: r.Identity, Amount: r.Amount, Currency: r.Currency, Region: region}
 		return client.Acceptance{Answer: answer, AcceptedIn: region}, nil
 	}
-	f.get = func(_ context.Context, id payment.Identity) (client.Reading, error) {
+	f.get = func(_ context.Context, id client.Identity) (client.Reading, error) {
 		return client.Reading{Answer: answer, Payment: stored[id]}, nil
 	}
 	f.health = func(context.Context) (client.Answer, error) { return answer, nil }
@@ -75,8 +76,8 @@ func mustRun(t *testing.T, c *Canary) Report {
 func TestAPaymentOfATestsMoneyUnderAFreshIdentity(t *testing.T) {
 	public := newFake(there, 2)
 	seen, pay := map[string]bool{}, public.pay
-	public.pay = func(ctx context.Context, r payment.Request) (client.Acceptance, error) {
-		if r.SessionID != "canary-us-east-1" || r.Amount.String() != "0.01 XTS" || !payment.IsTest(r.Amount) {
+	public.pay = func(ctx context.Context, r client.Request) (client.Acceptance, error) {
+		if r.SessionID != "canary-us-east-1" || r.Amount != "0.01" || r.Currency != payment.TestCurrency {
 			t.Errorf("pays %+v", r)
 		}
 		if id, err := uuid.Parse(r.TransactionID); err != nil || id.Version() != 7 || seen[r.TransactionID] {
@@ -113,31 +114,31 @@ func TestAPaymentThatFailsIsAFinding(t *testing.T) {
 		attempts   int
 	}{
 		"refused": {func(f *fake) {
-			f.pay = func(context.Context, payment.Request) (client.Acceptance, error) {
+			f.pay = func(context.Context, client.Request) (client.Acceptance, error) {
 				return client.Acceptance{Answer: refused.Answer}, refused
 			}
 		}, "pay: refused with status 403 by us-east-1: not authorized", here, 1},
 		"unavailable": {func(f *fake) {
-			f.pay = func(context.Context, payment.Request) (client.Acceptance, error) {
+			f.pay = func(context.Context, client.Request) (client.Acceptance, error) {
 				return client.Acceptance{Answer: unavailable.Answer}, unavailable
 			}
 		}, "pay: unavailable after 5 attempts", "", 5},
 		"not there": {func(f *fake) {
-			f.get = func(context.Context, payment.Identity) (client.Reading, error) {
+			f.get = func(context.Context, client.Identity) (client.Reading, error) {
 				return client.Reading{Answer: notFound.Answer}, notFound
 			}
 		}, "read payment back: refused with status 404 by us-east-1: no such payment", here, 1},
 		"another amount": {func(f *fake) {
 			get := f.get
-			f.get = func(ctx context.Context, id payment.Identity) (client.Reading, error) {
+			f.get = func(ctx context.Context, id client.Identity) (client.Reading, error) {
 				reading, err := get(ctx, id)
-				reading.Payment.Amount, _ = reading.Payment.Amount.Mul("2")
+				reading.Payment.Amount = "0.02"
 				return reading, err
 			}
 		}, "read payment back: it is of 0.02 XTS", here, 1},
 		"accepted elsewhere": {func(f *fake) {
 			get := f.get
-			f.get = func(ctx context.Context, id payment.Identity) (client.Reading, error) {
+			f.get = func(ctx context.Context, id client.Identity) (client.Reading, error) {
 				reading, err := get(ctx, id)
 				reading.Payment.Region = there
 				return reading, err
@@ -208,7 +209,7 @@ func TestBothHalvesRunAtOnce(t *testing.T) {
 	paying, probing := make(chan bool), make(chan bool)
 	pay, health := public.pay, other.health
 	var once sync.Once
-	public.pay = func(ctx context.Context, r payment.Request) (client.Acceptance, error) {
+	public.pay = func(ctx context.Context, r client.Request) (client.Acceptance, error) {
 		close(paying)
 		<-probing
 		return pay(ctx, r)
@@ -227,14 +228,14 @@ func TestEachRequestHasItsOwnDeadline(t *testing.T) {
 	for name, deadline := range map[string]func(*fake, *fake, func(context.Context)){
 		"pay": func(public, _ *fake, look func(context.Context)) {
 			pay := public.pay
-			public.pay = func(ctx context.Context, r payment.Request) (client.Acceptance, error) {
+			public.pay = func(ctx context.Context, r client.Request) (client.Acceptance, error) {
 				look(ctx)
 				return pay(ctx, r)
 			}
 		},
 		"read": func(public, _ *fake, look func(context.Context)) {
 			get := public.get
-			public.get = func(ctx context.Context, id payment.Identity) (client.Reading, error) {
+			public.get = func(ctx context.Context, id client.Identity) (client.Reading, error) {
 				look(ctx)
 				return get(ctx, id)
 			}
@@ -253,7 +254,7 @@ func TestEachRequestHasItsOwnDeadline(t *testing.T) {
 
 func TestWhatIsTheCanarysOwnIsAnError(t *testing.T) {
 	public := newFake(here, 1)
-	public.pay = func(context.Context, payment.Request) (client.Acceptance, error) {
+	public.pay = func(context.Context, client.Request) (client.Acceptance, error) {
 		return client.Acceptance{}, fmt.Errorf("%w: no role", client.ErrUnsigned)
 	}
 	report, err := newCanary(public, newFake(there, 1)).Run(t.Context())
@@ -288,18 +289,18 @@ func TestRetriesAreLimitedOverAllRuns(t *testing.T) {
 	authorities.AddCert(server.Certificate())
 	address := server.Listener.Addr().String()
 	c, err := New(Config{APIName: address, Region: here, OtherRegion: there, OtherAPIName: address,
-		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), RootCAs: authorities})
+		Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.wait = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	for i, want := range []int{5, 5, 1, 1} {
+	for i, want := range []int{5, 5, 3, 1} {
 		paid := mustRun(t, c).Payment
 		if paid.Succeeded || paid.Attempts != want || !strings.Contains(paid.Fault, "status 500") {
 			t.Errorf("run %d: %+v, want %d attempts", i, paid, want)
 		}
 	}
-	if got := payments.Load(); got != 12 {
-		t.Errorf("four runs sent %d payments, want 12", got)
+	if got := payments.Load(); got != 14 {
+		t.Errorf("four runs sent %d payments, want 14", got)
 	}
 }
