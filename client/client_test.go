@@ -550,7 +550,8 @@ func TestRetriesAreLimitedByDefault(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	chance := rand.New(rand.NewPCG(seed, 3))
-	s := newStage(t, Config{MaxAttempts: 50, RetryTokens: 10_000}, func(w http.ResponseWriter, r *http.Request) {
+	// One that hangs up takes the others of its connection along, so that most attempts fail.
+	s := newStage(t, Config{MaxAttempts: 2_000, RetryTokens: 1_000_000}, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		n := chance.IntN(4)
 		mu.Unlock()

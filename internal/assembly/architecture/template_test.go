@@ -135,7 +135,7 @@ func TestArrowGoesWithItsReference(t *testing.T) {
 		{"global cluster", first + "/Aurora, writer", second + "/Aurora, reader", architecture.PaymentWay, func(t *testing.T, a *assembly.Assembly) {
 			delete(properties(t, a, "secondary", "AWS::RDS::DBCluster", ""), "GlobalClusterIdentifier")
 		}},
-		{"record", "planned.api", "us-west-2.region.api", architecture.Failover, func(t *testing.T, a *assembly.Assembly) {
+		{"record", "planned.api", "us-west-2.steady.api", architecture.Failover, func(t *testing.T, a *assembly.Assembly) {
 			group := properties(t, a, "global", "AWS::Route53::RecordSetGroup", `"planned.api.dev.payments.example.com","SetIdentifier"`)
 			group["RecordSets"] = group["RecordSets"].([]any)[:1]
 		}},
