@@ -289,7 +289,7 @@ func TestDashboardsAreComparedInside(t *testing.T) {
 func TestRecoveryTimeThatIsMissed(t *testing.T) {
 	_, text := changed(t, func(now golden.Set) {
 		_, check := resource(t, now, "global", "AWS::Route53::HealthCheck", func(p map[string]any) bool {
-			return p["HealthCheckConfig"].(map[string]any)["RequestInterval"] != nil
+			return p["HealthCheckConfig"].(map[string]any)["Type"] == "HTTPS"
 		})
 		properties(check)["HealthCheckConfig"].(map[string]any)["FailureThreshold"] = json.Number("10")
 	})
