@@ -54,7 +54,7 @@ func TestRecoveryTimeThatIsMissedIsPrintedAndAnError(t *testing.T) {
 	write(`"FailureThreshold": 2`, `"FailureThreshold": 4`)
 	for _, more := range [][]string{nil, {"--json"}} {
 		out, err := runRecoveryTime(append(more, "--assembly", dir)...)
-		if err == nil || !strings.Contains(err.Error(), "payments, Region lost (us-east-1): up to 2m14s, 14s more than the objective of 2m") || out == "" {
+		if err == nil || !strings.Contains(err.Error(), "payments, Region lost (us-east-1): up to 1m24s, 24s more than the objective of 1m") || out == "" {
 			t.Errorf("%v: %v\n%s", more, err, out)
 		}
 	}
