@@ -143,10 +143,13 @@ func NewDNSFailover(scope constructs.Construct, id string, props DNSFailoverProp
 		}
 		before = append(before, made)
 	}
+	aliasTarget := func(name string, evaluate bool) *awsroute53.CfnRecordSetGroup_AliasTargetProperty {
+		return &awsroute53.CfnRecordSetGroup_AliasTargetProperty{DnsName: text(name), HostedZoneId: zoneID, EvaluateTargetHealth: jsii.Bool(evaluate)}
+	}
 	alias := func(name, setIdentifier, failover, target string, check *string) awsroute53.CfnRecordSetGroup_RecordSetProperty {
 		record := awsroute53.CfnRecordSetGroup_RecordSetProperty{
 			Name: text(name), SetIdentifier: text(setIdentifier), HealthCheckId: check,
-			AliasTarget: &awsroute53.CfnRecordSetGroup_AliasTargetProperty{DnsName: text(target), HostedZoneId: zoneID, EvaluateTargetHealth: jsii.Bool(true)},
+			AliasTarget: aliasTarget(target, true),
 		}
 		if failover == "" {
 			record.Weight = jsii.Number(1) // the only record of its name; the policy is there so that it can have a health check
@@ -157,12 +160,10 @@ func NewDNSFailover(scope constructs.Construct, id string, props DNSFailoverProp
 	}
 
 	p, q := props.Primary.Region, props.Secondary.Region
-	targets := []DNSTarget{props.Primary, props.Secondary}
-	steady := map[string]awsroute53.CfnHealthCheck{}
 	var regional, regionalSteady []awsroute53.CfnRecordSetGroup_RecordSetProperty
-	for _, target := range targets {
+	for _, target := range []DNSTarget{props.Primary, props.Secondary} {
 		region := target.Region
-		steady[region.Name] = dns.addHealthChecks(scope, s, target)
+		steady := dns.addHealthChecks(scope, s, target)
 		regional = append(regional, awsroute53.CfnRecordSetGroup_RecordSetProperty{
 			Name: text(s.RegionalAPIName(region)), SetIdentifier: text(region.Name), Weight: jsii.Number(1),
 			HealthCheckId:   dns.Serving[region.Name].AttrHealthCheckId(),
@@ -170,11 +171,11 @@ func NewDNSFailover(scope constructs.Construct, id string, props DNSFailoverProp
 			Ttl:             text(strconv.Itoa(s.DNS.TTLSeconds)),
 		})
 		regionalSteady = append(regionalSteady,
-			alias(s.SteadyRegionalAPIName(region), region.Name, "", s.RegionalAPIName(region), steady[region.Name].AttrHealthCheckId()))
+			alias(s.SteadyRegionalAPIName(region), region.Name, "", s.RegionalAPIName(region), steady.AttrHealthCheckId()))
 	}
 	connection := addHealthCheck(scope, s, "Connection", q.Name, connectionCheck(s, props.Secondary))
 	reachable := alias(s.FallbackAPIName(), q.Name, "SECONDARY", s.RegionalAPIName(q), connection.AttrHealthCheckId())
-	reachable.AliasTarget.(*awsroute53.CfnRecordSetGroup_AliasTargetProperty).EvaluateTargetHealth = jsii.Bool(false)
+	reachable.AliasTarget = aliasTarget(s.RegionalAPIName(q), false) // whether it is healthy does not count here
 
 	group("Regional", regional...)
 	group("Steady", regionalSteady...)

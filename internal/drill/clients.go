@@ -143,7 +143,7 @@ func slowestObjective(slowest *Seconds, limit time.Duration) Objective {
 	return o
 }
 
-// clientTitle is title for what is told of clients.
+// clientTitle is title for the objectives of clients.
 func clientTitle(name Name) string {
 	switch name {
 	case NameFailoverFailed:
@@ -154,7 +154,7 @@ func clientTitle(name Name) string {
 	return string(name)
 }
 
-// clientMeaning is meaning for what is told of clients.
+// clientMeaning is meaning for the objectives of clients.
 func clientMeaning(name Name) string {
 	switch name {
 	case NameFailoverFailed:

@@ -67,7 +67,7 @@ type Options struct {
 	KillWithin      time.Duration
 	// DuplicateProbability is the share of messages of the ledger queues that are delivered twice.
 	DuplicateProbability float64
-	// Retrying, if given, is told each wait of a Region's relay mapping after a failed attempt, by the clock.
+	// Retrying, if given, is called with each wait of a Region's relay mapping after a failed attempt, by the clock.
 	Retrying func(region string, wait time.Duration)
 	// Client is whose requests the APIs take: whoever signs with these is let in.
 	Client aws.Credentials

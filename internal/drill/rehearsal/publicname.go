@@ -53,7 +53,7 @@ type PublicNameConfig struct {
 	Shares map[string]*errorShare
 	// HealthChanged is called with each change of a health check: "endpoint", "steady", "connection", "server errors" or "plan".
 	HealthChanged func(check, region string, healthy bool)
-	// AnswerChanged is told where the public name leads from now on; how long the check that decided takes at most by the
+	// AnswerChanged is called with where the public name leads from now on; how long the check that decided takes at most by the
 	// templates, 0 if it was the plan's; and how long resolvers may keep the answer before.
 	AnswerChanged func(region string, detection, ttl time.Duration)
 }
